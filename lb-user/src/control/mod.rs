@@ -1,0 +1,1 @@
+//! Desired state, and the way from it to the tables.

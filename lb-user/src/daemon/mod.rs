@@ -1,0 +1,5 @@
+//! The running daemon.
+
+mod handle;
+
+pub use handle::{AttachedInterface, Handle, Request, Status, Stopped};

@@ -1,0 +1,15 @@
+//! Ballast's daemon and command line, as a library so that the tests can drive its parts.
+//!
+//! The way of a configuration: [`config`] parses it, [`control`] turns it, with the verdicts of [`health`] and
+//! the addresses of [`next_hop`], into the desired state, and writes the difference to a [`dataplane`].
+//! [`daemon`] runs that loop and answers [`api`] and [`cli`].
+
+pub mod api;
+pub mod cli;
+pub mod config;
+pub mod control;
+pub mod daemon;
+pub mod dataplane;
+pub mod health;
+pub mod next_hop;
+pub mod stats;
