@@ -1,2 +1,65 @@
-//! Packet path.
-#![no_std]
+//! Ballast's packet path: `no_std`, no panics, the same code in XDP, in a userspace engine and in plain tests.
+//!
+//! [`process`] takes a [`Packet`] and the [`Tables`] and says what becomes of it; a packet's way reads top-down:
+//!
+//! 1. [`parse`]: Ethernet, IP, TCP or UDP to a [`Segment`], or a [`Reason`] to leave the packet alone.
+//! 2. [`layout::PortFilter`]: one cheap look-up lets everything pass that no service can want.
+//! 3. [`flow`]: the flow table; both directions of a known flow are one look-up each.
+//! 4. [`service`], [`choice`], [`open`]: a new flow's backend, source port and two table entries.
+//! 5. [`rewrite`]: addresses, ports, checksums (RFC 1624), TTL and MAC addresses.
+//!
+//! # Conventions
+//!
+//! - Wire values stay in network order, in types named for it ([`V4`], [`V6`], [`Port`], [`Mac`]).
+//! - `unsafe` stands behind two doors: [`packet`] (packet bytes) and [`shared`] (table memory).
+//! - Table records are `repr(C)` with explicit padding, hold no enum, bool or Option, and their sizes are asserted.
+#![cfg_attr(not(test), no_std)]
+// Atomic compare-and-swap has no stable spelling on the BPF target: its `AtomicU64` lacks the method.
+#![cfg_attr(target_arch = "bpf", feature(core_intrinsics))]
+#![cfg_attr(target_arch = "bpf", expect(internal_features, reason = "see above"))]
+#![deny(
+    clippy::arithmetic_side_effects,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used
+)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::arithmetic_side_effects,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::unwrap_used,
+        reason = "tests panic rather than return errors"
+    )
+)]
+
+pub mod address;
+pub mod checksum;
+pub mod choice;
+pub mod flow;
+pub mod hash;
+pub mod layout;
+#[cfg(any(test, feature = "memory"))]
+pub mod memory;
+pub mod open;
+pub mod packet;
+pub mod parse;
+mod process;
+pub mod reason;
+pub mod rewrite;
+pub mod service;
+pub mod shared;
+pub mod tables;
+pub mod verdict;
+pub mod wire;
+
+pub use address::{Address, Mac, Port, Tuple, V4, V6};
+pub use packet::Packet;
+pub use parse::Segment;
+pub use process::process;
+pub use reason::Reason;
+pub use tables::Tables;
+pub use verdict::Verdict;

@@ -1,0 +1,150 @@
+//! The Internet checksum: RFC 1071, and its incremental update, RFC 1624.
+//!
+//! Sums are taken over native-endian words: one's-complement addition commutes with swapping bytes
+//! (RFC 1071 section 2(B)), so that the result lies in memory as the wire wants it.
+
+/// A one's-complement sum that is not yet folded to 16 bits.
+///
+/// Room enough: each addition adds less than 2^33, so that 2^31 of them fit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sum(u64);
+
+/// The difference that a replacement of words makes.
+#[derive(Debug, Clone, Copy)]
+pub struct Update(Sum);
+
+impl Sum {
+    /// The sum of nothing.
+    pub const ZERO: Self = Self(0);
+
+    /// With two bytes more.
+    #[inline(always)]
+    #[must_use]
+    pub const fn add_bytes(self, bytes: [u8; 2]) -> Self {
+        Self(self.0.wrapping_add(u16::from_ne_bytes(bytes) as u64))
+    }
+
+    /// With four bytes more, in native order.
+    #[inline(always)]
+    #[must_use]
+    pub const fn add_u32(self, word: u32) -> Self {
+        Self(self.0.wrapping_add(word as u64))
+    }
+
+    /// With eight bytes more, in native order.
+    #[inline(always)]
+    #[must_use]
+    pub const fn add_u64(self, word: u64) -> Self {
+        Self(self.0.wrapping_add(word & 0xffff_ffff).wrapping_add(word >> 32))
+    }
+
+    /// With all of another sum.
+    #[inline(always)]
+    #[must_use]
+    pub const fn add(self, other: Self) -> Self {
+        Self(self.0.wrapping_add(other.0))
+    }
+
+    /// The rest of a pseudo-header (RFC 9293 3.1, RFC 8200 8.1), whose addresses are summed already: protocol
+    /// and length of the transport segment.
+    #[inline(always)]
+    #[must_use]
+    pub const fn add_protocol(self, protocol: u8, length: u16) -> Self {
+        self.add_bytes([0, protocol]).add_bytes(length.to_be_bytes())
+    }
+
+    /// Folded to 16 bits, not complemented, as it stands in a field that a sender left for its NIC to finish.
+    #[inline(always)]
+    #[must_use]
+    pub const fn fold(self) -> [u8; 2] {
+        // 64 bits to 33, to 18, to 17, to 16.
+        let sum = (self.0 & 0xffff_ffff).wrapping_add(self.0 >> 32);
+        let sum = (sum & 0xffff).wrapping_add((sum >> 16) & 0xffff).wrapping_add(sum >> 32);
+        let sum = (sum & 0xffff).wrapping_add(sum >> 16);
+        let sum = (sum & 0xffff).wrapping_add(sum >> 16);
+        low(sum).to_ne_bytes()
+    }
+
+    /// The checksum: folded and complemented.
+    #[inline(always)]
+    #[must_use]
+    pub const fn checksum(self) -> [u8; 2] {
+        let [a, b] = self.fold();
+        [!a, !b]
+    }
+
+    /// The update that puts `new` where this sum's words stood.
+    #[inline(always)]
+    #[must_use]
+    pub const fn replaced_by(self, new: Self) -> Update {
+        // ~m of RFC 1624 for a whole sum: complementing the folded sum is subtracting it.
+        let [a, b] = self.fold();
+        Update(new.add_bytes([!a, !b]))
+    }
+}
+
+impl Update {
+    /// RFC 1624, equation 3: HC' = ~(~HC + ~m + m').
+    #[inline(always)]
+    #[must_use]
+    pub const fn in_checksum(self, checksum: [u8; 2]) -> [u8; 2] {
+        let [a, b] = checksum;
+        self.0.add_bytes([!a, !b]).checksum()
+    }
+
+    /// The sum with the update made.
+    #[inline(always)]
+    #[must_use]
+    pub const fn in_sum(self, sum: Sum) -> Sum {
+        sum.add(self.0)
+    }
+}
+
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "folded to 16 bits before")]
+const fn low(sum: u64) -> u16 {
+    sum as u16
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn reference(bytes: &[u8]) -> u16 {
+        let mut sum = 0_u32;
+        for pair in bytes.chunks(2) {
+            sum += u32::from(u16::from_be_bytes([pair[0], *pair.get(1).unwrap_or(&0)]));
+        }
+        while sum >> 16 != 0 {
+            sum = (sum & 0xffff) + (sum >> 16);
+        }
+        !u16::try_from(sum).unwrap()
+    }
+
+    #[test]
+    fn the_example_of_rfc_1624_gives_zero_only_where_it_should() {
+        // Section 4: HC = 0xDD2F, m = 0x5555, m' = 0x3285 -> HC' = 0x0000.
+        let update = Sum::ZERO.add_bytes([0x55, 0x55]).replaced_by(Sum::ZERO.add_bytes([0x32, 0x85]));
+        assert_eq!(update.in_checksum([0xdd, 0x2f]), [0, 0]);
+    }
+
+    proptest! {
+        #[test]
+        fn sums_of_words_equal_the_plain_definition(words in prop::collection::vec(any::<[u8; 8]>(), 0..200)) {
+            let sum = words.iter().fold(Sum::ZERO, |sum, word| sum.add_u64(u64::from_ne_bytes(*word)));
+            prop_assert_eq!(u16::from_be_bytes(sum.checksum()), reference(words.as_flattened()));
+        }
+
+        #[test]
+        fn an_update_equals_a_new_sum(mut data in any::<[u8; 20]>(), new in any::<[u8; 4]>()) {
+            data[0] |= 1; // never all zero: +0 and -0 of one's complement are the one difference left (RFC 1624 3)
+            let before = reference(&data).to_be_bytes();
+            let old = u32::from_ne_bytes(data[8..12].try_into().unwrap());
+            data[8..12].copy_from_slice(&new);
+            let update = Sum::ZERO.add_u32(old).replaced_by(Sum::ZERO.add_u32(u32::from_ne_bytes(new)));
+            prop_assert_eq!(u16::from_be_bytes(update.in_checksum(before)), reference(&data));
+        }
+    }
+}

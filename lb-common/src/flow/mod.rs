@@ -1,0 +1,24 @@
+//! The flow table: which packets belong to a flow, and what is done to them.
+//!
+//! A bucket holds [`ENTRIES`] entries; a key's entry stands in one of two buckets, chosen by its hash. Each flow
+//! has two entries, one per direction, each found by the key that the direction's packets carry, each knowing
+//! where the other stands. All that a packet needs is in its own entry: one look-up touches one entry's memory.
+//!
+//! Entries are claimed, published and given up by compare-and-swap of one [`Control`] word, so that CPUs and the
+//! daemon use the table at once without locks:
+//!
+//! - a claimed entry is its claimer's alone, and nobody reads its flow before it is published;
+//! - the word's generation changes with each claim: a reader that finds the same word before and after copying
+//!   the flow has an untorn copy;
+//! - a claimer looks once more after its claim is visible, and gives up where another holds the same tag: two
+//!   CPUs can both fail to insert one key, but never both succeed.
+
+mod control;
+mod entry;
+mod table;
+mod track;
+
+pub use control::{Control, State};
+pub use entry::{Bucket, ENTRIES, Entry, Flow};
+pub use table::{Claim, Hit, Read, claim, entry_at, find, read};
+pub use track::track;

@@ -1,0 +1,121 @@
+//! How far a flow has come.
+
+use crate::{
+    address::{Address, TCP},
+    flow::{
+        control::State,
+        table::Hit,
+    },
+    parse::Segment,
+    tables::Tables,
+    wire::{ACK, FIN, RST},
+};
+
+/// Notes that a packet of the flow has come, and what it says of the flow's life.
+#[inline(always)]
+pub fn track<A: Address, T: Tables>(tables: &T, segment: &Segment<A>, hit: &Hit<'_, A>) {
+    // Most packets change nothing here but these, and stores that change nothing still cost other CPUs a miss.
+    let now = tables.now();
+    if hit.entry.seen.load() != now {
+        hit.entry.seen.store(now);
+    }
+    if segment.flags & ACK != 0 && hit.entry.ack.load() != segment.ack {
+        hit.entry.ack.store(segment.ack);
+    }
+    let old = hit.control.state();
+    let new = next(old, segment.protocol, segment.flags);
+    if new != old {
+        advance_both(tables, hit, new);
+    }
+}
+
+/// The state after a packet of the entry's direction.
+#[inline(always)]
+fn next(state: State, protocol: u8, flags: u8) -> State {
+    let reply = state.has(State::REPLY);
+    let state = if reply {
+        state.with(State::ANSWERED)
+    } else if state.has(State::ANSWERED) && (protocol != TCP || flags & ACK != 0) {
+        state.with(State::ESTABLISHED)
+    } else {
+        state
+    };
+    let state = match (flags & FIN != 0, reply) {
+        (true, true) => state.with(State::BACKEND_FIN),
+        (true, false) => state.with(State::CLIENT_FIN),
+        (false, _) => state,
+    };
+    if flags & RST != 0 || state.has(State::CLIENT_FIN.with(State::BACKEND_FIN)) {
+        return state.with(State::CLOSED);
+    }
+    state
+}
+
+/// Both entries go on together; the flow is counted as closed by whoever closes the client's entry.
+#[inline(always)]
+fn advance_both<A: Address, T: Tables>(tables: &T, hit: &Hit<'_, A>, new: State) {
+    let ours = hit.advance(new);
+    let old = hit.control.state();
+    let mut closed = ours && !old.has(State::REPLY) && !old.has(State::CLOSED);
+    if let Some(partner) = hit.partner(tables) {
+        let old = partner.control.state();
+        // All but the direction is common to both.
+        let common = State(new.0 & !State::REPLY.0);
+        let theirs = old != old.with(common) && partner.advance(old.with(common));
+        closed |= theirs && !old.has(State::REPLY) && !old.has(State::CLOSED);
+    }
+    if closed && new.has(State::CLOSED) {
+        count_closed(tables, hit.flow.backend);
+    }
+}
+
+/// One active flow less.
+#[inline(always)]
+pub(super) fn count_closed<T: Tables>(tables: &T, backend: u16) {
+    if let Some(counters) = tables.backend_counters(u32::from(backend)) {
+        counters.flows_closed.add(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{address::UDP, wire::SYN};
+
+    const CLIENT: State = State::READY;
+    const BACKEND: State = State::READY.with(State::REPLY);
+
+    #[test]
+    fn an_answer_and_its_acknowledgement_establish_a_tcp_flow() {
+        assert_eq!(next(CLIENT, TCP, SYN), CLIENT);
+        assert_eq!(next(BACKEND, TCP, SYN | ACK), BACKEND.with(State::ANSWERED));
+        let answered = CLIENT.with(State::ANSWERED);
+        assert_eq!(next(answered, TCP, SYN), answered);
+        assert_eq!(next(answered, TCP, ACK), answered.with(State::ESTABLISHED));
+    }
+
+    #[test]
+    fn an_acknowledgement_before_any_answer_establishes_nothing() {
+        assert_eq!(next(CLIENT, TCP, ACK), CLIENT);
+    }
+
+    #[test]
+    fn a_udp_flow_is_established_by_the_second_packet_after_an_answer() {
+        let answered = CLIENT.with(State::ANSWERED);
+        assert_eq!(next(answered, UDP, 0), answered.with(State::ESTABLISHED));
+    }
+
+    #[test]
+    fn both_fins_close_and_one_does_not() {
+        let one = next(CLIENT.with(State::ANSWERED), TCP, FIN | ACK);
+        assert!(one.has(State::CLIENT_FIN) && !one.has(State::CLOSED));
+        let both = next(BACKEND.with(State::CLIENT_FIN), TCP, FIN | ACK);
+        assert!(both.has(State::CLOSED));
+    }
+
+    #[test]
+    fn a_reset_closes_from_either_side() {
+        assert!(next(CLIENT, TCP, RST).has(State::CLOSED));
+        assert!(next(BACKEND, TCP, RST | ACK).has(State::CLOSED));
+    }
+}

@@ -1,0 +1,211 @@
+//! Records of the tables. Their layout is shared with a running packet path: whoever changes one raises
+//! [`VERSION`].
+
+use crate::{
+    address::{Mac, V6},
+    shared::Shared,
+};
+
+/// Version of all layouts together; a daemon adopts only tables of its own version.
+pub const VERSION: u32 = 1;
+
+/// Room for reasons in [`PacketCounters`], a whole number of cache lines.
+pub const MAX_REASONS: usize = 60;
+
+/// What every packet needs to know; one record.
+#[derive(Debug, Default)]
+#[repr(C, align(64))]
+pub struct Settings {
+    /// [`VERSION`], written last: 0 while the tables are not set up.
+    pub version: Shared<u32>,
+    /// Buckets of the IPv4 flow table less one; their count is a power of two.
+    pub bucket_mask_v4: Shared<u32>,
+    /// Buckets of the IPv6 flow table less one; their count is a power of two.
+    pub bucket_mask_v6: Shared<u32>,
+    /// Slots of the service index less one; their count is a power of two.
+    pub service_mask: Shared<u32>,
+    /// Secret of the flow table's hash, so that nobody outside can aim at one bucket.
+    pub seed: Shared<u64>,
+    /// First source port of the full-NAT pool, host order.
+    pub pool_first: Shared<u16>,
+    /// Ports in the pool.
+    pub pool_count: Shared<u16>,
+    /// What to do with checksums that a sender left unfinished: [`COMPLETE_PARTIAL`] or [`KEEP_PARTIAL`].
+    pub partial_checksums: Shared<u32>,
+    /// Backends that the counters of one worker have room for.
+    pub backend_capacity: Shared<u32>,
+    reserved: [u32; 5],
+}
+
+/// Finish the checksum: nobody after us will (native XDP).
+pub const COMPLETE_PARTIAL: u32 = 0;
+/// Leave it unfinished: whoever sends the packet on still knows that it is (generic XDP keeps the skb).
+pub const KEEP_PARTIAL: u32 = 1;
+
+/// Per port number, who might want a packet that carries it. The cheap look-up that comes first.
+#[repr(C)]
+pub struct PortFilter {
+    /// Bits [`PortFilter::TCP`] and [`PortFilter::UDP`] by destination port in host order.
+    pub destinations: [Shared<u8>; 65536],
+}
+
+impl PortFilter {
+    /// TCP packets to this port may be for a service or belong to a flow.
+    pub const TCP: u8 = 1;
+    /// UDP packets to this port may be for a service or belong to a flow.
+    pub const UDP: u8 = 2;
+}
+
+/// A slot of the service index: an open-addressed hash table from virtual address to [`Service`].
+#[derive(Debug, Default)]
+#[repr(C)]
+pub struct ServiceSlot {
+    /// Virtual address, IPv4 as IPv4-mapped, in two words as they lie in memory.
+    pub address: [Shared<u64>; 2],
+    /// A [`crate::service::SlotKey`]: in use, protocol, port and service; written last.
+    pub key: Shared<u64>,
+}
+
+/// A service's part of the choice table for one address family.
+#[derive(Debug, Default)]
+#[repr(C)]
+pub struct Service {
+    /// First slot in the upper half, count of slots in the lower, so that both change at once. Count 0: no
+    /// backend is up.
+    pub choices: Shared<u64>,
+}
+
+/// Four slots of the choice table: indices of backends.
+#[derive(Debug, Default)]
+#[repr(C, align(8))]
+pub struct ChoiceWord {
+    /// The slots.
+    pub slots: [Shared<u16>; 4],
+}
+
+/// A backend of a service.
+#[derive(Debug, Default)]
+#[repr(C, align(64))]
+pub struct Backend {
+    /// Which of `hops` is in force: 0 or 1. A new next hop is written beside the old one, then this is switched.
+    pub hop: Shared<u32>,
+    reserved: u32,
+    /// Next hop in force, and the one before or after it.
+    pub hops: [Hop; 2],
+    /// Address, IPv4 as IPv4-mapped, in two words as they lie in memory.
+    pub address: [Shared<u64>; 2],
+    /// Port in network order (as it lies in memory).
+    pub port: Shared<u16>,
+    /// First of its source addresses for full NAT.
+    pub first_source: Shared<u16>,
+    /// Count of its source addresses.
+    pub source_count: Shared<u16>,
+    reserved_too: [u16; 21],
+}
+
+/// Where packets go next.
+#[derive(Debug, Default)]
+#[repr(C)]
+pub struct Hop {
+    /// MAC address of the next hop, in the first six bytes as they lie in memory; all 0: unknown.
+    pub peer: Shared<u64>,
+    /// Our MAC address towards it.
+    pub own: Shared<u64>,
+    /// Interface towards it.
+    pub interface: Shared<u32>,
+    reserved: u32,
+}
+
+/// An address to put as source in full NAT.
+#[derive(Debug, Default)]
+#[repr(C)]
+pub struct Source {
+    /// The address, IPv4 as IPv4-mapped, in two words as they lie in memory.
+    pub address: [Shared<u64>; 2],
+}
+
+/// Packets of one worker (a CPU, or a thread of a userspace engine) by what became of them.
+#[derive(Debug)]
+#[repr(C, align(64))]
+pub struct PacketCounters {
+    /// By verdict, see [`crate::Verdict::index`].
+    pub verdicts: [Shared<u64>; 4],
+    /// By reason, see [`crate::Reason::ALL`].
+    pub reasons: [Shared<u64>; MAX_REASONS],
+}
+
+/// Traffic of a backend by one worker.
+#[derive(Debug, Default)]
+#[repr(C, align(64))]
+pub struct BackendCounters {
+    /// Packets from clients.
+    pub packets_in: Shared<u64>,
+    /// Bytes from clients, from Ethernet header to end.
+    pub bytes_in: Shared<u64>,
+    /// Packets to clients.
+    pub packets_out: Shared<u64>,
+    /// Bytes to clients, from Ethernet header to end.
+    pub bytes_out: Shared<u64>,
+    /// Flows that began.
+    pub flows_opened: Shared<u64>,
+    /// Flows that ended; those open less those closed, over all workers, are active.
+    pub flows_closed: Shared<u64>,
+    reserved: [u64; 2],
+}
+
+const _: () = {
+    assert!(size_of::<Settings>() == 64);
+    assert!(size_of::<PortFilter>() == 65536);
+    assert!(size_of::<ServiceSlot>() == 24);
+    assert!(size_of::<Service>() == 8);
+    assert!(size_of::<ChoiceWord>() == 8);
+    assert!(size_of::<Hop>() == 24);
+    assert!(size_of::<Backend>() == 128);
+    assert!(size_of::<Source>() == 16);
+    assert!(size_of::<PacketCounters>() == 512);
+    assert!(size_of::<BackendCounters>() == 64);
+    assert!(crate::Reason::ALL.len() <= MAX_REASONS);
+};
+
+impl Default for PacketCounters {
+    fn default() -> Self {
+        Self { verdicts: Default::default(), reasons: [const { Shared::<u64>::new(0) }; MAX_REASONS] }
+    }
+}
+
+impl Default for PortFilter {
+    fn default() -> Self {
+        Self { destinations: [const { Shared::<u8>::new(0) }; 65536] }
+    }
+}
+
+/// A MAC address in the first six bytes of a word.
+#[inline(always)]
+#[must_use]
+pub const fn mac_to_word(mac: Mac) -> u64 {
+    let [a, b, c, d, e, f] = mac;
+    u64::from_ne_bytes([a, b, c, d, e, f, 0, 0])
+}
+
+/// The inverse of [`mac_to_word`].
+#[inline(always)]
+#[must_use]
+pub const fn mac_from_word(word: u64) -> Mac {
+    let [a, b, c, d, e, f, _, _] = word.to_ne_bytes();
+    [a, b, c, d, e, f]
+}
+
+/// Reads an address of two words.
+#[inline(always)]
+#[must_use]
+pub fn load_address(words: &[Shared<u64>; 2]) -> V6 {
+    let [first, second] = words;
+    V6([first.load(), second.load()])
+}
+
+/// Writes an address of two words.
+pub fn store_address(words: &[Shared<u64>; 2], address: V6) {
+    let ([first, second], V6([one, two])) = (words, address);
+    first.store(one);
+    second.store(two);
+}

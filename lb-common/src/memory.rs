@@ -1,0 +1,118 @@
+//! Tables over memory that the caller owns: a userspace engine's own, or a kernel's maps mapped by a daemon.
+
+use core::cell::Cell;
+
+use crate::{
+    address::{V4, V6},
+    flow::Bucket,
+    layout::{
+        Backend, BackendCounters, ChoiceWord, PacketCounters, PortFilter, Service, ServiceSlot, Settings, Source,
+    },
+    tables::Tables,
+};
+
+/// All tables, by reference. Whoever writes to them and whoever forwards by them hold the same.
+#[derive(Clone, Copy)]
+pub struct Memory<'m> {
+    /// See [`Tables::settings`].
+    pub settings: &'m Settings,
+    /// See [`Tables::ports`].
+    pub ports: &'m PortFilter,
+    /// See [`Tables::service_slot`].
+    pub service_slots: &'m [ServiceSlot],
+    /// See [`Tables::service`].
+    pub services: &'m [Service],
+    /// See [`Tables::choices`].
+    pub choices: &'m [ChoiceWord],
+    /// See [`Tables::backend`].
+    pub backends: &'m [Backend],
+    /// See [`Tables::source`].
+    pub sources: &'m [Source],
+    /// See [`Tables::bucket_v4`].
+    pub buckets_v4: &'m [Bucket<V4>],
+    /// See [`Tables::bucket_v6`].
+    pub buckets_v6: &'m [Bucket<V6>],
+    /// One per worker.
+    pub packet_counters: &'m [PacketCounters],
+    /// Each worker's in a row: worker × capacity + backend.
+    pub backend_counters: &'m [BackendCounters],
+}
+
+/// One worker's view of the tables, with its clock.
+pub struct Worker<'m> {
+    memory: Memory<'m>,
+    worker: usize,
+    now: Cell<u32>,
+}
+
+impl<'m> Worker<'m> {
+    /// The view of worker number `worker`, whose clock stands at `now`.
+    #[must_use]
+    pub fn new(memory: Memory<'m>, worker: usize, now: u32) -> Self {
+        Self { memory, worker, now: Cell::new(now) }
+    }
+
+    /// Sets the clock; once per batch of packets is enough.
+    pub fn set_now(&self, now: u32) {
+        self.now.set(now);
+    }
+}
+
+fn at<T>(table: &[T], index: u32) -> Option<&T> {
+    table.get(usize::try_from(index).ok()?)
+}
+
+impl Tables for Worker<'_> {
+    fn settings(&self) -> Option<&Settings> {
+        Some(self.memory.settings)
+    }
+
+    fn ports(&self) -> Option<&PortFilter> {
+        Some(self.memory.ports)
+    }
+
+    fn service_slot(&self, index: u32) -> Option<&ServiceSlot> {
+        at(self.memory.service_slots, index)
+    }
+
+    fn service(&self, index: u32) -> Option<&Service> {
+        at(self.memory.services, index)
+    }
+
+    fn choices(&self, index: u32) -> Option<&ChoiceWord> {
+        at(self.memory.choices, index)
+    }
+
+    fn backend(&self, index: u32) -> Option<&Backend> {
+        at(self.memory.backends, index)
+    }
+
+    fn source(&self, index: u32) -> Option<&Source> {
+        at(self.memory.sources, index)
+    }
+
+    fn bucket_v4(&self, index: u32) -> Option<&Bucket<V4>> {
+        at(self.memory.buckets_v4, index)
+    }
+
+    fn bucket_v6(&self, index: u32) -> Option<&Bucket<V6>> {
+        at(self.memory.buckets_v6, index)
+    }
+
+    fn packet_counters(&self) -> Option<&PacketCounters> {
+        self.memory.packet_counters.get(self.worker)
+    }
+
+    fn backend_counters(&self, backend: u32) -> Option<&BackendCounters> {
+        let capacity = self.memory.settings.backend_capacity.load();
+        if backend >= capacity {
+            return None;
+        }
+        let first = u32::try_from(self.worker).ok()?.checked_mul(capacity)?;
+        at(self.memory.backend_counters, first.checked_add(backend)?)
+    }
+
+    fn now(&self) -> u32 {
+        self.now.get()
+    }
+}

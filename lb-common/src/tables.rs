@@ -1,0 +1,39 @@
+//! What the packet path asks of its surroundings: memory and time.
+
+use crate::{
+    address::{V4, V6},
+    flow::Bucket,
+    layout::{
+        Backend, BackendCounters, ChoiceWord, PacketCounters, PortFilter, Service, ServiceSlot, Settings, Source,
+    },
+};
+
+/// The tables, the clock and the counters. Implemented over BPF maps and over plain memory.
+///
+/// Each look-up is by index and `None` beyond the table's end; nothing here searches.
+pub trait Tables {
+    /// What every packet needs to know.
+    fn settings(&self) -> Option<&Settings>;
+    /// The first, cheap look-up.
+    fn ports(&self) -> Option<&PortFilter>;
+    /// A slot of the service index.
+    fn service_slot(&self, index: u32) -> Option<&ServiceSlot>;
+    /// A service.
+    fn service(&self, index: u32) -> Option<&Service>;
+    /// Four slots of the choice table.
+    fn choices(&self, index: u32) -> Option<&ChoiceWord>;
+    /// A backend.
+    fn backend(&self, index: u32) -> Option<&Backend>;
+    /// A source address.
+    fn source(&self, index: u32) -> Option<&Source>;
+    /// A bucket of the IPv4 flow table.
+    fn bucket_v4(&self, index: u32) -> Option<&Bucket<V4>>;
+    /// A bucket of the IPv6 flow table.
+    fn bucket_v6(&self, index: u32) -> Option<&Bucket<V6>>;
+    /// This worker's packet counters.
+    fn packet_counters(&self) -> Option<&PacketCounters>;
+    /// This worker's counters of a backend.
+    fn backend_counters(&self, backend: u32) -> Option<&BackendCounters>;
+    /// The clock, in ticks of the engine's choice that wrap around; only differences count.
+    fn now(&self) -> u32;
+}

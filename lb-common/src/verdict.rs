@@ -1,0 +1,46 @@
+//! What becomes of a packet.
+
+use crate::reason::Reason;
+
+/// What becomes of a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// The host's own stack gets it, untouched.
+    Pass(Reason),
+    /// It goes out of the interface that it came in by.
+    Tx,
+    /// It goes out of the interface of this index.
+    Redirect(u32),
+    /// Nobody gets it.
+    Drop(Reason),
+}
+
+impl Verdict {
+    /// How many kinds there are.
+    pub const COUNT: usize = 4;
+
+    /// The configuration's and statistics' words, in the order of [`Verdict::index`].
+    pub const NAMES: [&'static str; Self::COUNT] = ["pass", "tx", "redirect", "drop"];
+
+    /// Where its counter stands.
+    #[inline(always)]
+    #[must_use]
+    pub const fn index(self) -> usize {
+        match self {
+            Self::Pass(_) => 0,
+            Self::Tx => 1,
+            Self::Redirect(_) => 2,
+            Self::Drop(_) => 3,
+        }
+    }
+
+    /// Why it was not forwarded.
+    #[inline(always)]
+    #[must_use]
+    pub const fn reason(self) -> Option<Reason> {
+        match self {
+            Self::Pass(reason) | Self::Drop(reason) => Some(reason),
+            Self::Tx | Self::Redirect(_) => None,
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! Ballast's packet path in the kernel: entry points over the maps of [`maps`]. What happens to a packet is
+//! decided in `lb-common`.
+#![no_std]
+#![no_main]
+
+use aya_ebpf::{
+    bindings::xdp_action,
+    helpers::bpf_redirect,
+    macros::xdp,
+    programs::XdpContext,
+};
+use lb_common::{Packet, Verdict, process};
+
+mod maps;
+
+use maps::Maps;
+
+/// The balancer.
+#[xdp]
+pub fn ballast(context: XdpContext) -> u32 {
+    let (start, end) = (context.data() as *mut u8, context.data_end() as *mut u8);
+    let interface = context.ingress_ifindex() as u32;
+    // SAFETY: the kernel gives the frame to this program alone while it runs.
+    let mut packet = unsafe { Packet::from_pointers(start, end, interface) };
+    match process(&mut packet, &Maps) {
+        Verdict::Pass(_) => xdp_action::XDP_PASS,
+        Verdict::Tx => xdp_action::XDP_TX,
+        // SAFETY: a helper without pointers.
+        Verdict::Redirect(interface) => unsafe { bpf_redirect(interface, 0) as u32 },
+        Verdict::Drop(_) => xdp_action::XDP_DROP,
+    }
+}
+
+/// Passes everything. On the peer of a veth it makes frames that XDP sends there arrive.
+#[xdp]
+pub fn pass(_context: XdpContext) -> u32 {
+    xdp_action::XDP_PASS
+}
+
+/// Returns the kernel's clock as the flow table uses it, in ticks.
+#[xdp]
+pub fn clock(_context: XdpContext) -> u32 {
+    maps::now()
+}
+
+#[cfg(not(test))]
+#[panic_handler]
+fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
+    // The packet path cannot panic: the verifier would refuse the endless loop that this is.
+    loop {}
+}
+
+/// What the kernel asks of programs that use its GPL-only helpers.
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

@@ -1,0 +1,126 @@
+//! The maps, and [`Tables`] over them.
+//!
+//! All are arrays that the daemon maps into its memory: a look-up is an addition and a compare in the JIT's code,
+//! and an update is a store. Sizes given here are placeholders: the daemon sets them when it loads the object.
+
+use aya_ebpf::{
+    helpers::{bpf_get_smp_processor_id, bpf_jiffies64},
+    macros::map,
+    maps::Array,
+};
+use lb_common::{
+    Tables, V4, V6,
+    flow::Bucket,
+    layout::{
+        Backend, BackendCounters, ChoiceWord, PacketCounters, PortFilter, Service, ServiceSlot, Settings, Source,
+    },
+};
+
+/// `BPF_F_MMAPABLE` (include/uapi/linux/bpf.h).
+const MMAPABLE: u32 = 1 << 10;
+
+#[map]
+static SETTINGS: Array<Settings> = Array::with_max_entries(1, MMAPABLE);
+#[map]
+static PORTS: Array<PortFilter> = Array::with_max_entries(1, MMAPABLE);
+#[map]
+static SERVICE_SLOTS: Array<ServiceSlot> = Array::with_max_entries(1, MMAPABLE);
+#[map]
+static SERVICES: Array<Service> = Array::with_max_entries(1, MMAPABLE);
+#[map]
+static CHOICES: Array<ChoiceWord> = Array::with_max_entries(1, MMAPABLE);
+#[map]
+static BACKENDS: Array<Backend> = Array::with_max_entries(1, MMAPABLE);
+#[map]
+static SOURCES: Array<Source> = Array::with_max_entries(1, MMAPABLE);
+#[map]
+static FLOWS_V4: Array<Bucket<V4>> = Array::with_max_entries(1, MMAPABLE);
+#[map]
+static FLOWS_V6: Array<Bucket<V6>> = Array::with_max_entries(1, MMAPABLE);
+#[map]
+static PACKETS: Array<PacketCounters> = Array::with_max_entries(1, MMAPABLE);
+#[map]
+static TRAFFIC: Array<BackendCounters> = Array::with_max_entries(1, MMAPABLE);
+
+/// The tables as the kernel has them.
+pub struct Maps;
+
+/// The kernel's coarse clock: free to read, and ticks are fine enough for time-outs of seconds. In units of 64
+/// jiffies (64 ms to 640 ms), so that a busy flow's entry is written a few times a second only.
+#[inline(always)]
+pub fn now() -> u32 {
+    // SAFETY: a helper without arguments.
+    (unsafe { bpf_jiffies64() } >> 6) as u32
+}
+
+#[inline(always)]
+fn worker() -> u32 {
+    // SAFETY: a helper without arguments.
+    unsafe { bpf_get_smp_processor_id() as u32 }
+}
+
+impl Tables for Maps {
+    #[inline(always)]
+    fn settings(&self) -> Option<&Settings> {
+        SETTINGS.get(0)
+    }
+
+    #[inline(always)]
+    fn ports(&self) -> Option<&PortFilter> {
+        PORTS.get(0)
+    }
+
+    #[inline(always)]
+    fn service_slot(&self, index: u32) -> Option<&ServiceSlot> {
+        SERVICE_SLOTS.get(index)
+    }
+
+    #[inline(always)]
+    fn service(&self, index: u32) -> Option<&Service> {
+        SERVICES.get(index)
+    }
+
+    #[inline(always)]
+    fn choices(&self, index: u32) -> Option<&ChoiceWord> {
+        CHOICES.get(index)
+    }
+
+    #[inline(always)]
+    fn backend(&self, index: u32) -> Option<&Backend> {
+        BACKENDS.get(index)
+    }
+
+    #[inline(always)]
+    fn source(&self, index: u32) -> Option<&Source> {
+        SOURCES.get(index)
+    }
+
+    #[inline(always)]
+    fn bucket_v4(&self, index: u32) -> Option<&Bucket<V4>> {
+        FLOWS_V4.get(index)
+    }
+
+    #[inline(always)]
+    fn bucket_v6(&self, index: u32) -> Option<&Bucket<V6>> {
+        FLOWS_V6.get(index)
+    }
+
+    #[inline(always)]
+    fn packet_counters(&self) -> Option<&PacketCounters> {
+        PACKETS.get(worker())
+    }
+
+    #[inline(always)]
+    fn backend_counters(&self, backend: u32) -> Option<&BackendCounters> {
+        let capacity = SETTINGS.get(0)?.backend_capacity.load();
+        if backend >= capacity {
+            return None;
+        }
+        TRAFFIC.get(worker().wrapping_mul(capacity).wrapping_add(backend))
+    }
+
+    #[inline(always)]
+    fn now(&self) -> u32 {
+        now()
+    }
+}
