@@ -15,7 +15,10 @@ fn main() {
     if object.is_file() {
         println!("cargo::rustc-env={OBJECT}={}", object.display());
     } else {
-        println!("cargo::error=no eBPF object at {}: run `cargo xtask build` first", object.display());
+        println!(
+            "cargo::error=no eBPF object at {}: run `cargo xtask build` first",
+            object.display()
+        );
     }
 }
 
