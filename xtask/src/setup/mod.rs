@@ -1,0 +1,69 @@
+//! What this machine must have, and how it comes to have it.
+//!
+//! Each part is looked for where it would be, which costs milliseconds; only what is missing is installed. Nothing
+//! is remembered between runs, so nothing can be remembered wrongly.
+
+mod cargo_tools;
+mod linker;
+mod packages;
+mod toolchain;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+pub(crate) use toolchain::Toolchain;
+
+use self::packages::{Apt, Program};
+
+/// What turns `lb-ebpf` into an eBPF object.
+pub(crate) struct BpfTools {
+    /// The compiler.
+    pub(crate) toolchain: Toolchain,
+    /// The linker.
+    pub(crate) linker: PathBuf,
+}
+
+/// Programs that the lab calls.
+const LAB: [Program; 2] = [
+    Program {
+        command: "ip",
+        package: "iproute2",
+    },
+    Program {
+        command: "ethtool",
+        package: "ethtool",
+    },
+];
+
+/// Programs that the tests call besides.
+const TESTS: [Program; 1] = [Program {
+    command: "bpftool",
+    package: "bpftool",
+}];
+
+/// Makes sure of what `build` needs.
+pub(crate) fn for_build() -> Result<BpfTools> {
+    with_apt(&mut Apt::default(), &[])
+}
+
+/// Makes sure of what `run` needs.
+pub(crate) fn for_run() -> Result<BpfTools> {
+    with_apt(&mut Apt::default(), &[&LAB])
+}
+
+/// Makes sure of what `test` needs: all there is.
+pub(crate) fn for_tests() -> Result<BpfTools> {
+    let tools = with_apt(&mut Apt::default(), &[&LAB, &TESTS])?;
+    cargo_tools::ensure()?;
+    Ok(tools)
+}
+
+fn with_apt(apt: &mut Apt, programs: &[&[Program]]) -> Result<BpfTools> {
+    for programs in programs {
+        packages::ensure(programs, apt)?;
+    }
+    let toolchain = toolchain::ensure(apt)?;
+    let linker = linker::ensure(apt)?;
+    eprintln!("  eBPF compiler: {toolchain}; bpf-linker {}", linker::VERSION);
+    Ok(BpfTools { toolchain, linker })
+}
