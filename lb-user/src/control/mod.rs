@@ -1,1 +1,3 @@
 //! Desired state, and the way from it to the tables.
+
+pub mod maglev;

@@ -1,0 +1,148 @@
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+
+use super::*;
+
+const SIZE: u32 = 65_537;
+
+/// Backends 10.0.x.y:9030 with these weights, indexed in order.
+fn candidates(weights: &[u16]) -> Vec<Candidate> {
+    let candidate = |(&weight, index): (&u16, u16)| {
+        let [high, low] = index.to_be_bytes();
+        Candidate {
+            index,
+            identity: identity(SocketAddr::from(([10, 0, high, low], 9030))),
+            weight,
+        }
+    };
+    weights.iter().zip(0..).map(candidate).collect()
+}
+
+fn counts(table: &[u16], backends: usize) -> Vec<u32> {
+    let mut counts = vec![0; backends];
+    for &owner in table {
+        counts[usize::from(owner)] += 1;
+    }
+    counts
+}
+
+fn without(candidates: &[Candidate], index: u16) -> Vec<Candidate> {
+    candidates
+        .iter()
+        .copied()
+        .filter(|candidate| candidate.index != index)
+        .collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn only_candidates_with_weight_own_slots(
+        weights in prop::collection::vec(0..=256_u16, 0..40),
+        size in prop::sample::select(vec![2, 3, 251, 1021, 4093]),
+    ) {
+        let table = build(size, &candidates(&weights));
+        let live = weights.iter().any(|&weight| weight > 0);
+        prop_assert_eq!(table.len(), if live { size as usize } else { 0 });
+        prop_assert!(table.iter().all(|&owner| weights[usize::from(owner)] > 0));
+    }
+
+    #[test]
+    fn order_does_not_matter(
+        (sorted, shuffled) in prop::collection::vec(0..=256_u16, 1..40)
+            .prop_map(|weights| candidates(&weights))
+            .prop_flat_map(|all| (Just(all.clone()), Just(all).prop_shuffle())),
+    ) {
+        prop_assert_eq!(build(4093, &sorted), build(4093, &shuffled));
+    }
+
+    #[test]
+    fn shares_follow_the_weights(weights in prop::collection::vec(1..=256_u16, 1..100)) {
+        let table = build(SIZE, &candidates(&weights));
+        let total: f64 = weights.iter().copied().map(f64::from).sum();
+        for (count, &weight) in counts(&table, weights.len()).into_iter().zip(&weights) {
+            let share = f64::from(SIZE) * f64::from(weight) / total;
+            prop_assert!((f64::from(count) - share).abs() < 2.0 + share * 0.005, "{count} slots for {share}");
+        }
+    }
+
+    #[test]
+    fn a_backend_that_leaves_and_comes_back_finds_its_slots(
+        weights in prop::collection::vec(1..=256_u16, 2..40),
+        gone in any::<prop::sample::Index>(),
+    ) {
+        let all = candidates(&weights);
+        let gone = all[gone.index(all.len())];
+        let mut back = without(&all, gone.index);
+        back.push(gone);
+        prop_assert_eq!(build(4093, &back), build(4093, &all));
+    }
+}
+
+#[test]
+fn equal_weights_get_equal_shares() {
+    for backends in [1, 2, 3, 10, 100, 1000] {
+        let counts = counts(&build(SIZE, &candidates(&vec![100; backends])), backends);
+        let spread: BTreeSet<_> = counts.into_iter().collect();
+        assert!(
+            spread.last().unwrap() - spread.first().unwrap() <= 1,
+            "{backends} backends: {spread:?}"
+        );
+    }
+}
+
+/// The published bound: besides the slots of the backend that leaves, under 1 % of all slots change hands.
+#[test]
+fn few_slots_move_when_a_backend_leaves() {
+    for backends in [2, 3, 10, 100, 1000_u16] {
+        let all = candidates(&vec![100; backends.into()]);
+        let before = build(SIZE, &all);
+        for gone in (0..backends).step_by(usize::from(backends).div_ceil(10)) {
+            let after = build(SIZE, &without(&all, gone));
+            let moved = before
+                .iter()
+                .zip(&after)
+                .filter(|(was, is)| **was != gone && was != is)
+                .count();
+            assert!(
+                moved * 100 < before.len(),
+                "{moved} slots of others moved as 1 of {backends} left"
+            );
+        }
+    }
+}
+
+/// Two balancers of different versions must choose alike, and an upgrade must not move untracked flows.
+#[test]
+fn the_table_never_changes_between_versions() {
+    let all = candidates(&[100, 50, 1, 0, 256]);
+    let digest = build(SIZE, &all)
+        .into_iter()
+        .fold(0, |digest, owner| mix(digest ^ u64::from(owner)));
+    assert_eq!(
+        digest, 0x5297_a652_9e4d_d622,
+        "all tables of the field would change: {digest:#018x}"
+    );
+}
+
+#[test]
+fn both_families_have_identities() {
+    let identities: BTreeSet<_> = [
+        "10.0.0.1:80",
+        "10.0.0.1:81",
+        "10.0.1.0:80",
+        "[fd00::1]:80",
+        "[fd00::1:0]:80",
+    ]
+    .map(|address| identity(address.parse().unwrap()))
+    .into();
+    assert_eq!(identities.len(), 5);
+}
+
+#[test]
+#[should_panic(expected = "is a prime, not 65536")]
+fn a_table_size_that_is_no_prime_is_a_bug() {
+    let _ = build(65_536, &[]);
+}

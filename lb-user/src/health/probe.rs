@@ -1,0 +1,120 @@
+//! One check of one backend.
+
+use std::{
+    io,
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    net::TcpStream,
+    time::{self, error::Elapsed},
+};
+
+use super::{
+    Outcome, Report,
+    http::{self, Answer},
+    tcp,
+};
+use crate::config::types::HttpCheck;
+
+/// What to ask a backend over the network.
+#[derive(Debug)]
+pub(super) struct Probe<'a> {
+    /// Whom.
+    pub(super) address: SocketAddr,
+    /// For how long in all.
+    pub(super) timeout: Duration,
+    /// What, once it accepts the connection; `None`: nothing more.
+    pub(super) http: Option<&'a HttpCheck>,
+}
+
+/// A verdict, and the connection it was got over, which waits to be closed.
+#[derive(Debug)]
+pub(super) struct Finished {
+    pub(super) report: Report,
+    pub(super) connection: Option<TcpStream>,
+}
+
+/// Why a check did not succeed.
+enum Failure {
+    /// The backend's doing, in words.
+    Backend(String),
+    /// This host could not even ask.
+    Host(io::Error),
+}
+
+impl Probe<'_> {
+    /// Asks. An error says that this host lacks something that asking takes, such as a file descriptor, which
+    /// must not be laid at the backend's door.
+    pub(super) async fn run(&self) -> io::Result<Finished> {
+        let started = Instant::now();
+        let deadline = time::Instant::now() + self.timeout;
+        let (verdict, connection) = match self.connect(deadline).await {
+            Ok(mut connection) => (self.ask(&mut connection, deadline).await, Some(connection)),
+            Err(failure) => (Err(failure), None),
+        };
+        let (outcome, detail) = match verdict {
+            Ok(detail) => (Outcome::Ok, detail),
+            Err(Failure::Backend(detail)) => (Outcome::Failed, detail),
+            Err(Failure::Host(error)) => return Err(error),
+        };
+        let at = Instant::now();
+        Ok(Finished {
+            report: Report {
+                outcome,
+                detail,
+                duration: at - started,
+                at,
+            },
+            connection,
+        })
+    }
+
+    async fn connect(&self, deadline: time::Instant) -> Result<TcpStream, Failure> {
+        let connected = time::timeout_at(deadline, tcp::connect(self.address)).await;
+        self.unless_failed(connected, "no connection")
+    }
+
+    async fn ask(&self, connection: &mut TcpStream, deadline: time::Instant) -> Result<String, Failure> {
+        let Some(http) = self.http else {
+            return Ok("connected".to_owned());
+        };
+        let answered = time::timeout_at(deadline, http::exchange(http, connection)).await;
+        match self.unless_failed(answered, "no answer")? {
+            Answer::Status(status) if (http.status.0..=http.status.1).contains(&status) => {
+                Ok(format!("HTTP {status}"))
+            }
+            Answer::Status(status) => Err(Failure::Backend(format!("HTTP {status}"))),
+            Answer::Nothing => Err(Failure::Backend("connection closed without an answer".to_owned())),
+            Answer::Garbage(start) => Err(Failure::Backend(format!("not an HTTP answer: {start}"))),
+        }
+    }
+
+    fn unless_failed<T>(&self, result: Result<io::Result<T>, Elapsed>, missing: &str) -> Result<T, Failure> {
+        match result {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) if is_our_own(&error) => Err(Failure::Host(error)),
+            Ok(Err(error)) => Err(Failure::Backend(in_words(&error))),
+            Err(Elapsed { .. }) => {
+                let timeout = humantime::format_duration(self.timeout);
+                Err(Failure::Backend(format!("{missing} within {timeout}")))
+            }
+        }
+    }
+}
+
+/// Whether an error tells of this host's limits instead of the backend.
+fn is_our_own(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)
+    )
+}
+
+/// An error as an operator would say it: without the number that the standard library appends.
+fn in_words(error: &io::Error) -> String {
+    let text = error.to_string();
+    let words = text.split(" (os error").next().unwrap_or(&text);
+    words.to_lowercase()
+}

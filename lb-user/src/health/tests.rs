@@ -1,0 +1,314 @@
+//! Checks against real servers on loopback.
+
+use std::{net::SocketAddr, num::NonZeroU16, time::Duration};
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+    sync::mpsc,
+    time,
+};
+
+use super::*;
+use crate::config::types::{CheckKind, HttpCheck};
+
+/// Far beyond what any of this takes.
+const LIMIT: Duration = Duration::from_secs(30);
+
+fn check(kind: CheckKind) -> Check {
+    let inter = Duration::from_millis(20);
+    Check {
+        kind,
+        inter,
+        rise: 2,
+        fall: 3,
+        timeout: Duration::from_secs(5),
+        port: None,
+    }
+}
+
+fn http() -> Check {
+    let (method, target) = ("GET".to_owned(), "/".to_owned());
+    check(CheckKind::Http(HttpCheck {
+        method,
+        target,
+        headers: vec![],
+        status: (200, 399),
+    }))
+}
+
+/// A server that answers each connection with `serve`.
+async fn server<F>(serve: impl Fn(TcpStream) -> F + Send + 'static) -> SocketAddr
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(serve(stream));
+        }
+    });
+    address
+}
+
+/// A server that sends `answer` to whatever it is asked and closes.
+async fn answering(answer: impl AsRef<[u8]> + Clone + Send + Sync + 'static) -> SocketAddr {
+    server(move |mut stream| {
+        let answer = answer.clone();
+        async move {
+            let mut request = [0; 1024];
+            assert!(stream.read(&mut request).await.unwrap() > 0);
+            // A checker that has seen enough may close before all is sent.
+            let _ = stream.write_all(answer.as_ref()).await;
+        }
+    })
+    .await
+}
+
+/// A port that nobody listens on, at an address where no other test binds one.
+async fn closed_port() -> SocketAddr {
+    TcpListener::bind("127.0.0.2:0")
+        .await
+        .unwrap()
+        .local_addr()
+        .unwrap()
+}
+
+fn monitor(address: SocketAddr, check: Check) -> (Monitor, mpsc::Receiver<Event>) {
+    let (sender, events) = mpsc::channel(1);
+    (
+        Monitor::start(
+            vec![Target {
+                id: 7,
+                address,
+                check,
+            }],
+            &sender,
+        ),
+        events,
+    )
+}
+
+async fn next(events: &mut mpsc::Receiver<Event>) -> Event {
+    time::timeout(LIMIT, events.recv())
+        .await
+        .expect("no check finished in time")
+        .expect("the checks have ended")
+}
+
+/// The first result: (outcome, detail).
+async fn first(address: SocketAddr, check: Check) -> (Outcome, String) {
+    let (_monitor, mut events) = monitor(address, check);
+    let event = next(&mut events).await;
+    assert_eq!((event.id, event.changed), (7, true));
+    assert_eq!(event.state, event.report.outcome.into());
+    (event.report.outcome, event.report.detail)
+}
+
+fn ok(detail: &str) -> (Outcome, String) {
+    (Outcome::Ok, detail.to_owned())
+}
+
+fn failed(detail: &str) -> (Outcome, String) {
+    (Outcome::Failed, detail.to_owned())
+}
+
+#[tokio::test]
+async fn tcp_needs_no_more_than_a_connection() {
+    let address = server(|stream| async { drop(stream) }).await;
+    assert_eq!(first(address, check(CheckKind::Tcp)).await, ok("connected"));
+    assert_eq!(
+        first(closed_port().await, check(CheckKind::Tcp)).await,
+        failed("connection refused")
+    );
+}
+
+#[tokio::test]
+async fn tcp_over_ipv6() {
+    let listener = TcpListener::bind("[::1]:0").await.unwrap();
+    assert_eq!(
+        first(listener.local_addr().unwrap(), check(CheckKind::Tcp)).await,
+        ok("connected")
+    );
+}
+
+/// A reset would be logged by the server, or counted against us: `max_connect_errors`.
+#[tokio::test]
+async fn a_server_that_greets_sees_an_orderly_end() {
+    let (ends, mut seen) = mpsc::channel(8);
+    let address = server(move |mut stream| {
+        let ends = ends.clone();
+        async move {
+            stream.write_all(b"5.7.44-greeting").await.unwrap();
+            let end = stream.read(&mut [0; 16]).await.map_err(|error| error.kind());
+            let _ = ends.send(end).await;
+        }
+    })
+    .await;
+    let (_monitor, mut events) = monitor(address, check(CheckKind::Tcp));
+    for _ in 0..5 {
+        next(&mut events).await;
+        assert_eq!(time::timeout(LIMIT, seen.recv()).await.unwrap(), Some(Ok(0)));
+    }
+}
+
+#[tokio::test]
+async fn http_statuses() {
+    for (answer, expected) in [
+        ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", ok("HTTP 200")),
+        ("HTTP/1.1 200 OK\r\n", ok("HTTP 200")),
+        ("HTTP/1.0 399 \r\n\r\n", ok("HTTP 399")),
+        ("HTTP/1.1 503 Service Unavailable\r\n\r\n", failed("HTTP 503")),
+        ("HTTP/1.1 199 \r\n\r\n", failed("HTTP 199")),
+        ("SSH-2.0-x\r\n", failed("not an HTTP answer: SSH-2.0-x\\r\\n")),
+        ("", failed("connection closed without an answer")),
+    ] {
+        assert_eq!(
+            first(answering(answer).await, http()).await,
+            expected,
+            "{answer:?}"
+        );
+    }
+    assert_eq!(
+        first(closed_port().await, http()).await,
+        failed("connection refused")
+    );
+}
+
+/// As xinetd scripts do: nothing is read, so that the kernel resets the connection behind the answer.
+#[tokio::test]
+async fn an_answer_counts_although_the_request_was_never_read() {
+    let address = server(|mut stream| async move {
+        stream.readable().await.unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\n").await.unwrap();
+    })
+    .await;
+    assert_eq!(first(address, http()).await, ok("HTTP 200"));
+}
+
+#[tokio::test]
+async fn an_endless_answer_is_not_read() {
+    let huge: Vec<u8> = [b"HTTP/1.1 200 OK\r\n\r\n".as_slice(), &vec![b'x'; 32 << 20]].concat();
+    assert_eq!(first(answering(huge).await, http()).await, ok("HTTP 200"));
+    let endless_line = answering(vec![b'x'; 32 << 20]).await;
+    let expected = format!("not an HTTP answer: {}", "x".repeat(40));
+    assert_eq!(first(endless_line, http()).await, failed(&expected));
+}
+
+#[tokio::test]
+async fn the_timeout_bounds_the_whole_check() {
+    let timeout = Duration::from_millis(200);
+    let silent = server(|stream| async move {
+        stream.writable().await.unwrap();
+        std::future::pending::<()>().await;
+    })
+    .await;
+    let dripping = server(|mut stream| async move {
+        while stream.write_all(b"H").await.is_ok() {
+            time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    for address in [silent, dripping] {
+        let expected = failed("no answer within 200ms");
+        assert_eq!(first(address, Check { timeout, ..http() }).await, expected);
+    }
+}
+
+#[tokio::test]
+async fn the_check_port_replaces_the_backends() {
+    let checked = answering("HTTP/1.1 200 OK\r\n").await;
+    let backend = SocketAddr::new(checked.ip(), 9);
+    let port = NonZeroU16::new(checked.port());
+    assert_eq!(first(backend, Check { port, ..http() }).await, ok("HTTP 200"));
+}
+
+#[tokio::test]
+async fn no_check_means_up_and_no_traffic() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (_monitor, mut events) = monitor(listener.local_addr().unwrap(), check(CheckKind::None));
+    let event = next(&mut events).await;
+    assert_eq!((event.state, event.changed), (State::Up, true));
+    assert_eq!(
+        time::timeout(LIMIT, events.recv()).await.unwrap(),
+        None,
+        "one report is all"
+    );
+    assert!(
+        time::timeout(Duration::from_millis(50), listener.accept())
+            .await
+            .is_err(),
+        "it was connected to"
+    );
+}
+
+/// Down after `fall` failures, up again after `rise` successes, every result reported.
+#[tokio::test]
+async fn a_backend_goes_down_and_comes_back() {
+    let listener = TcpListener::bind("127.0.0.3:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (_monitor, mut events) = monitor(address, check(CheckKind::Tcp));
+    assert_eq!(next(&mut events).await.state, State::Up);
+    drop(listener);
+    until(&mut events, Outcome::Failed, State::Down, 3).await;
+    let _listener = TcpListener::bind(address).await.unwrap();
+    until(&mut events, Outcome::Ok, State::Up, 2).await;
+}
+
+/// Expects `needed` results of one kind in a row, of which exactly the last changes the state.
+async fn until(events: &mut mpsc::Receiver<Event>, outcome: Outcome, state: State, needed: u32) {
+    let mut row = 0;
+    loop {
+        let event = next(events).await;
+        row = if event.report.outcome == outcome {
+            row + 1
+        } else {
+            0
+        };
+        assert_eq!(event.changed, row == needed, "{event:?} as number {row}");
+        if event.changed {
+            assert_eq!(event.state, state);
+            return;
+        }
+    }
+}
+
+#[tokio::test]
+async fn dropping_the_monitor_ends_all_checks() {
+    let address = server(|stream| async { drop(stream) }).await;
+    let (sender, mut events) = mpsc::channel(1);
+    let targets = (0..100)
+        .map(|id| Target {
+            id,
+            address,
+            check: check(CheckKind::Tcp),
+        })
+        .collect();
+    let monitor = Monitor::start(targets, &sender);
+    drop(sender);
+    next(&mut events).await;
+    drop(monitor);
+    let drained = async { while events.recv().await.is_some() {} };
+    time::timeout(LIMIT, drained).await.expect("a check goes on");
+}
+
+#[tokio::test]
+async fn every_one_of_many_backends_is_reported() {
+    let address = server(|stream| async { drop(stream) }).await;
+    let (sender, mut events) = mpsc::channel(16);
+    let inter = Duration::from_mins(1);
+    let target = |id| Target {
+        id,
+        address,
+        check: Check {
+            inter,
+            ..check(CheckKind::Tcp)
+        },
+    };
+    let _monitor = Monitor::start((0..500).map(target).collect(), &sender);
+    let mut pending: std::collections::BTreeSet<u32> = (0..500).collect();
+    while !pending.is_empty() {
+        pending.remove(&next(&mut events).await.id);
+    }
+}
