@@ -1,6 +1,11 @@
 //! Asking the kernel over rtnetlink, and hearing of its changes.
 
-use std::{io, net::IpAddr, pin::Pin, time::Duration};
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    pin::Pin,
+    time::Duration,
+};
 
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
 use netlink_packet_route::{
@@ -88,18 +93,15 @@ impl Netlink {
     /// The route that packets from this host to `destination` take.
     pub(super) async fn route(&self, destination: IpAddr) -> Result<Result<Route, Unresolved>, Error> {
         let request = match destination {
-            IpAddr::V4(v4) => RouteMessageBuilder::<std::net::Ipv4Addr>::new()
+            IpAddr::V4(v4) => RouteMessageBuilder::<Ipv4Addr>::new()
                 .destination_prefix(v4, 32)
                 .build(),
-            IpAddr::V6(v6) => RouteMessageBuilder::<std::net::Ipv6Addr>::new()
+            IpAddr::V6(v6) => RouteMessageBuilder::<Ipv6Addr>::new()
                 .destination_prefix(v6, 128)
                 .build(),
         };
         match collect("a route", self.handle.route().get(request).execute()).await {
-            Ok(routes) => Ok(routes
-                .into_iter()
-                .next()
-                .map_or(Err(Unresolved::NoRoute), Route::try_from)),
+            Ok(mut routes) => Ok(routes.pop().ok_or(Unresolved::NoRoute).and_then(Route::try_from)),
             Err(Error::Request(what, error)) => refusal(&error).map(Err).ok_or(Error::Request(what, error)),
             Err(error) => Err(error),
         }

@@ -173,3 +173,140 @@ pub(super) fn neighbour(message: NeighbourMessage) -> Option<(NeighbourKey, Neig
         neighbour,
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, Ipv6Addr};
+
+    use super::*;
+
+    const MAC: [u8; 6] = [2, 0, 0, 0, 0, 1];
+    const V4: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 80);
+    const V6: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 9);
+
+    fn route(kind: RouteType, attributes: &[RouteAttribute]) -> Result<Route, Unresolved> {
+        let mut message = RouteMessage::default();
+        message.header.kind = kind;
+        message.attributes = attributes.to_vec();
+        message.try_into()
+    }
+
+    #[test]
+    fn gateways_of_all_kinds_are_read() {
+        for (attribute, gateway) in [
+            (RouteAttribute::Gateway(RouteAddress::Inet(V4)), Some(V4.into())),
+            (RouteAttribute::Gateway(RouteAddress::Inet6(V6)), Some(V6.into())),
+            (RouteAttribute::Via(RouteVia::Inet6(V6)), Some(V6.into())),
+            (RouteAttribute::Priority(1), None),
+        ] {
+            let found = route(RouteType::Unicast, &[RouteAttribute::Oif(3), attribute]);
+            assert_eq!(
+                found,
+                Ok(Route {
+                    ifindex: 3,
+                    gateway,
+                    source: None,
+                    mtu: None
+                })
+            );
+        }
+    }
+
+    #[test]
+    fn a_route_may_have_a_source_and_an_mtu() {
+        let source = RouteAttribute::PrefSource(RouteAddress::Inet(V4));
+        for (metric, mtu) in [(1300, Some(1300)), (0, None)] {
+            let metrics = RouteAttribute::Metrics(vec![RouteMetric::Window(1), RouteMetric::Mtu(metric)]);
+            let found = route(
+                RouteType::Unicast,
+                &[RouteAttribute::Oif(3), source.clone(), metrics],
+            );
+            assert_eq!(
+                found,
+                Ok(Route {
+                    ifindex: 3,
+                    gateway: None,
+                    source: Some(V4.into()),
+                    mtu
+                })
+            );
+        }
+    }
+
+    #[test]
+    fn only_routes_to_other_hosts_pass() {
+        for (kind, reason) in [
+            (RouteType::Local, Unresolved::Local),
+            (RouteType::Anycast, Unresolved::Local),
+            (RouteType::BlackHole, Unresolved::Refused("blackhole")),
+            (RouteType::Throw, Unresolved::NoRoute),
+        ] {
+            assert_eq!(route(kind, &[RouteAttribute::Oif(3)]), Err(reason));
+        }
+        assert_eq!(route(RouteType::Unicast, &[]), Err(Unresolved::NoRoute));
+    }
+
+    #[test]
+    fn a_link_needs_carrier_and_an_ethernet_address() {
+        let both = LinkFlags::Up | LinkFlags::LowerUp;
+        for (flags, kind, up, mac) in [
+            (both, LinkLayerType::Ether, true, Some(MAC)),
+            (LinkFlags::Up, LinkLayerType::Ether, false, Some(MAC)),
+            (LinkFlags::LowerUp, LinkLayerType::Ether, false, Some(MAC)),
+            (both, LinkLayerType::Loopback, true, None),
+        ] {
+            let mut message = LinkMessage::default();
+            message.header.flags = flags;
+            message.header.link_layer_type = kind;
+            let name = LinkAttribute::IfName("eth0".to_owned());
+            message.attributes = vec![
+                name,
+                LinkAttribute::Mtu(1500),
+                LinkAttribute::Address(MAC.to_vec()),
+            ];
+            assert_eq!(
+                Link::from(message),
+                Link {
+                    name: "eth0".to_owned(),
+                    up,
+                    mac,
+                    mtu: 1500
+                }
+            );
+        }
+    }
+
+    #[test]
+    fn every_state_of_a_neighbour_is_told() {
+        for (state, mac, expected) in [
+            (NeighbourState::Reachable, Some(MAC), Some(Neighbour::Known(MAC))),
+            (NeighbourState::Delay, Some(MAC), Some(Neighbour::Known(MAC))),
+            (NeighbourState::Probe, Some(MAC), Some(Neighbour::Known(MAC))),
+            (NeighbourState::Permanent, Some(MAC), Some(Neighbour::Known(MAC))),
+            (NeighbourState::Stale, Some(MAC), Some(Neighbour::Stale(MAC))),
+            (NeighbourState::Incomplete, None, Some(Neighbour::Asked)),
+            (NeighbourState::Failed, None, Some(Neighbour::Failed)),
+            (NeighbourState::Noarp, None, None),
+            (NeighbourState::None, None, None),
+        ] {
+            let mut message = NeighbourMessage::default();
+            message.header.ifindex = 3;
+            message.header.state = state;
+            message
+                .attributes
+                .push(NeighbourAttribute::Destination(NeighbourAddress::Inet6(V6)));
+            message
+                .attributes
+                .extend(mac.map(|mac| NeighbourAttribute::LinkLayerAddress(mac.to_vec())));
+            let key = NeighbourKey {
+                ifindex: 3,
+                address: V6.into(),
+            };
+            assert_eq!(
+                neighbour(message),
+                expected.map(|expected| (key, expected)),
+                "{state:?}"
+            );
+        }
+    }
+}

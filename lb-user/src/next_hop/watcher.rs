@@ -19,8 +19,9 @@ use super::{
     tables::{NeighbourKey, Route},
 };
 
-/// Changes come in bursts: how long one is given to end.
-const BURST: Duration = Duration::from_millis(20);
+/// Changes come in bursts: how long one is given to end. As long as the last look-up took, so that constant
+/// change of the routes to thousands of destinations leaves some CPU to others, but within these bounds.
+const BURST: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(250));
 /// Between two attempts at what failed: a silent neighbour, or netlink itself.
 const RETRY: Duration = Duration::from_secs(1);
 /// Between two look-ups of everything, in case that a change went unheard.
@@ -71,8 +72,7 @@ impl Watcher {
             self.look_up(outdated).await?;
             let unsure = self.publish();
             self.ask(&unsure).await;
-            // Look-ups for thousands of destinations take a while: under constant change, leave the CPU to others.
-            let burst = BURST.max(started.elapsed() * 4);
+            let burst = started.elapsed().clamp(BURST.0, BURST.1);
             let Some(change) = self.wake(!unsure.is_empty()).await? else {
                 return Ok(());
             };
