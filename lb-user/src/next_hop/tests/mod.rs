@@ -4,7 +4,7 @@ use std::{net::UdpSocket, time::Duration};
 
 use tokio::time;
 
-use self::lab::{LIMIT, Lab, ip};
+use self::lab::{LIMIT, Lab, View, ip};
 use super::*;
 
 mod lab;
@@ -246,4 +246,20 @@ fn nothing_is_published_when_nothing_differs() {
             view.next_hops.borrow()
         );
     });
+}
+
+#[test]
+fn dropping_the_resolver_ends_the_watch() {
+    let lab = Lab::new();
+    lab.test(
+        &["10.9.0.2"],
+        async |View {
+                   resolver,
+                   mut next_hops,
+               }| {
+            drop(resolver);
+            let ended = async { while next_hops.changed().await.is_ok() {} };
+            time::timeout(LIMIT, ended).await.expect("it is still watched");
+        },
+    );
 }
