@@ -3,7 +3,7 @@
 use std::{io, net::SocketAddr};
 
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
 };
 
@@ -26,7 +26,7 @@ pub(super) async fn exchange(check: &HttpCheck, stream: &mut TcpStream) -> io::R
 }
 
 /// The bytes up to the first line's end, or as far as they came, and how the reading ended.
-async fn status_line(stream: &mut TcpStream) -> (Vec<u8>, io::Result<()>) {
+async fn status_line(stream: impl AsyncRead + Unpin) -> (Vec<u8>, io::Result<()>) {
     let mut line = Vec::new();
     let mut stream = stream.take(LONGEST_STATUS_LINE);
     while !line.contains(&b'\n') {
@@ -154,5 +154,12 @@ mod tests {
             );
         }
         assert_eq!(Answer::parse(b""), Answer::Nothing);
+    }
+
+    #[tokio::test]
+    async fn an_endless_line_is_not_read() {
+        let (line, end) = status_line(tokio::io::repeat(b'x')).await;
+        assert_eq!(line.len() as u64, LONGEST_STATUS_LINE);
+        assert!(end.is_ok());
     }
 }

@@ -73,7 +73,7 @@ impl Probe<'_> {
 
     async fn connect(&self, deadline: time::Instant) -> Result<TcpStream, Failure> {
         let connected = time::timeout_at(deadline, tcp::connect(self.address)).await;
-        self.unless_failed(connected, "no connection")
+        self.judge(connected, "no connection")
     }
 
     async fn ask(&self, connection: &mut TcpStream, deadline: time::Instant) -> Result<String, Failure> {
@@ -81,7 +81,7 @@ impl Probe<'_> {
             return Ok("connected".to_owned());
         };
         let answered = time::timeout_at(deadline, http::exchange(http, connection)).await;
-        match self.unless_failed(answered, "no answer")? {
+        match self.judge(answered, "no answer")? {
             Answer::Status(status) if (http.status.0..=http.status.1).contains(&status) => {
                 Ok(format!("HTTP {status}"))
             }
@@ -91,7 +91,7 @@ impl Probe<'_> {
         }
     }
 
-    fn unless_failed<T>(&self, result: Result<io::Result<T>, Elapsed>, missing: &str) -> Result<T, Failure> {
+    fn judge<T>(&self, result: Result<io::Result<T>, Elapsed>, missing: &str) -> Result<T, Failure> {
         match result {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) if is_our_own(&error) => Err(Failure::Host(error)),
@@ -117,4 +117,59 @@ fn in_words(error: &io::Error) -> String {
     let text = error.to_string();
     let words = text.split(" (os error").next().unwrap_or(&text);
     words.to_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpSocket;
+
+    use super::*;
+
+    fn probe(address: SocketAddr) -> Probe<'static> {
+        Probe {
+            address,
+            timeout: Duration::from_millis(200),
+            http: None,
+        }
+    }
+
+    /// A listener whose queue is full drops the handshake, as a host that is off or a firewall does.
+    #[tokio::test]
+    async fn a_connection_that_is_not_answered_times_out() {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = socket.listen(0).unwrap();
+        let probe = probe(listener.local_addr().unwrap());
+        let mut queued = Vec::new();
+        let report = loop {
+            let Finished { report, connection } = probe.run().await.unwrap();
+            match connection {
+                Some(connection) => queued.push(connection),
+                None => break report,
+            }
+        };
+        assert_eq!(
+            (report.outcome, report.detail.as_str()),
+            (Outcome::Failed, "no connection within 200ms")
+        );
+        assert!(report.duration >= probe.timeout);
+    }
+
+    #[test]
+    fn what_this_host_lacks_is_not_the_backends_fault() {
+        let probe = probe("127.0.0.1:1".parse().unwrap());
+        let judge = |code| probe.judge::<()>(Ok(Err(io::Error::from_raw_os_error(code))), "");
+        for code in [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM] {
+            assert!(matches!(judge(code), Err(Failure::Host(_))), "{code}");
+        }
+        for (code, words) in [
+            (libc::ECONNRESET, "connection reset by peer"),
+            (libc::EHOSTUNREACH, "no route to host"),
+        ] {
+            assert!(
+                matches!(judge(code), Err(Failure::Backend(detail)) if detail == words),
+                "{words}"
+            );
+        }
+    }
 }

@@ -55,4 +55,17 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         assert!(!meets_itself(&connect(listener.local_addr().unwrap()).await.unwrap()).unwrap());
     }
+
+    /// With its greeting unread, as a database sends one.
+    #[tokio::test]
+    async fn a_server_that_greets_sees_an_orderly_end() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = connect(listener.local_addr().unwrap()).await.unwrap();
+        let (mut server, _) = listener.accept().await.unwrap();
+        server.write_all(b"5.7.44-log").await.unwrap();
+        stream.readable().await.unwrap();
+        let (end, ()) = tokio::join!(server.read_u8(), part(stream));
+        assert_eq!(end.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        assert!(server.take_error().unwrap().is_none(), "reset behind the end");
+    }
 }
