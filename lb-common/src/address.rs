@@ -8,6 +8,7 @@ use crate::{
     checksum::Sum,
     flow::Bucket,
     hash,
+    shared::Shared,
     tables::Tables,
     wire::{Ipv4Hdr, Ipv6Hdr},
 };
@@ -84,10 +85,48 @@ impl Port {
     }
 }
 
+/// An address in table memory.
+pub trait AddressCell<A>: Default {
+    /// The address.
+    fn load(&self) -> A;
+    /// Puts another one there.
+    fn store(&self, address: A);
+}
+
+impl AddressCell<V4> for Shared<u32> {
+    #[inline(always)]
+    fn load(&self) -> V4 {
+        V4(Self::load(self).to_ne_bytes())
+    }
+
+    #[inline(always)]
+    fn store(&self, address: V4) {
+        Self::store(self, u32::from_ne_bytes(address.0));
+    }
+}
+
+impl AddressCell<V6> for [Shared<u64>; 2] {
+    #[inline(always)]
+    fn load(&self) -> V6 {
+        let [first, second] = self;
+        V6([first.load(), second.load()])
+    }
+
+    #[inline(always)]
+    fn store(&self, address: V6) {
+        let ([first, second], V6([one, two])) = (self, address);
+        first.store(one);
+        second.store(two);
+    }
+}
+
 /// An address family: what differs between IPv4 and IPv6 in the packet path, so that all else is written once.
 pub trait Address: Copy + Eq + Debug + Default + 'static {
     /// The IP header of the family.
     type Header;
+
+    /// An address in table memory.
+    type Cell: AddressCell<Self>;
 
     /// Length of the IP header without options or extension headers, in bytes.
     const HEADER_LEN: usize;
@@ -117,6 +156,7 @@ pub trait Address: Copy + Eq + Debug + Default + 'static {
 
 impl Address for V4 {
     type Header = Ipv4Hdr;
+    type Cell = Shared<u32>;
 
     const HEADER_LEN: usize = 20;
 
@@ -150,7 +190,11 @@ impl Address for V4 {
     #[inline(always)]
     fn translate(header: &mut Ipv4Hdr, from: (Self, Self), to: (Self, Self)) {
         // TTL shares its 16-bit word with the protocol: one less TTL is one less in that word's first byte.
-        let old = from.0.sum().add(from.1.sum()).add_bytes([header.ttl, header.proto]);
+        let old = from
+            .0
+            .sum()
+            .add(from.1.sum())
+            .add_bytes([header.ttl, header.proto]);
         header.ttl = header.ttl.wrapping_sub(1);
         let new = to.0.sum().add(to.1.sum()).add_bytes([header.ttl, header.proto]);
         header.check = old.replaced_by(new).in_checksum(header.check);
@@ -161,6 +205,7 @@ impl Address for V4 {
 
 impl Address for V6 {
     type Header = Ipv6Hdr;
+    type Cell = [Shared<u64>; 2];
 
     const HEADER_LEN: usize = 40;
 
@@ -239,7 +284,12 @@ impl<A: Address> Tuple<A> {
     #[inline(always)]
     #[must_use]
     pub fn reversed(&self) -> Self {
-        Self { src: self.dst, dst: self.src, src_port: self.dst_port, dst_port: self.src_port }
+        Self {
+            src: self.dst,
+            dst: self.src,
+            src_port: self.dst_port,
+            dst_port: self.src_port,
+        }
     }
 
     /// A 64-bit hash of key and protocol. Equal seeds give equal hashes on every machine.
@@ -298,12 +348,29 @@ mod tests {
 
     #[test]
     fn the_hash_depends_on_every_field() {
-        let base = Tuple { src: V4([1, 2, 3, 4]), dst: V4([5, 6, 7, 8]), src_port: Port::new(1), dst_port: Port::new(2) };
+        let base = Tuple {
+            src: V4([1, 2, 3, 4]),
+            dst: V4([5, 6, 7, 8]),
+            src_port: Port::new(1),
+            dst_port: Port::new(2),
+        };
         let others = [
-            Tuple { src: V4([1, 2, 3, 5]), ..base },
-            Tuple { dst: V4([5, 6, 7, 9]), ..base },
-            Tuple { src_port: Port::new(3), ..base },
-            Tuple { dst_port: Port::new(3), ..base },
+            Tuple {
+                src: V4([1, 2, 3, 5]),
+                ..base
+            },
+            Tuple {
+                dst: V4([5, 6, 7, 9]),
+                ..base
+            },
+            Tuple {
+                src_port: Port::new(3),
+                ..base
+            },
+            Tuple {
+                dst_port: Port::new(3),
+                ..base
+            },
             base.reversed(),
         ];
         for other in others {

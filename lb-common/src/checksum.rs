@@ -59,7 +59,9 @@ impl Sum {
     pub const fn fold(self) -> [u8; 2] {
         // 64 bits to 33, to 18, to 17, to 16.
         let sum = (self.0 & 0xffff_ffff).wrapping_add(self.0 >> 32);
-        let sum = (sum & 0xffff).wrapping_add((sum >> 16) & 0xffff).wrapping_add(sum >> 32);
+        let sum = (sum & 0xffff)
+            .wrapping_add((sum >> 16) & 0xffff)
+            .wrapping_add(sum >> 32);
         let sum = (sum & 0xffff).wrapping_add(sum >> 16);
         let sum = (sum & 0xffff).wrapping_add(sum >> 16);
         low(sum).to_ne_bytes()
@@ -126,7 +128,9 @@ mod tests {
     #[test]
     fn the_example_of_rfc_1624_gives_zero_only_where_it_should() {
         // Section 4: HC = 0xDD2F, m = 0x5555, m' = 0x3285 -> HC' = 0x0000.
-        let update = Sum::ZERO.add_bytes([0x55, 0x55]).replaced_by(Sum::ZERO.add_bytes([0x32, 0x85]));
+        let update = Sum::ZERO
+            .add_bytes([0x55, 0x55])
+            .replaced_by(Sum::ZERO.add_bytes([0x32, 0x85]));
         assert_eq!(update.in_checksum([0xdd, 0x2f]), [0, 0]);
     }
 

@@ -31,7 +31,10 @@ impl Choices {
     #[must_use]
     #[expect(clippy::cast_possible_truncation, reason = "each half is what is wanted")]
     pub const fn from_word(word: u64) -> Self {
-        Self { first: (word >> 32) as u32, count: word as u32 }
+        Self {
+            first: (word >> 32) as u32,
+            count: word as u32,
+        }
     }
 }
 
@@ -45,7 +48,10 @@ pub fn pick<A: Address, T: Tables>(
 ) -> Result<u16, Reason> {
     let choices = Choices::from_word(service.choices.load());
     let hash = (tuple.hash(protocol, SEED) >> 32) as u32;
-    let slot = hash.checked_rem(choices.count).ok_or(Reason::NoBackend)?.wrapping_add(choices.first);
+    let slot = hash
+        .checked_rem(choices.count)
+        .ok_or(Reason::NoBackend)?
+        .wrapping_add(choices.first);
     let word = tables.choices(slot >> 2).ok_or(Reason::NoBackend)?;
     let slot = word.slots.get((slot & 3) as usize).ok_or(Reason::NoBackend)?;
     Ok(slot.load())

@@ -1,10 +1,7 @@
 //! Records of the tables. Their layout is shared with a running packet path: whoever changes one raises
 //! [`VERSION`].
 
-use crate::{
-    address::{Mac, V6},
-    shared::Shared,
-};
+use crate::{address::Mac, shared::Shared};
 
 /// Version of all layouts together; a daemon adopts only tables of its own version.
 pub const VERSION: u32 = 1;
@@ -34,7 +31,9 @@ pub struct Settings {
     pub partial_checksums: Shared<u32>,
     /// Backends that the counters of one worker have room for.
     pub backend_capacity: Shared<u32>,
-    reserved: [u32; 5],
+    /// Always 0, which neither compiler nor verifier knows.
+    pub zero: Shared<u32>,
+    reserved: [u32; 4],
 }
 
 /// Finish the checksum: nobody after us will (native XDP).
@@ -169,13 +168,18 @@ const _: () = {
 
 impl Default for PacketCounters {
     fn default() -> Self {
-        Self { verdicts: Default::default(), reasons: [const { Shared::<u64>::new(0) }; MAX_REASONS] }
+        Self {
+            verdicts: Default::default(),
+            reasons: [const { Shared::<u64>::new(0) }; MAX_REASONS],
+        }
     }
 }
 
 impl Default for PortFilter {
     fn default() -> Self {
-        Self { destinations: [const { Shared::<u8>::new(0) }; 65536] }
+        Self {
+            destinations: [const { Shared::<u8>::new(0) }; 65536],
+        }
     }
 }
 
@@ -193,19 +197,4 @@ pub const fn mac_to_word(mac: Mac) -> u64 {
 pub const fn mac_from_word(word: u64) -> Mac {
     let [a, b, c, d, e, f, _, _] = word.to_ne_bytes();
     [a, b, c, d, e, f]
-}
-
-/// Reads an address of two words.
-#[inline(always)]
-#[must_use]
-pub fn load_address(words: &[Shared<u64>; 2]) -> V6 {
-    let [first, second] = words;
-    V6([first.load(), second.load()])
-}
-
-/// Writes an address of two words.
-pub fn store_address(words: &[Shared<u64>; 2], address: V6) {
-    let ([first, second], V6([one, two])) = (words, address);
-    first.store(one);
-    second.store(two);
 }

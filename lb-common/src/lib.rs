@@ -15,7 +15,7 @@
 //! - Table records are `repr(C)` with explicit padding, hold no enum, bool or Option, and their sizes are asserted.
 #![cfg_attr(not(test), no_std)]
 // Atomic compare-and-swap has no stable spelling on the BPF target: its `AtomicU64` lacks the method.
-#![cfg_attr(target_arch = "bpf", feature(core_intrinsics))]
+#![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch, core_intrinsics))]
 #![cfg_attr(target_arch = "bpf", expect(internal_features, reason = "see above"))]
 #![deny(
     clippy::arithmetic_side_effects,

@@ -6,7 +6,8 @@ use crate::{
     address::{V4, V6},
     flow::Bucket,
     layout::{
-        Backend, BackendCounters, ChoiceWord, PacketCounters, PortFilter, Service, ServiceSlot, Settings, Source,
+        Backend, BackendCounters, ChoiceWord, PacketCounters, PortFilter, Service, ServiceSlot, Settings,
+        Source,
     },
     tables::Tables,
 };
@@ -49,7 +50,11 @@ impl<'m> Worker<'m> {
     /// The view of worker number `worker`, whose clock stands at `now`.
     #[must_use]
     pub fn new(memory: Memory<'m>, worker: usize, now: u32) -> Self {
-        Self { memory, worker, now: Cell::new(now) }
+        Self {
+            memory,
+            worker,
+            now: Cell::new(now),
+        }
     }
 
     /// Sets the clock; once per batch of packets is enough.

@@ -1,13 +1,14 @@
 //! Opening a flow: backend, source address, source port, two entries.
 
 use crate::{
-    address::{Address, Port, TCP, Tuple},
+    address::{Address, AddressCell, Port, TCP, Tuple, V6},
     choice,
-    flow::{self, Claim, Flow, State},
-    layout::{Backend, Settings, load_address},
+    flow::{self, Client, Flow, State},
+    layout::{Backend, Settings},
     packet::Packet,
-    parse::Segment,
+    parse::{Parse, Segment},
     reason::Reason,
+    service,
     tables::Tables,
     wire::{ACK, EthernetHeader, RST, SYN},
 };
@@ -21,76 +22,89 @@ const PORT_STEP: u32 = 4211;
 /// Seed of the hash that places a client in the port pool; not that of the choice, lest the two correlate.
 const PORT_SEED: u64 = 0x1d8e_4e27_c47d_124f;
 
-/// Opens a flow for the first packet of one and returns the client's direction of it.
-#[inline(always)]
-pub fn open<A: Address, T: Tables>(
-    packet: &Packet<'_>,
-    tables: &T,
-    settings: &Settings,
-    segment: &Segment<A>,
-    service: u32,
-) -> Result<Flow<A>, Reason> {
+/// Opens a flow for the first packet of one.
+#[inline(never)]
+pub fn open<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<(), Reason> {
+    let segment = &A::parse(packet)?;
+    let settings = tables.settings().ok_or(Reason::NotReady)?;
+    let service =
+        service::find(tables, settings, &segment.tuple, segment.protocol).ok_or(Reason::NotForService)?;
     if segment.protocol == TCP && segment.flags & (SYN | ACK | RST) != SYN {
         return Err(Reason::NoFlow);
     }
     let service = tables.service(service).ok_or(Reason::NotReady)?;
-    let index = choice::pick(tables, service, &segment.tuple, segment.protocol)?;
-    let backend = tables.backend(u32::from(index)).ok_or(Reason::NoBackend)?;
+    let backend = choice::pick(tables, service, &segment.tuple, segment.protocol)?;
     let frame = packet.header::<EthernetHeader>(0).ok_or(Reason::Malformed)?;
-    let start = Flow {
+    let way = Client {
         interface: packet.interface(),
-        client_mac: frame.src,
+        mac: frame.src,
         own_mac: frame.dst,
-        backend: index,
-        protocol: segment.protocol,
-        ..Flow::default()
     };
     let now = tables.now();
-    let client = flow::claim::<A, T>(tables, settings, &segment.tuple, segment.protocol, now)?;
-    match claim_reply(tables, settings, segment, backend, now) {
-        Ok((reply, to)) => {
-            let flow = Flow { partner: reply.index, ..start }.with(&segment.tuple, &to);
-            reply.publish(&flow.reply(client.index), State::READY.with(State::REPLY), now);
-            client.publish(&flow, State::READY, now);
-            if let Some(counters) = tables.backend_counters(u32::from(index)) {
-                counters.flows_opened.add(1);
-            }
-            Ok(flow)
-        }
+    let to = translation(tables, settings, segment, backend)?;
+    let client = flow::claim::<A, T>(tables, &segment.tuple, segment.protocol, now)?;
+    let reply = match flow::claim::<A, T>(tables, &to.reversed(), segment.protocol, now) {
+        Ok(reply) => reply,
         Err(reason) => {
-            client.release();
-            Err(reason)
+            client.release::<A, T>(tables);
+            return Err(reason);
         }
+    };
+    let protocol = segment.protocol;
+    let flow = Flow {
+        key: segment.tuple,
+        to,
+        protocol,
+        backend,
+        client: way,
+        partner: reply.index,
+    };
+    reply.publish(
+        tables,
+        &flow.reply(client.index),
+        State::READY.with(State::REPLY),
+        now,
+    );
+    client.publish(tables, &flow, State::READY, now);
+    if let Some(counters) = tables.backend_counters(u32::from(backend)) {
+        counters.flows_opened.add(1);
     }
+    Ok(())
 }
 
-/// Claims the entry for the backend's answers, and with it a source port: that no two flows share one is the
-/// same as that no two entries share a key.
+/// What the flow's packets leave with: the backend's address and port, and a source address and port that no
+/// other flow to it has. That no two flows share a source port is the same as that no two entries share a key.
 #[inline(always)]
-fn claim_reply<'t, A: Address, T: Tables>(
-    tables: &'t T,
+fn translation<A: Address, T: Tables>(
+    tables: &T,
     settings: &Settings,
     segment: &Segment<A>,
-    backend: &Backend,
-    now: u32,
-) -> Result<(Claim<'t, A>, Tuple<A>), Reason> {
+    backend: u16,
+) -> Result<Tuple<A>, Reason> {
+    let backend = tables.backend(u32::from(backend)).ok_or(Reason::NoBackend)?;
     let hash = client_hash(segment, settings.seed.load());
     let src = source(tables, backend, hash)?;
-    let dst = A::from_mapped(load_address(&backend.address));
+    let dst = A::from_mapped(AddressCell::<V6>::load(&backend.address));
     let dst_port = Port(backend.port.load().to_ne_bytes());
     // The client's own port moves us through the pool (RFC 6056 3.3.3: an offset by hash plus a counter, and
     // the client counts for us). A client that reuses a port meets the same backend with the same source port,
     // so that its sequence numbers and timestamps go on rising there (RFC 6191).
     let mut position = (hash as u32 & 0xffff).wrapping_add(u32::from(segment.tuple.src_port.number()));
     for _ in 0..PORT_ATTEMPTS {
-        let offset = position.checked_rem(u32::from(settings.pool_count.load())).ok_or(Reason::NoSourcePort)?;
+        let offset = position
+            .checked_rem(u32::from(settings.pool_count.load()))
+            .ok_or(Reason::NoSourcePort)?;
         let port = settings.pool_first.load().wrapping_add(offset as u16);
-        let to = Tuple { src, dst, src_port: Port::new(port), dst_port };
-        match flow::claim::<A, T>(tables, settings, &to.reversed(), segment.protocol, now) {
-            Ok(claim) => return Ok((claim, to)),
-            Err(Reason::FlowContended) => position = position.wrapping_add(PORT_STEP),
-            Err(reason) => return Err(reason),
+        let to = Tuple {
+            src,
+            dst,
+            src_port: Port::new(port),
+            dst_port,
+        };
+        if !flow::is_taken(tables, settings, &to.reversed(), segment.protocol)? {
+            return Ok(to);
         }
+        position = position.wrapping_add(PORT_STEP);
     }
     Err(Reason::NoSourcePort)
 }
@@ -98,14 +112,20 @@ fn claim_reply<'t, A: Address, T: Tables>(
 /// A hash of the client's address and the virtual one, without the client's port.
 #[inline(always)]
 fn client_hash<A: Address>(segment: &Segment<A>, seed: u64) -> u64 {
-    Tuple { src_port: Port::default(), ..segment.tuple }.hash(segment.protocol, seed ^ PORT_SEED)
+    Tuple {
+        src_port: Port::default(),
+        ..segment.tuple
+    }
+    .hash(segment.protocol, seed ^ PORT_SEED)
 }
 
 /// One of the backend's source addresses, always the same for the same client.
 #[inline(always)]
 fn source<A: Address, T: Tables>(tables: &T, backend: &Backend, hash: u64) -> Result<A, Reason> {
-    let offset = ((hash >> 32) as u32).checked_rem(u32::from(backend.source_count.load())).ok_or(Reason::NoSource)?;
+    let offset = ((hash >> 32) as u32)
+        .checked_rem(u32::from(backend.source_count.load()))
+        .ok_or(Reason::NoSource)?;
     let index = u32::from(backend.first_source.load()).wrapping_add(offset);
     let source = tables.source(index).ok_or(Reason::NoSource)?;
-    Ok(A::from_mapped(load_address(&source.address)))
+    Ok(A::from_mapped(AddressCell::<V6>::load(&source.address)))
 }

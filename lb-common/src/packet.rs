@@ -40,7 +40,12 @@ impl<'a> Packet<'a> {
     #[must_use]
     pub fn new(frame: &'a mut [u8], interface: u32) -> Self {
         let range = frame.as_mut_ptr_range();
-        Self { start: range.start, end: range.end, interface, bytes: PhantomData }
+        Self {
+            start: range.start,
+            end: range.end,
+            interface,
+            bytes: PhantomData,
+        }
     }
 
     /// A frame between two pointers.
@@ -51,7 +56,12 @@ impl<'a> Packet<'a> {
     #[inline(always)]
     #[must_use]
     pub unsafe fn from_pointers(start: *mut u8, end: *mut u8, interface: u32) -> Self {
-        Self { start, end, interface, bytes: PhantomData }
+        Self {
+            start,
+            end,
+            interface,
+            bytes: PhantomData,
+        }
     }
 
     /// Index of the interface that the frame came in by.
@@ -96,10 +106,28 @@ impl<'a> Packet<'a> {
     /// The verifier wants pointers compared with the frame's end; it does not follow lengths.
     #[inline(always)]
     fn within<T>(&self, offset: usize) -> Option<*mut T> {
-        let first = self.start.wrapping_add(offset);
+        let first = opaque(self.start.wrapping_add(offset));
         let after = first.wrapping_add(size_of::<T>());
         (after <= self.end).then_some(first.cast())
     }
+}
+
+/// Hides where a pointer comes from: LLVM would compute it again for a later use, and the verifier would not know
+/// the second one for the one that was checked ("R1 offset is outside of the packet").
+#[inline(always)]
+fn opaque(pointer: *mut u8) -> *mut u8 {
+    #[cfg(target_arch = "bpf")]
+    {
+        let mut pointer = pointer;
+        // SAFETY: moves a register to itself. (An empty text would leave two line infos at one instruction, which
+        // the kernel refuses.)
+        unsafe {
+            core::arch::asm!("{0} = {0}", inout(reg) pointer, options(nomem, nostack, preserves_flags))
+        };
+        pointer
+    }
+    #[cfg(not(target_arch = "bpf"))]
+    pointer
 }
 
 #[cfg(test)]

@@ -5,8 +5,8 @@ use crate::{
     packet::Packet,
     reason::Reason,
     wire::{
-        ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_QINQ, ETHERTYPE_VLAN, EthernetHeader, Ipv4Hdr, Ipv6Hdr, TcpHeader,
-        UdpHdr,
+        ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_QINQ, ETHERTYPE_VLAN, EthernetHeader, Ipv4Hdr, Ipv6Hdr,
+        TcpHeader, UdpHdr,
     },
 };
 
@@ -78,9 +78,13 @@ impl Parse for V4 {
         /// More Fragments, or an offset (RFC 791 3.1).
         const FRAGMENTED: u16 = 0x3fff;
 
-        let header = packet.header::<Ipv4Hdr>(EthernetHeader::LEN).ok_or(Reason::Malformed)?;
+        let header = packet
+            .header::<Ipv4Hdr>(EthernetHeader::LEN)
+            .ok_or(Reason::Malformed)?;
         let header_length = u16::from(header.vihl & 0x0f) << 2;
-        let length = u16::from_be_bytes(header.tot_len).checked_sub(header_length).ok_or(Reason::Malformed)?;
+        let length = u16::from_be_bytes(header.tot_len)
+            .checked_sub(header_length)
+            .ok_or(Reason::Malformed)?;
         if header.vihl >> 4 != 4 || header_length < LEAST {
             return Err(Reason::Malformed);
         }
@@ -108,7 +112,9 @@ impl Parse for V6 {
         /// Hop-by-hop, routing, fragment, authentication, destination options (RFC 8200 4, RFC 4302).
         const EXTENSIONS: [u8; 5] = [0, 43, 44, 51, 60];
 
-        let header = packet.header::<Ipv6Hdr>(EthernetHeader::LEN).ok_or(Reason::Malformed)?;
+        let header = packet
+            .header::<Ipv6Hdr>(EthernetHeader::LEN)
+            .ok_or(Reason::Malformed)?;
         let [first, ..] = header.vcf;
         if first >> 4 != 6 {
             return Err(Reason::Malformed);
@@ -145,7 +151,14 @@ fn transport<A: Address>(packet: &Packet<'_>, ip: &Carried<A>) -> Result<Segment
             if usize::from(least) < size_of::<TcpHeader>() {
                 return Err(Reason::Malformed);
             }
-            (header.src, header.dst, header.flags, u32::from_ne_bytes(header.ack), least, header.check)
+            (
+                header.src,
+                header.dst,
+                header.flags,
+                u32::from_ne_bytes(header.ack),
+                least,
+                header.check,
+            )
         }
         UDP => {
             let header = packet.header::<UdpHdr>(ip.offset).ok_or(Reason::Malformed)?;
@@ -159,7 +172,12 @@ fn transport<A: Address>(packet: &Packet<'_>, ip: &Carried<A>) -> Result<Segment
         return Err(Reason::Malformed);
     }
     Ok(Segment {
-        tuple: Tuple { src: ip.src, dst: ip.dst, src_port: Port(src_port), dst_port: Port(dst_port) },
+        tuple: Tuple {
+            src: ip.src,
+            dst: ip.dst,
+            src_port: Port(src_port),
+            dst_port: Port(dst_port),
+        },
         protocol: ip.protocol,
         ttl: ip.ttl,
         flags,

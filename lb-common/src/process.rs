@@ -1,15 +1,14 @@
 //! A packet's way, from first byte to verdict.
 
 use crate::{
-    address::{Address, TCP, V4, V6},
-    flow::{self, Flow, Hit, State},
-    layout::{BackendCounters, PortFilter, Settings, mac_from_word},
+    address::{Address, TCP, Tuple, V4, V6},
+    flow::{self, Client, Hit, State},
+    layout::{PortFilter, mac_from_word},
     open::open,
     packet::{Packet, Wire},
     parse::{self, Network, Parse, Segment},
     reason::Reason,
     rewrite::{self, Link},
-    service,
     tables::Tables,
     verdict::Verdict,
     wire::{ACK, EthernetHeader, SYN},
@@ -19,8 +18,8 @@ use crate::{
 #[inline(always)]
 pub fn process<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Verdict {
     let forwarded = match parse::network(packet) {
-        Ok(Network::V4) => forward::<V4, T>(packet, tables),
-        Ok(Network::V6) => forward::<V6, T>(packet, tables),
+        Ok(Network::V4) => decide::<V4, T>(packet, tables),
+        Ok(Network::V6) => decide::<V6, T>(packet, tables),
         Err(reason) => Err(reason),
     };
     let verdict = forwarded.unwrap_or_else(Reason::verdict);
@@ -28,8 +27,25 @@ pub fn process<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Verdict {
     verdict
 }
 
+/// Forwards a packet by its flow, which is opened first where there is none.
+///
+/// Two calls in a row and not one in the other, so that they do not add to each other on the 512 bytes of BPF
+/// stack; the second parses the packet again, which is cheap beside opening a flow.
 #[inline(always)]
-fn forward<A, T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Result<Verdict, Reason>
+fn decide<A, T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Result<Verdict, Reason>
+where
+    A: Parse<Header: Wire>,
+{
+    if let Some(verdict) = forward::<A, T>(packet, tables)? {
+        return Ok(verdict);
+    }
+    open::<A, T>(packet, tables)?;
+    forward::<A, T>(packet, tables)?.ok_or(Reason::FlowContended)
+}
+
+/// Forwards a packet of a known flow; `None` if its flow is not known.
+#[inline(never)]
+fn forward<A, T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Result<Option<Verdict>, Reason>
 where
     A: Parse<Header: Wire>,
 {
@@ -38,99 +54,107 @@ where
         return Err(Reason::NotForService);
     }
     let settings = tables.settings().ok_or(Reason::NotReady)?;
-    match flow::find::<A, T>(tables, settings, &segment.tuple, segment.protocol)? {
-        Some(hit) if !reopens(&segment, &hit) => known(packet, tables, settings, &segment, &hit),
-        Some(hit) => {
-            forget(tables, &hit);
-            unknown(packet, tables, settings, &segment)
-        }
-        None => unknown(packet, tables, settings, &segment),
+    let Some(hit) = flow::find::<A, T>(tables, settings, &segment.tuple, segment.protocol)? else {
+        return Ok(None);
+    };
+    if reopens(&segment, &hit) {
+        forget(tables, &hit);
+        return Ok(None);
     }
+    let route = route(packet, tables, &segment, &hit)?;
+    let length = packet.len();
+    rewrite::full_nat(packet, settings, &segment, &route.to, &route.link)?;
+    count_traffic(tables, &route, length);
+    Ok(Some(if route.interface == packet.interface() {
+        Verdict::Tx
+    } else {
+        Verdict::Redirect(route.interface)
+    }))
+}
+
+/// Where a packet goes.
+struct Route<A> {
+    /// Addresses and ports to leave with.
+    to: Tuple<A>,
+    /// MAC addresses to leave with.
+    link: Link,
+    /// Interface to leave by.
+    interface: u32,
+    /// The flow's backend.
+    backend: u16,
+    /// Whether it comes from the backend.
+    reply: bool,
 }
 
 /// Whether any service or flow can want a packet to this port.
 #[inline(always)]
 fn wanted<A, T: Tables>(tables: &T, segment: &Segment<A>) -> Result<bool, Reason> {
-    let bit = if segment.protocol == TCP { PortFilter::TCP } else { PortFilter::UDP };
+    let bit = if segment.protocol == TCP {
+        PortFilter::TCP
+    } else {
+        PortFilter::UDP
+    };
     let ports = tables.ports().ok_or(Reason::NotReady)?;
     let port = usize::from(segment.tuple.dst_port.number());
-    Ok(ports.destinations.get(port).is_some_and(|bits| bits.load() & bit != 0))
+    Ok(ports
+        .destinations
+        .get(port)
+        .is_some_and(|bits| bits.load() & bit != 0))
 }
 
-/// A packet of a flow that is known.
+/// The route of a packet, from its flow's entry; notes there that it came.
 #[inline(always)]
-fn known<A, T: Tables>(
-    packet: &mut Packet<'_>,
+fn route<A: Address, T: Tables>(
+    packet: &Packet<'_>,
     tables: &T,
-    settings: &Settings,
     segment: &Segment<A>,
     hit: &Hit<'_, A>,
-) -> Result<Verdict, Reason>
-where
-    A: Parse<Header: Wire>,
-{
-    let length = packet.len();
-    if hit.control.state().has(State::REPLY) {
-        let link = Link { dst: hit.flow.client_mac, src: hit.flow.own_mac };
-        rewrite::full_nat(packet, settings, segment, &hit.flow.to(), &link)?;
-        flow::track(tables, segment, hit);
-        count_backend(tables, &hit.flow, |counters| {
-            counters.packets_out.add(1);
-            counters.bytes_out.add(length);
-        });
-        return Ok(leave(packet, hit.flow.interface));
+) -> Result<Route<A>, Reason> {
+    let (to, backend, client) = (hit.entry.to(), hit.entry.backend(), hit.entry.client());
+    if !hit.is_current() {
+        return Err(Reason::FlowContended);
     }
-    learn(packet, tables, hit)?;
-    let verdict = to_backend(packet, tables, settings, segment, &hit.flow)?;
     flow::track(tables, segment, hit);
-    Ok(verdict)
-}
-
-/// A packet of no known flow.
-#[inline(always)]
-fn unknown<A, T: Tables>(
-    packet: &mut Packet<'_>,
-    tables: &T,
-    settings: &Settings,
-    segment: &Segment<A>,
-) -> Result<Verdict, Reason>
-where
-    A: Parse<Header: Wire>,
-{
-    let service = service::find(tables, settings, &segment.tuple, segment.protocol).ok_or(Reason::NotForService)?;
-    if segment.ttl <= 1 {
-        return Err(Reason::TtlExceeded);
+    if hit.control.state().has(State::REPLY) {
+        let link = Link {
+            dst: client.mac,
+            src: client.own_mac,
+        };
+        return Ok(Route {
+            to,
+            link,
+            interface: client.interface,
+            backend,
+            reply: true,
+        });
     }
-    let flow = open(packet, tables, settings, segment, service)?;
-    to_backend(packet, tables, settings, segment, &flow)
+    learn(packet, tables, hit, &client)?;
+    to_backend(tables, to, backend)
 }
 
-/// Sends a client's packet on to the flow's backend.
+/// The route of a client's packet.
 #[inline(always)]
-fn to_backend<A, T: Tables>(
-    packet: &mut Packet<'_>,
-    tables: &T,
-    settings: &Settings,
-    segment: &Segment<A>,
-    flow: &Flow<A>,
-) -> Result<Verdict, Reason>
-where
-    A: Parse<Header: Wire>,
-{
-    let length = packet.len();
-    let backend = tables.backend(u32::from(flow.backend)).ok_or(Reason::NoBackend)?;
-    let hop = backend.hops.get((backend.hop.load() & 1) as usize).ok_or(Reason::NoNextHop)?;
+fn to_backend<A: Address, T: Tables>(tables: &T, to: Tuple<A>, backend: u16) -> Result<Route<A>, Reason> {
+    let record = tables.backend(u32::from(backend)).ok_or(Reason::NoBackend)?;
+    let hop = record
+        .hops
+        .get((record.hop.load() & 1) as usize)
+        .ok_or(Reason::NoNextHop)?;
     let peer = hop.peer.load();
     if peer == 0 {
         return Err(Reason::NoNextHop);
     }
-    let link = Link { dst: mac_from_word(peer), src: mac_from_word(hop.own.load()) };
-    rewrite::full_nat(packet, settings, segment, &flow.to(), &link)?;
-    count_backend(tables, flow, |counters| {
-        counters.packets_in.add(1);
-        counters.bytes_in.add(length);
-    });
-    Ok(leave(packet, hop.interface.load()))
+    let link = Link {
+        dst: mac_from_word(peer),
+        src: mac_from_word(hop.own.load()),
+    };
+    Ok(Route {
+        to,
+        link,
+        interface: hop.interface.load(),
+        backend,
+        reply: false,
+    })
 }
 
 /// Whether a client begins anew with a tuple whose last flow is over.
@@ -152,44 +176,53 @@ fn forget<A: Address, T: Tables>(tables: &T, hit: &Hit<'_, A>) {
 
 /// Replies go back to where the client's packets come from: notices when that has changed.
 #[inline(always)]
-fn learn<A: Address, T: Tables>(packet: &Packet<'_>, tables: &T, hit: &Hit<'_, A>) -> Result<(), Reason> {
+fn learn<A: Address, T: Tables>(
+    packet: &Packet<'_>,
+    tables: &T,
+    hit: &Hit<'_, A>,
+    known: &Client,
+) -> Result<(), Reason> {
     let frame = packet.header::<EthernetHeader>(0).ok_or(Reason::Malformed)?;
-    let flow = &hit.flow;
-    if flow.client_mac == frame.src && flow.own_mac == frame.dst && flow.interface == packet.interface() {
-        return Ok(());
-    }
-    let moved = |flow: Flow<A>| Flow {
-        client_mac: frame.src,
-        own_mac: frame.dst,
+    let seen = Client {
         interface: packet.interface(),
-        ..flow
+        mac: frame.src,
+        own_mac: frame.dst,
     };
-    if let Some(partner) = hit.partner(tables) {
-        partner.replace(&moved(partner.flow));
+    if seen != *known {
+        if let Some(partner) = hit.partner(tables) {
+            partner.lead(&seen);
+        }
+        hit.lead(&seen);
     }
-    hit.replace(&moved(hit.flow));
     Ok(())
 }
 
 #[inline(always)]
-fn leave(packet: &Packet<'_>, interface: u32) -> Verdict {
-    if interface == packet.interface() { Verdict::Tx } else { Verdict::Redirect(interface) }
-}
-
-#[inline(always)]
-fn count_backend<A, T: Tables>(tables: &T, flow: &Flow<A>, count: impl FnOnce(&BackendCounters)) {
-    if let Some(counters) = tables.backend_counters(u32::from(flow.backend)) {
-        count(counters);
-    }
+fn count_traffic<A, T: Tables>(tables: &T, route: &Route<A>, length: u64) {
+    let Some(counters) = tables.backend_counters(u32::from(route.backend)) else {
+        return;
+    };
+    let (packets, bytes) = if route.reply {
+        (&counters.packets_out, &counters.bytes_out)
+    } else {
+        (&counters.packets_in, &counters.bytes_in)
+    };
+    packets.add(1);
+    bytes.add(length);
 }
 
 #[inline(always)]
 fn count<T: Tables>(tables: &T, verdict: Verdict) {
-    let Some(counters) = tables.packet_counters() else { return };
+    let Some(counters) = tables.packet_counters() else {
+        return;
+    };
     if let Some(counter) = counters.verdicts.get(verdict.index()) {
         counter.add(1);
     }
-    if let Some(counter) = verdict.reason().and_then(|reason| counters.reasons.get(reason as usize)) {
+    if let Some(counter) = verdict
+        .reason()
+        .and_then(|reason| counters.reasons.get(reason as usize))
+    {
         counter.add(1);
     }
 }

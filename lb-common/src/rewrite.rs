@@ -38,15 +38,21 @@ where
     // The last header first: where it fits, those before it do too.
     match segment.protocol {
         TCP => {
-            let header = packet.header_mut::<TcpHeader>(segment.offset).ok_or(Reason::Malformed)?;
+            let header = packet
+                .header_mut::<TcpHeader>(segment.offset)
+                .ok_or(Reason::Malformed)?;
             (header.src, header.dst, header.check) = (to.src_port.0, to.dst_port.0, check);
         }
         _ => {
-            let header = packet.header_mut::<UdpHdr>(segment.offset).ok_or(Reason::Malformed)?;
+            let header = packet
+                .header_mut::<UdpHdr>(segment.offset)
+                .ok_or(Reason::Malformed)?;
             (header.src, header.dst, header.check) = (to.src_port.0, to.dst_port.0, check);
         }
     }
-    let header = packet.header_mut::<A::Header>(EthernetHeader::LEN).ok_or(Reason::Malformed)?;
+    let header = packet
+        .header_mut::<A::Header>(EthernetHeader::LEN)
+        .ok_or(Reason::Malformed)?;
     A::translate(header, (segment.tuple.src, segment.tuple.dst), (to.src, to.dst));
     let header = packet.header_mut::<EthernetHeader>(0).ok_or(Reason::Malformed)?;
     (header.dst, header.src) = (link.dst, link.src);
@@ -69,7 +75,9 @@ fn checksum<A: Address>(
     // A sender that leaves the checksum to its NIC puts the pseudo-header's sum in the field. A finished checksum
     // has that value once in 65,536 packets, and is right again after it was finished anew.
     if segment.check != old.add_protocol(segment.protocol, segment.length).fold() {
-        let update = old.add(segment.tuple.port_sum()).replaced_by(new.add(to.port_sum()));
+        let update = old
+            .add(segment.tuple.port_sum())
+            .replaced_by(new.add(to.port_sum()));
         return Ok(never_zero(segment.protocol, update.in_checksum(segment.check)));
     }
     let pseudo_header = new.add_protocol(segment.protocol, segment.length);
@@ -77,23 +85,32 @@ fn checksum<A: Address>(
         return Ok(pseudo_header.fold());
     }
     // The bytes are summed as they stand, old ports and the field's own content included.
-    let content = sum_bytes(packet, segment.offset, segment.length).ok_or(Reason::ChecksumTooLong)?;
+    let content = sum_bytes(packet, settings.zero.load(), segment.offset, segment.length)
+        .ok_or(Reason::ChecksumTooLong)?;
     let stale = segment.tuple.port_sum().add_bytes(segment.check);
-    let sum = stale.replaced_by(to.port_sum()).in_sum(content.add(pseudo_header));
+    let sum = stale
+        .replaced_by(to.port_sum())
+        .in_sum(content.add(pseudo_header));
     Ok(never_zero(segment.protocol, sum.checksum()))
 }
 
 /// A computed UDP checksum of 0 is sent as all ones: 0 would mean that there is none (RFC 768).
 #[inline(always)]
 fn never_zero(protocol: u8, check: [u8; 2]) -> [u8; 2] {
-    if protocol != TCP && check == [0, 0] { [0xff, 0xff] } else { check }
+    if protocol != TCP && check == [0, 0] {
+        [0xff, 0xff]
+    } else {
+        check
+    }
 }
 
 /// The one's-complement sum of `length` bytes from `offset`; `None` beyond the frame or [`MAX_BYTES`].
-#[inline(always)]
-fn sum_bytes(packet: &Packet<'_>, offset: usize, length: u16) -> Option<Sum> {
-    const STEP: usize = 32;
-
+///
+/// `zero` is [`Settings::zero`]: what it is added to is unknown to the verifier again, which else would follow the
+/// rest of the program once for each length that a packet may have. Not inlined: it is rarely called, and long.
+#[inline(never)]
+fn sum_bytes(packet: &Packet<'_>, zero: u32, offset: usize, length: u16) -> Option<Sum> {
+    let zero = zero as usize;
     let mut sum = Sum::ZERO;
     let mut at = offset;
     let mut left = usize::from(length);
@@ -104,25 +121,37 @@ fn sum_bytes(packet: &Packet<'_>, offset: usize, length: u16) -> Option<Sum> {
         for word in packet.header::<[u8; STEP]>(at)?.as_chunks::<8>().0 {
             sum = sum.add_u64(u64::from_ne_bytes(*word));
         }
-        at = at.wrapping_add(STEP);
-        left = left.wrapping_sub(STEP);
+        at = at.wrapping_add(STEP).wrapping_add(zero) & OFFSETS;
+        left = left.wrapping_sub(STEP).wrapping_add(zero) & OFFSETS;
     }
     for _ in 0..STEP / 2 {
         if left < 2 {
             break;
         }
         sum = sum.add_bytes(*packet.header::<[u8; 2]>(at)?);
-        at = at.wrapping_add(2);
-        left = left.wrapping_sub(2);
+        at = at.wrapping_add(2).wrapping_add(zero) & OFFSETS;
+        left = left.wrapping_sub(2).wrapping_add(zero) & OFFSETS;
     }
     match left {
         0 => Some(sum),
         // An odd byte counts as the first of a pair whose second is 0 (RFC 1071).
-        1 => packet.header::<[u8; 1]>(at).map(|[last]| sum.add_bytes([*last, 0])),
+        1 => packet
+            .header::<[u8; 1]>(at)
+            .map(|[last]| sum.add_bytes([*last, 0])),
         _ => None,
     }
 }
 
+/// Bytes summed per step.
+const STEP: usize = 32;
+
 /// The longest segment whose checksum is finished here. On the BPF target no frame is longer: a program of one
 /// buffer caps the MTU at 3,506.
 const MAX_BYTES: usize = if cfg!(target_arch = "bpf") { 4096 } else { 65536 };
+
+/// All offsets into a frame: a mask that changes none, for the verifier.
+const OFFSETS: usize = if cfg!(target_arch = "bpf") {
+    0x1fff
+} else {
+    0x1_ffff
+};

@@ -1,9 +1,9 @@
 //! From a virtual address to its service.
 
 use crate::{
-    address::{Address, Port, Tuple, V6},
+    address::{Address, AddressCell, Port, Tuple, V6},
     hash::mix,
-    layout::{ServiceSlot, Settings, load_address},
+    layout::{ServiceSlot, Settings},
     tables::Tables,
 };
 
@@ -48,13 +48,21 @@ impl SlotKey {
 #[must_use]
 pub fn home(settings: &Settings, address: V6, protocol: u8, port: Port) -> u32 {
     let V6([first, second]) = address;
-    let hash = mix(mix(mix(settings.seed.load(), first), second), SlotKey::new(protocol, port, 0).0);
+    let hash = mix(
+        mix(mix(settings.seed.load(), first), second),
+        SlotKey::new(protocol, port, 0).0,
+    );
     (hash as u32) & settings.service_mask.load()
 }
 
 /// The service of a packet's destination.
 #[inline(always)]
-pub fn find<A: Address, T: Tables>(tables: &T, settings: &Settings, tuple: &Tuple<A>, protocol: u8) -> Option<u32> {
+pub fn find<A: Address, T: Tables>(
+    tables: &T,
+    settings: &Settings,
+    tuple: &Tuple<A>,
+    protocol: u8,
+) -> Option<u32> {
     let address = tuple.dst.mapped();
     let wanted = SlotKey::new(protocol, tuple.dst_port, 0);
     let mask = settings.service_mask.load();
@@ -76,5 +84,5 @@ pub fn find<A: Address, T: Tables>(tables: &T, settings: &Settings, tuple: &Tupl
 /// Whether the slot is of this address; the key is read again after it, since a slot may be given to another.
 #[inline(always)]
 fn holds(slot: &ServiceSlot, key: SlotKey, address: V6) -> bool {
-    load_address(&slot.address) == address && slot.key.load() == key.0
+    AddressCell::<V6>::load(&slot.address) == address && slot.key.load() == key.0
 }

@@ -11,6 +11,8 @@ use core::cell::UnsafeCell;
 use core::sync::atomic::Ordering;
 
 /// A value in table memory, read and written whole.
+///
+/// Zero bytes are a value of it: fresh table memory is all zeros.
 #[derive(Default)]
 #[repr(transparent)]
 pub struct Shared<T>(UnsafeCell<T>);
@@ -36,7 +38,8 @@ macro_rules! shared {
                 return unsafe { self.0.get().read_volatile() };
                 #[cfg(not(target_arch = "bpf"))]
                 // SAFETY: valid and aligned as a cell of this type is, and only ever accessed atomically.
-                return unsafe { core::sync::atomic::$atomic::from_ptr(self.0.get()) }.load(Ordering::Acquire);
+                return unsafe { core::sync::atomic::$atomic::from_ptr(self.0.get()) }
+                    .load(Ordering::Acquire);
             }
 
             /// Makes `value` visible after everything written before.
@@ -101,69 +104,6 @@ impl Shared<u64> {
     }
 }
 
-/// A record that may be copied to and from table memory word by word.
-///
-/// # Safety
-///
-/// `repr(C)`, no padding, every bit pattern valid, size and alignment such that it is a row of `u64`s wherever a
-/// [`Words`] puts it.
-pub unsafe trait Record: Copy {}
-
-/// A record of several words in table memory. Word by word each access is whole; that the words belong together
-/// is for the owner to prove (the flow table does it by a generation in a word beside).
-#[repr(C, align(8))]
-pub struct Words<R>(UnsafeCell<R>);
-
-// SAFETY: every access goes through `Shared<u64>`.
-unsafe impl<R: Record + Send> Sync for Words<R> {}
-
-impl<R: Record> Words<R> {
-    const COUNT: usize = {
-        assert!(size_of::<R>() % 8 == 0 && align_of::<R>() <= 8);
-        size_of::<R>() / 8
-    };
-
-    /// A record to start with.
-    #[must_use]
-    pub const fn new(record: R) -> Self {
-        Self(UnsafeCell::new(record))
-    }
-
-    /// A copy of the record.
-    #[inline(always)]
-    pub fn load(&self) -> R {
-        let mut copy = core::mem::MaybeUninit::<R>::uninit();
-        let mut word = 0;
-        while word < Self::COUNT {
-            // SAFETY: `word` is below `COUNT`, so within `copy`, which is as large and suitably aligned or better
-            // written unaligned.
-            unsafe { copy.as_mut_ptr().cast::<u64>().wrapping_add(word).write_unaligned(self.word(word).load()) };
-            word = word.wrapping_add(1);
-        }
-        // SAFETY: every byte was written, and `Record` promises that every pattern is valid.
-        unsafe { copy.assume_init() }
-    }
-
-    /// Writes the record.
-    #[inline(always)]
-    pub fn store(&self, record: &R) {
-        let source = core::ptr::from_ref(record).cast::<u64>();
-        let mut word = 0;
-        while word < Self::COUNT {
-            // SAFETY: `word` is below `COUNT`, so within `record`, whose bytes are all initialised (no padding).
-            let value = unsafe { source.wrapping_add(word).read_unaligned() };
-            self.word(word).store(value);
-            word = word.wrapping_add(1);
-        }
-    }
-
-    #[inline(always)]
-    fn word(&self, index: usize) -> &Shared<u64> {
-        // SAFETY: callers keep `index` below `COUNT`; `Words` is aligned for `u64`, and `Shared` is transparent.
-        unsafe { &*self.0.get().cast::<Shared<u64>>().wrapping_add(index) }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -175,17 +115,5 @@ mod tests {
         assert_eq!(cell.load(), 5);
         assert!(cell.compare_exchange(5, 9));
         assert_eq!(cell.load(), 9);
-    }
-
-    #[test]
-    fn a_record_comes_back_as_it_was_stored() {
-        #[derive(Debug, Clone, Copy, PartialEq)]
-        #[repr(C)]
-        struct Two(u32, u32, u64);
-        // SAFETY: sixteen bytes without padding.
-        unsafe impl Record for Two {}
-        let words = Words::new(Two(0, 0, 0));
-        words.store(&Two(1, 2, 3));
-        assert_eq!(words.load(), Two(1, 2, 3));
     }
 }

@@ -4,7 +4,8 @@ use crate::{
     address::{V4, V6},
     flow::Bucket,
     layout::{
-        Backend, BackendCounters, ChoiceWord, PacketCounters, PortFilter, Service, ServiceSlot, Settings, Source,
+        Backend, BackendCounters, ChoiceWord, PacketCounters, PortFilter, Service, ServiceSlot, Settings,
+        Source,
     },
 };
 

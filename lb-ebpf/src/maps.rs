@@ -45,12 +45,12 @@ static TRAFFIC: Array<BackendCounters> = Array::with_max_entries(1, MMAPABLE);
 /// The tables as the kernel has them.
 pub struct Maps;
 
-/// The kernel's coarse clock: free to read, and ticks are fine enough for time-outs of seconds. In units of 64
-/// jiffies (64 ms to 640 ms), so that a busy flow's entry is written a few times a second only.
+/// The kernel's coarse clock, in jiffies: free to read, and fine enough for time-outs of seconds. It wraps around
+/// after 49 days at 1000 Hz.
 #[inline(always)]
 pub fn now() -> u32 {
     // SAFETY: a helper without arguments.
-    (unsafe { bpf_jiffies64() } >> 6) as u32
+    unsafe { bpf_jiffies64() as u32 }
 }
 
 #[inline(always)]

@@ -1,8 +1,10 @@
 //! What an entry of the flow table holds.
 
 use crate::{
-    address::{Address, Mac, Port, Tuple, V4, V6},
-    shared::{Record, Shared, Words},
+    address::{Address, AddressCell, Mac, Port, Tuple, V4, V6},
+    flow::control::Control,
+    layout::{mac_from_word, mac_to_word},
+    shared::Shared,
 };
 
 /// Entries of a bucket.
@@ -14,110 +16,194 @@ pub const ENTRIES: usize = 4;
 pub struct Bucket<A: Address>(pub [Entry<A>; ENTRIES]);
 
 /// One direction of one flow. 64 bytes for IPv4, 128 for IPv6: whole cache lines.
+///
+/// All below `ack` is written before the entry is published and unchanged until it is claimed again: who reads
+/// it, and finds the control word unchanged afterwards, has read what belongs together.
+#[derive(Default)]
 #[repr(C, align(64))]
 pub struct Entry<A: Address> {
-    /// Owner, generation and state.
+    /// A [`Control`]: owner, generation and state.
     pub control: Shared<u64>,
     /// When its last packet came, in ticks.
     pub seen: Shared<u32>,
     /// Acknowledgement number of its last packet, as it lies in memory: the sequence number that its sender
     /// expects next, which a RST to it must carry (RFC 9293 3.5.2).
     pub ack: Shared<u32>,
-    /// The rest, written before the entry is published and unchanged until it is claimed again.
-    pub flow: Words<Flow<A>>,
+    partner: Shared<u32>,
+    interface: Shared<u32>,
+    /// MAC address of the client, then the backend.
+    client: Shared<u64>,
+    /// Our MAC address, then the protocol.
+    own: Shared<u64>,
+    /// The four ports: source, destination, new source, new destination.
+    ports: Shared<u64>,
+    src: A::Cell,
+    dst: A::Cell,
+    to_src: A::Cell,
+    to_dst: A::Cell,
 }
 
-/// What is done to the packets of one direction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[repr(C)]
+const _: () = assert!(size_of::<Entry<V4>>() == 64 && size_of::<Entry<V6>>() == 128);
+
+/// What is done to the packets of one direction: an entry's content as a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Flow<A> {
-    /// Where the other direction's entry stands: bucket × [`ENTRIES`] + place.
-    pub partner: u32,
-    /// Interface that the client's packets come in by.
-    pub interface: u32,
-    /// MAC address that the client's packets come from.
-    pub client_mac: Mac,
-    /// MAC address that the client's packets come to.
-    pub own_mac: Mac,
-    /// The backend.
-    pub backend: u16,
+    /// What the packets carry.
+    pub key: Tuple<A>,
+    /// What they leave with.
+    pub to: Tuple<A>,
     /// TCP or UDP.
     pub protocol: u8,
-    /// Unused.
-    pub reserved: u8,
-    /// Source port that the packets carry.
-    pub src_port: Port,
-    /// Destination port that the packets carry.
-    pub dst_port: Port,
-    /// Source port that they leave with.
-    pub to_src_port: Port,
-    /// Destination port that they leave with.
-    pub to_dst_port: Port,
-    /// Source address that the packets carry.
-    pub src: A,
-    /// Destination address that the packets carry.
-    pub dst: A,
-    /// Source address that they leave with.
-    pub to_src: A,
-    /// Destination address that they leave with.
-    pub to_dst: A,
+    /// The backend.
+    pub backend: u16,
+    /// Where the client is.
+    pub client: Client,
+    /// Where the other direction's entry stands: bucket × [`ENTRIES`] + place.
+    pub partner: u32,
 }
 
-// SAFETY: the fields of 4, 4, 6, 6, 2, 1, 1, 2, 2, 2, 2 bytes and four addresses of 4 or 16 (there are no other
-// families) follow each other without a gap (32 + 16 or 32 + 64 bytes), and each takes any bit pattern.
-unsafe impl<A: Address> Record for Flow<A> {}
-
-const _: () = assert!(size_of::<Flow<V4>>() == 48 && size_of::<Entry<V4>>() == 64);
-const _: () = assert!(size_of::<Flow<V6>>() == 96 && size_of::<Entry<V6>>() == 128);
+/// The way to a client: the way that its last packet came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Client {
+    /// Interface that its packets come in by.
+    pub interface: u32,
+    /// MAC address that they come from.
+    pub mac: Mac,
+    /// MAC address that they come to.
+    pub own_mac: Mac,
+}
 
 impl<A: Address> Flow<A> {
-    /// What the packets carry.
-    #[inline(always)]
-    #[must_use]
-    pub fn key(&self) -> Tuple<A> {
-        Tuple { src: self.src, dst: self.dst, src_port: self.src_port, dst_port: self.dst_port }
-    }
-
-    /// What they leave with.
-    #[inline(always)]
-    #[must_use]
-    pub fn to(&self) -> Tuple<A> {
-        Tuple { src: self.to_src, dst: self.to_dst, src_port: self.to_src_port, dst_port: self.to_dst_port }
-    }
-
     /// The other direction of the same flow: it carries the answer to what this one leaves with.
     #[inline(always)]
     #[must_use]
     pub fn reply(&self, partner: u32) -> Self {
-        let (key, to) = (self.to().reversed(), self.key().reversed());
-        Self { partner, ..*self }.with(&key, &to)
-    }
-
-    /// The same with another key and translation.
-    #[inline(always)]
-    #[must_use]
-    pub fn with(self, key: &Tuple<A>, to: &Tuple<A>) -> Self {
         Self {
-            src: key.src,
-            dst: key.dst,
-            src_port: key.src_port,
-            dst_port: key.dst_port,
-            to_src: to.src,
-            to_dst: to.dst,
-            to_src_port: to.src_port,
-            to_dst_port: to.dst_port,
-            ..self
+            key: self.to.reversed(),
+            to: self.key.reversed(),
+            partner,
+            ..*self
         }
     }
 }
 
-impl<A: Address> Default for Entry<A> {
-    fn default() -> Self {
-        Self {
-            control: Shared::<u64>::default(),
-            seen: Shared::<u32>::default(),
-            ack: Shared::<u32>::default(),
-            flow: Words::new(Flow::default()),
+impl<A: Address> Entry<A> {
+    /// The control word.
+    #[inline(always)]
+    #[must_use]
+    pub fn control(&self) -> Control {
+        Control(self.control.load())
+    }
+
+    /// Whether its packets carry this key.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_of(&self, key: &Tuple<A>, protocol: u8) -> bool {
+        let [.., this_protocol, _] = self.own.load().to_ne_bytes();
+        let [a, b, c, d, ..] = self.ports.load().to_ne_bytes();
+        this_protocol == protocol
+            && Port([a, b]) == key.src_port
+            && Port([c, d]) == key.dst_port
+            && self.src.load() == key.src
+            && self.dst.load() == key.dst
+    }
+
+    /// What its packets carry.
+    #[inline(always)]
+    #[must_use]
+    pub fn key(&self) -> Tuple<A> {
+        let [a, b, c, d, ..] = self.ports.load().to_ne_bytes();
+        Tuple {
+            src: self.src.load(),
+            dst: self.dst.load(),
+            src_port: Port([a, b]),
+            dst_port: Port([c, d]),
         }
+    }
+
+    /// What its packets leave with.
+    #[inline(always)]
+    #[must_use]
+    pub fn to(&self) -> Tuple<A> {
+        let [.., a, b, c, d] = self.ports.load().to_ne_bytes();
+        Tuple {
+            src: self.to_src.load(),
+            dst: self.to_dst.load(),
+            src_port: Port([a, b]),
+            dst_port: Port([c, d]),
+        }
+    }
+
+    /// The backend.
+    #[inline(always)]
+    #[must_use]
+    pub fn backend(&self) -> u16 {
+        let [.., a, b] = self.client.load().to_ne_bytes();
+        u16::from_ne_bytes([a, b])
+    }
+
+    /// The protocol.
+    #[inline(always)]
+    #[must_use]
+    pub fn protocol(&self) -> u8 {
+        let [.., protocol, _] = self.own.load().to_ne_bytes();
+        protocol
+    }
+
+    /// The way to the client.
+    #[inline(always)]
+    #[must_use]
+    pub fn client(&self) -> Client {
+        Client {
+            interface: self.interface.load(),
+            mac: mac_from_word(self.client.load()),
+            own_mac: mac_from_word(self.own.load()),
+        }
+    }
+
+    /// Where the other direction's entry stands.
+    #[inline(always)]
+    #[must_use]
+    pub fn partner(&self) -> u32 {
+        self.partner.load()
+    }
+
+    /// All of its content; right if the control word is the same before and after.
+    #[must_use]
+    pub fn flow(&self) -> Flow<A> {
+        Flow {
+            key: self.key(),
+            to: self.to(),
+            protocol: self.protocol(),
+            backend: self.backend(),
+            client: self.client(),
+            partner: self.partner(),
+        }
+    }
+
+    /// Fills an entry that is claimed.
+    #[inline(always)]
+    pub(super) fn fill(&self, flow: &Flow<A>) {
+        let ([a, b], [c, d]) = (flow.key.src_port.0, flow.key.dst_port.0);
+        let ([e, f], [g, h]) = (flow.to.src_port.0, flow.to.dst_port.0);
+        self.ports.store(u64::from_ne_bytes([a, b, c, d, e, f, g, h]));
+        self.src.store(flow.key.src);
+        self.dst.store(flow.key.dst);
+        self.to_src.store(flow.to.src);
+        self.to_dst.store(flow.to.dst);
+        self.partner.store(flow.partner);
+        self.lead(&flow.client, flow.backend, flow.protocol);
+    }
+
+    /// Changes the way to the client in an entry that is claimed.
+    #[inline(always)]
+    pub(super) fn lead(&self, client: &Client, backend: u16, protocol: u8) {
+        let [a, b, c, d, e, f, ..] = mac_to_word(client.mac).to_ne_bytes();
+        let [g, h] = backend.to_ne_bytes();
+        self.client.store(u64::from_ne_bytes([a, b, c, d, e, f, g, h]));
+        let [a, b, c, d, e, f, ..] = mac_to_word(client.own_mac).to_ne_bytes();
+        self.own
+            .store(u64::from_ne_bytes([a, b, c, d, e, f, protocol, 0]));
+        self.interface.store(client.interface);
     }
 }

@@ -8,17 +8,18 @@
 //! daemon use the table at once without locks:
 //!
 //! - a claimed entry is its claimer's alone, and nobody reads its flow before it is published;
-//! - the word's generation changes with each claim: a reader that finds the same word before and after copying
-//!   the flow has an untorn copy;
+//! - the word's generation changes with each claim: who finds the same word before and after reading an entry
+//!   has read what belongs together;
 //! - a claimer looks once more after its claim is visible, and gives up where another holds the same tag: two
 //!   CPUs can both fail to insert one key, but never both succeed.
 
 mod control;
 mod entry;
+mod evict;
 mod table;
 mod track;
 
 pub use control::{Control, State};
-pub use entry::{Bucket, ENTRIES, Entry, Flow};
-pub use table::{Claim, Hit, Read, claim, entry_at, find, read};
+pub use entry::{Bucket, Client, ENTRIES, Entry, Flow};
+pub use table::{Claim, Hit, claim, find, is_taken};
 pub use track::track;

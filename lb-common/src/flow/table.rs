@@ -4,8 +4,8 @@ use crate::{
     address::{Address, Tuple},
     flow::{
         control::{Control, State},
-        entry::{ENTRIES, Entry, Flow},
-        track,
+        entry::{Bucket, Client, ENTRIES, Entry, Flow},
+        evict,
     },
     layout::Settings,
     reason::Reason,
@@ -13,83 +13,102 @@ use crate::{
 };
 
 /// Entries per bucket as an index in the table.
-const STRIDE: u32 = ENTRIES as u32;
+pub(super) const STRIDE: u32 = ENTRIES as u32;
 
 /// A key's two buckets and its tag.
 #[derive(Debug, Clone, Copy)]
-struct Place {
-    buckets: [u32; 2],
+pub(super) struct Place {
+    pub(super) buckets: [u32; 2],
     tag: u32,
 }
 
-/// An entry that was found, and what it held.
+/// An entry that was found.
 pub struct Hit<'t, A: Address> {
     /// The entry.
     pub entry: &'t Entry<A>,
     /// Where it stands.
     pub index: u32,
-    /// Its control word, the same before and after `flow` was copied.
+    /// Its control word when it was found.
     pub control: Control,
-    /// An untorn copy of its flow.
-    pub flow: Flow<A>,
 }
 
 impl<'t, A: Address> Hit<'t, A> {
+    /// Whether the entry is still what it was when it was found, and so all that was read of it since belongs
+    /// together.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        self.entry.control.load() == self.control.0
+    }
+
     /// The entry of the flow's other direction, if it is still there.
     #[inline(always)]
     #[must_use]
     pub fn partner<T: Tables>(&self, tables: &'t T) -> Option<Self> {
-        partner(tables, &self.flow, self.index)
+        partner(tables, self.entry, self.index)
     }
 
-    /// Changes the state, unless somebody else changed the entry since it was read.
+    /// Changes the state, unless somebody else changed the entry since it was found.
     #[inline(always)]
     #[must_use]
     pub fn advance(&self, state: State) -> bool {
-        self.entry.control.compare_exchange(self.control.0, self.control.with_state(state).0)
+        self.entry
+            .control
+            .compare_exchange(self.control.0, self.control.with_state(state).0)
     }
 
-    /// Changes what is done to the packets, unless somebody else changed the entry since it was read. For a
-    /// moment in between the entry is found by nobody.
+    /// Changes the way to the client, unless somebody else changed the entry since it was found. For a moment in
+    /// between nobody can read it.
     #[inline(always)]
-    pub fn replace(&self, flow: &Flow<A>) {
+    pub fn lead(&self, client: &Client) {
+        let (backend, protocol) = (self.entry.backend(), self.entry.protocol());
         let claimed = self.control.claimed(self.control.tag());
         if self.entry.control.compare_exchange(self.control.0, claimed.0) {
-            self.entry.flow.store(flow);
-            self.entry.control.store(claimed.with_state(self.control.state()).0);
+            self.entry.lead(client, backend, protocol);
+            self.entry
+                .control
+                .store(claimed.with_state(self.control.state()).0);
         }
     }
 
-    /// Frees the entry, unless somebody else changed it since it was read.
+    /// Frees the entry, unless somebody else changed it since it was found.
     #[inline(always)]
     #[must_use]
     pub fn remove(&self) -> bool {
-        self.entry.control.compare_exchange(self.control.0, self.control.freed().0)
+        self.entry
+            .control
+            .compare_exchange(self.control.0, self.control.freed().0)
     }
 }
 
 /// An entry that is ours to fill: publish it or give it up.
-pub struct Claim<'t, A: Address> {
-    entry: &'t Entry<A>,
-    control: Control,
+#[derive(Debug, Clone, Copy)]
+#[must_use]
+pub struct Claim {
     /// Where the entry stands, for its partner.
     pub index: u32,
 }
 
-impl<A: Address> Claim<'_, A> {
+impl Claim {
     /// Fills the entry and lets everybody read it.
     #[inline(always)]
-    pub fn publish(&self, flow: &Flow<A>, state: State, now: u32) {
-        self.entry.flow.store(flow);
-        self.entry.seen.store(now);
-        self.entry.ack.store(0);
-        self.entry.control.store(self.control.with_state(state).0);
+    pub fn publish<A: Address, T: Tables>(self, tables: &T, flow: &Flow<A>, state: State, now: u32) {
+        let Some(entry) = entry_at::<A, T>(tables, self.index) else {
+            return;
+        };
+        entry.fill(flow);
+        entry.seen.store(now);
+        entry.ack.store(0);
+        entry.control.store(entry.control().with_state(state).0);
     }
 
     /// Gives the entry up.
     #[inline(always)]
-    pub fn release(&self) {
-        self.entry.control.store(self.control.freed().0);
+    pub fn release<A: Address, T: Tables>(self, tables: &T) {
+        let Some(entry) = entry_at::<A, T>(tables, self.index) else {
+            return;
+        };
+        entry.control.store(entry.control().freed().0);
     }
 }
 
@@ -97,7 +116,8 @@ impl<A: Address> Claim<'_, A> {
 ///
 /// # Errors
 ///
-/// [`Reason::FlowContended`] if the entry was changed while it was read.
+/// [`Reason::FlowContended`] if the entry was changed while it was read, or if another key holds the same tag in
+/// the same buckets (once in 500 million flows).
 #[inline(always)]
 pub fn find<'t, A: Address, T: Tables>(
     tables: &'t T,
@@ -106,49 +126,35 @@ pub fn find<'t, A: Address, T: Tables>(
     protocol: u8,
 ) -> Result<Option<Hit<'t, A>>, Reason> {
     let place = place(settings, key, protocol);
-    for bucket in place.buckets {
-        let mut index = bucket.wrapping_mul(STRIDE);
-        for entry in &A::bucket(tables, bucket).ok_or(Reason::NotReady)?.0 {
-            if Control(entry.control.load()).tag() == place.tag {
-                match read(entry, index) {
-                    Read::Flow(hit) if hit.flow.key() == *key && hit.flow.protocol == protocol => {
-                        return Ok(Some(hit));
-                    }
-                    Read::Changing => return Err(Reason::FlowContended),
-                    Read::Flow(_) | Read::Free => {}
-                }
-            }
-            index = index.wrapping_add(1);
-        }
-    }
-    Ok(None)
-}
-
-/// What an entry held when it was read.
-pub enum Read<'t, A: Address> {
-    /// A flow.
-    Flow(Hit<'t, A>),
-    /// Nothing.
-    Free,
-    /// Something that somebody is about to change.
-    Changing,
-}
-
-/// Reads an entry.
-#[inline(always)]
-pub fn read<A: Address>(entry: &Entry<A>, index: u32) -> Read<'_, A> {
-    let control = Control(entry.control.load());
+    let Some(spot) = holder::<A, T>(tables, &place, None)? else {
+        return Ok(None);
+    };
+    let (entry, index) = spot.entry(settings).ok_or(Reason::NotReady)?;
+    let control = entry.control();
+    let hit = Hit {
+        entry,
+        index,
+        control,
+    };
     if control.state() == State::FREE {
-        return Read::Free;
+        return Ok(None);
     }
-    if !control.state().has(State::READY) {
-        return Read::Changing;
+    if control.state().has(State::READY) && entry.is_of(key, protocol) {
+        Ok(Some(hit))
+    } else {
+        Err(Reason::FlowContended)
     }
-    let flow = entry.flow.load();
-    if entry.control.load() != control.0 {
-        return Read::Changing;
-    }
-    Read::Flow(Hit { entry, index, control, flow })
+}
+
+/// Whether a key has an entry, or is about to be given one.
+#[inline(always)]
+pub fn is_taken<A: Address, T: Tables>(
+    tables: &T,
+    settings: &Settings,
+    key: &Tuple<A>,
+    protocol: u8,
+) -> Result<bool, Reason> {
+    Ok(holder::<A, T>(tables, &place(settings, key, protocol), None)?.is_some())
 }
 
 /// Claims an entry for a key that has none.
@@ -157,132 +163,150 @@ pub fn read<A: Address>(entry: &Entry<A>, index: u32) -> Read<'_, A> {
 ///
 /// [`Reason::FlowContended`] if the key has an entry, or another CPU is about to give it one;
 /// [`Reason::FlowTableFull`] if all entries that it may have hold active flows.
-#[inline(always)]
-pub fn claim<'t, A: Address, T: Tables>(
-    tables: &'t T,
-    settings: &Settings,
+#[inline(never)]
+pub fn claim<A: Address, T: Tables>(
+    tables: &T,
     key: &Tuple<A>,
     protocol: u8,
     now: u32,
-) -> Result<Claim<'t, A>, Reason> {
+) -> Result<Claim, Reason> {
+    let settings = tables.settings().ok_or(Reason::NotReady)?;
     let place = place(settings, key, protocol);
-    let before = survey::<A, T>(tables, &place, now)?;
-    if before.holders != 0 {
+    if holder::<A, T>(tables, &place, None)?.is_some() {
         return Err(Reason::FlowContended);
     }
-    if before.room == Room::NONE {
-        return Err(Reason::FlowTableFull);
-    }
-    let entry = entry_at::<A, T>(tables, before.index).ok_or(Reason::NotReady)?;
-    let control = before.control.claimed(place.tag);
-    if !entry.control.compare_exchange(before.control.0, control.0) {
+    let index = match free::<A, T>(tables, &place)? {
+        Some(spot) => spot.index(settings),
+        None => evict::room::<A, T>(tables, &place, now)?,
+    };
+    let entry = entry_at::<A, T>(tables, index).ok_or(Reason::NotReady)?;
+    let old = entry.control();
+    if old.state() != State::FREE || !entry.control.compare_exchange(old.0, old.claimed(place.tag).0) {
         return Err(Reason::FlowContended);
     }
-    if before.control.state() != State::FREE {
-        evicted(tables, entry, &before);
-    }
-    let claim = Claim { entry, control, index: before.index };
     // Ours is visible now. Whoever claimed the same key meanwhile sees it too; whoever sees two gives up.
-    if survey::<A, T>(tables, &place, now)?.holders == 1 {
+    let claim = Claim { index };
+    if holder::<A, T>(tables, &place, Some(index))?.is_none() {
         return Ok(claim);
     }
-    claim.release();
+    claim.release::<A, T>(tables);
     Err(Reason::FlowContended)
 }
 
-/// The entry at an index that a [`Flow::partner`] holds.
+/// The entry at an index, if it holds a flow.
 #[inline(always)]
 #[must_use]
-pub fn entry_at<A: Address, T: Tables>(tables: &T, index: u32) -> Option<&Entry<A>> {
+fn hit_at<A: Address, T: Tables>(tables: &T, index: u32) -> Option<Hit<'_, A>> {
+    let entry = entry_at::<A, T>(tables, index)?;
+    let control = entry.control();
+    control.state().has(State::READY).then_some(Hit {
+        entry,
+        index,
+        control,
+    })
+}
+
+#[inline(always)]
+fn entry_at<A: Address, T: Tables>(tables: &T, index: u32) -> Option<&Entry<A>> {
     let bucket = A::bucket(tables, index / STRIDE)?;
     bucket.0.get((index % STRIDE) as usize)
 }
 
+/// The entry of the other direction of the flow whose entry stands at `index`.
 #[inline(always)]
-fn partner<'t, A: Address, T: Tables>(tables: &'t T, flow: &Flow<A>, index: u32) -> Option<Hit<'t, A>> {
-    let entry = entry_at::<A, T>(tables, flow.partner)?;
-    match read(entry, flow.partner) {
-        Read::Flow(hit) if hit.flow.partner == index && hit.flow.key() == flow.to().reversed() => Some(hit),
-        _ => None,
-    }
+pub(super) fn partner<'t, A: Address, T: Tables>(
+    tables: &'t T,
+    entry: &Entry<A>,
+    index: u32,
+) -> Option<Hit<'t, A>> {
+    let partner = hit_at::<A, T>(tables, entry.partner())?;
+    let ours =
+        partner.entry.partner() == index && partner.entry.is_of(&entry.to().reversed(), entry.protocol());
+    (ours && partner.is_current()).then_some(partner)
 }
 
 #[inline(always)]
 fn place<A: Address>(settings: &Settings, key: &Tuple<A>, protocol: u8) -> Place {
     let hash = key.hash(protocol, settings.seed.load());
-    let mask = if A::HEADER_LEN == 20 { &settings.bucket_mask_v4 } else { &settings.bucket_mask_v6 }.load();
+    let mask = if A::HEADER_LEN == 20 {
+        &settings.bucket_mask_v4
+    } else {
+        &settings.bucket_mask_v6
+    }
+    .load();
     let tag = hash as u32;
     let first = ((hash >> 32) as u32) & mask;
     // The other bucket by the tag (cuckoo hashing's partial keys); odd, so that it is another one.
     let second = (first ^ (tag.wrapping_mul(0x5bd1_e995) | 1)) & mask;
-    Place { buckets: [first, second], tag }
+    Place {
+        buckets: [first, second],
+        tag,
+    }
 }
 
-/// How gladly an entry is given to a new flow; greater is better. Active flows are never evicted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Room(u32);
+/// Where an entry stands.
+pub(super) struct Spot<'t, A: Address> {
+    pub(super) bucket: &'t Bucket<A>,
+    /// Index of the bucket's first entry.
+    pub(super) base: u32,
+    /// Place in the bucket.
+    pub(super) slot: u32,
+}
 
-impl Room {
-    const NONE: Self = Self(0);
-    const FREE: Self = Self(u32::MAX);
-
+impl<'t, A: Address> Spot<'t, A> {
+    /// The entry and its index.
+    ///
+    /// What only the table knows to be 0 makes the verifier take all places of a bucket for one. It would else
+    /// follow each on its own: eight times the rest of the program, and for each of two claims again.
     #[inline(always)]
-    fn of(state: State, age: u32) -> Self {
-        /// Ages are compared up to this many ticks.
-        const AGES: u32 = 0x3fff_ffff;
-        const CLOSED: u32 = 0x4000_0000;
+    pub(super) fn entry(&self, settings: &Settings) -> Option<(&'t Entry<A>, u32)> {
+        let slot = self.slot.wrapping_add(settings.zero.load()) & (STRIDE - 1);
+        Some((self.bucket.0.get(slot as usize)?, self.base.wrapping_add(slot)))
+    }
 
-        if state == State::FREE {
-            Self::FREE
-        } else if state.has(State::CLOSED) {
-            Self(CLOSED | (age & AGES))
-        } else if state.has(State::READY) && !state.has(State::ESTABLISHED) {
-            // Half-open. At least 1: room, but the last choice.
-            Self((age & AGES) | 1)
-        } else {
-            Self::NONE
-        }
+    /// The entry's index alone.
+    #[inline(always)]
+    pub(super) fn index(&self, settings: &Settings) -> u32 {
+        self.base
+            .wrapping_add(self.slot.wrapping_add(settings.zero.load()) & (STRIDE - 1))
     }
 }
 
-/// What a key's buckets look like.
-struct Survey {
-    /// Entries that carry the key's tag, claimed or ready.
-    holders: u32,
-    /// The best entry to take.
-    room: Room,
-    index: u32,
-    control: Control,
-}
-
+/// The first entry of the key's buckets, but for that at `except`, that carries its tag, claimed or ready.
 #[inline(always)]
-fn survey<A: Address, T: Tables>(tables: &T, place: &Place, now: u32) -> Result<Survey, Reason> {
-    let mut survey = Survey { holders: 0, room: Room::NONE, index: 0, control: Control(0) };
-    for bucket in place.buckets {
-        let mut index = bucket.wrapping_mul(STRIDE);
-        for entry in &A::bucket(tables, bucket).ok_or(Reason::NotReady)?.0 {
+fn holder<'t, A: Address, T: Tables>(
+    tables: &'t T,
+    place: &Place,
+    except: Option<u32>,
+) -> Result<Option<Spot<'t, A>>, Reason> {
+    for index in place.buckets {
+        let bucket = A::bucket(tables, index).ok_or(Reason::NotReady)?;
+        let base = index.wrapping_mul(STRIDE);
+        for (slot, entry) in (0..).zip(&bucket.0) {
             let control = Control(entry.control.load());
-            if control.state() != State::FREE && control.tag() == place.tag {
-                survey.holders = survey.holders.wrapping_add(1);
+            let held = control.tag() == place.tag && control.state() != State::FREE;
+            if held && except != Some(base.wrapping_add(slot)) {
+                return Ok(Some(Spot { bucket, base, slot }));
             }
-            let room = Room::of(control.state(), now.wrapping_sub(entry.seen.load()));
-            if room > survey.room {
-                survey = Survey { room, index, control, ..survey };
-            }
-            index = index.wrapping_add(1);
         }
     }
-    Ok(survey)
+    Ok(None)
 }
 
-/// Takes the evicted flow's other entry along, and counts the flow as closed unless it was before.
+/// A free entry of the key's buckets.
 #[inline(always)]
-fn evicted<A: Address, T: Tables>(tables: &T, entry: &Entry<A>, survey: &Survey) {
-    let flow = entry.flow.load();
-    if let Some(partner) = partner(tables, &flow, survey.index) {
-        let _removed_by_another = !partner.remove();
+fn free<'t, A: Address, T: Tables>(tables: &'t T, place: &Place) -> Result<Option<Spot<'t, A>>, Reason> {
+    for index in place.buckets {
+        let bucket = A::bucket(tables, index).ok_or(Reason::NotReady)?;
+        for (slot, entry) in (0..).zip(&bucket.0) {
+            if entry.control().state() == State::FREE {
+                return Ok(Some(Spot {
+                    bucket,
+                    base: index.wrapping_mul(STRIDE),
+                    slot,
+                }));
+            }
+        }
     }
-    if !survey.control.state().has(State::CLOSED) {
-        track::count_closed(tables, flow.backend);
-    }
+    Ok(None)
 }

@@ -2,10 +2,7 @@
 
 use crate::{
     address::{Address, TCP},
-    flow::{
-        control::State,
-        table::Hit,
-    },
+    flow::{control::State, table::Hit},
     parse::Segment,
     tables::Tables,
     wire::{ACK, FIN, RST},
@@ -65,7 +62,7 @@ fn advance_both<A: Address, T: Tables>(tables: &T, hit: &Hit<'_, A>, new: State)
         closed |= theirs && !old.has(State::REPLY) && !old.has(State::CLOSED);
     }
     if closed && new.has(State::CLOSED) {
-        count_closed(tables, hit.flow.backend);
+        count_closed(tables, hit.entry.backend());
     }
 }
 

@@ -1,0 +1,67 @@
+//! How large the tables are.
+
+use lb_common::flow::ENTRIES;
+
+/// Sizes of the tables, fixed when they are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capacity {
+    /// Services, counted once per address family of their backends.
+    pub services: u32,
+    /// Virtual addresses.
+    pub virtual_addresses: u32,
+    /// Slots of all choice tables together.
+    pub choice_slots: u32,
+    /// Backends.
+    pub backends: u32,
+    /// Source addresses for full NAT.
+    pub sources: u32,
+    /// IPv4 flows.
+    pub flows_v4: u32,
+    /// IPv6 flows.
+    pub flows_v6: u32,
+    /// CPUs, or threads, that forward and count.
+    pub workers: u32,
+}
+
+impl Capacity {
+    /// Buckets of a flow table for so many flows: a power of two, at most half full, so that a key finds room in
+    /// one of its two buckets.
+    #[must_use]
+    pub fn buckets(flows: u32) -> u32 {
+        let entries = flows.saturating_mul(2);
+        let per_bucket = u32::try_from(ENTRIES / 2).unwrap_or(1);
+        entries.div_ceil(per_bucket).max(2).next_power_of_two()
+    }
+
+    /// Slots of the service index: a power of two, at most a quarter full, so that every virtual address finds a
+    /// slot within the distance that a look-up goes.
+    #[must_use]
+    pub fn service_slots(&self) -> u32 {
+        self.virtual_addresses
+            .saturating_mul(4)
+            .max(64)
+            .next_power_of_two()
+    }
+
+    /// Words of four slots of the choice table.
+    #[must_use]
+    pub fn choice_words(&self) -> u32 {
+        self.choice_slots.div_ceil(4).max(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_flow_table_is_half_full() {
+        for flows in [1, 1000, 131_072, 1 << 20] {
+            let entries = u64::from(Capacity::buckets(flows)) * ENTRIES as u64;
+            assert!(
+                entries >= 4 * u64::from(flows),
+                "{flows} flows have {entries} entries"
+            );
+        }
+    }
+}

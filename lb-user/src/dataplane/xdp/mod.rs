@@ -1,0 +1,9 @@
+//! The packet path in the kernel.
+
+mod attach;
+mod clock;
+mod object;
+mod tables;
+
+pub use attach::{AttachError, Attachment, Mode, Xdp};
+pub use object::{LoadError, Object};

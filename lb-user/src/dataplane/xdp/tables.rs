@@ -1,0 +1,108 @@
+//! The kernel's tables, mapped.
+
+use std::{io, os::fd::AsFd as _};
+
+use aya::{Ebpf, maps::Map};
+use lb_common::{
+    V4, V6,
+    flow::Bucket,
+    layout::{
+        Backend, BackendCounters, ChoiceWord, PacketCounters, PortFilter, Service, ServiceSlot, Settings,
+        Source,
+    },
+    memory::Memory,
+};
+
+use super::object::LoadError;
+use crate::dataplane::{
+    Capacity,
+    mapped::{Mapped, Table},
+};
+
+/// A map's name in the object and its rows.
+pub(super) fn sizes(capacity: &Capacity) -> [(&'static str, u32); 11] {
+    [
+        ("SETTINGS", 1),
+        ("PORTS", 1),
+        ("SERVICE_SLOTS", capacity.service_slots()),
+        ("SERVICES", capacity.services.max(1)),
+        ("CHOICES", capacity.choice_words()),
+        ("BACKENDS", capacity.backends.max(1)),
+        ("SOURCES", capacity.sources.max(1)),
+        ("FLOWS_V4", Capacity::buckets(capacity.flows_v4)),
+        ("FLOWS_V6", Capacity::buckets(capacity.flows_v6)),
+        ("PACKETS", capacity.workers),
+        (
+            "TRAFFIC",
+            capacity.workers.saturating_mul(capacity.backends.max(1)),
+        ),
+    ]
+}
+
+macro_rules! tables {
+    ($($(#[$doc:meta])* $field:ident: $row:ty, $name:literal;)*) => {
+        /// All tables.
+        pub(super) struct Tables {
+            $($(#[$doc])* $field: Mapped<$row>,)*
+        }
+
+        impl Tables {
+            /// Maps the maps of a loaded object.
+            pub(super) fn map(ebpf: &Ebpf, capacity: &Capacity) -> Result<Self, LoadError> {
+                let sizes = sizes(capacity);
+                Ok(Self { $($field: map(ebpf, &sizes, $name)?,)* })
+            }
+        }
+
+        $(
+            // SAFETY: a `repr(C)` record of lb-common, whose changing fields are `Shared` or `Words`.
+            unsafe impl Table for $row {}
+        )*
+    };
+}
+
+tables! {
+    settings: Settings, "SETTINGS";
+    ports: PortFilter, "PORTS";
+    service_slots: ServiceSlot, "SERVICE_SLOTS";
+    services: Service, "SERVICES";
+    choices: ChoiceWord, "CHOICES";
+    backends: Backend, "BACKENDS";
+    sources: Source, "SOURCES";
+    buckets_v4: Bucket<V4>, "FLOWS_V4";
+    buckets_v6: Bucket<V6>, "FLOWS_V6";
+    packet_counters: PacketCounters, "PACKETS";
+    backend_counters: BackendCounters, "TRAFFIC";
+}
+
+impl Tables {
+    /// For reading and writing.
+    pub(super) fn memory(&self) -> Memory<'_> {
+        Memory {
+            settings: &self.settings.rows()[0],
+            ports: &self.ports.rows()[0],
+            service_slots: self.service_slots.rows(),
+            services: self.services.rows(),
+            choices: self.choices.rows(),
+            backends: self.backends.rows(),
+            sources: self.sources.rows(),
+            buckets_v4: self.buckets_v4.rows(),
+            buckets_v6: self.buckets_v6.rows(),
+            packet_counters: self.packet_counters.rows(),
+            backend_counters: self.backend_counters.rows(),
+        }
+    }
+}
+
+fn map<T: Table>(ebpf: &Ebpf, sizes: &[(&str, u32)], name: &'static str) -> Result<Mapped<T>, LoadError> {
+    let error = |source| LoadError::Map { name, source };
+    let missing = || error(io::Error::other("it is not in the object"));
+    let Some(Map::Array(data)) = ebpf.map(name) else {
+        return Err(missing());
+    };
+    let (_, length) = sizes
+        .iter()
+        .find(|(sized, _)| *sized == name)
+        .ok_or_else(missing)?;
+    Mapped::new(data.fd().as_fd(), *length).map_err(error)
+}
