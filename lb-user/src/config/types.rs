@@ -28,17 +28,17 @@ pub struct Config {
 pub struct Global {
     /// Where service traffic arrives and leaves. Never empty in a configuration that `run` accepts.
     pub interfaces: Vec<String>,
-    /// Which engine forwards packets.
+    /// Which engine forwards packets; default `auto`.
     pub dataplane: DataplaneChoice,
     /// Source addresses for full NAT. Empty: the primary address towards each backend.
     pub snat_addresses: Vec<IpAddr>,
-    /// First and last source port of the full-NAT pool, inclusive.
+    /// First and last source port of the full-NAT pool, inclusive; default 1024 to 32767.
     pub snat_ports: (NonZeroU16, NonZeroU16),
-    /// Flows that the flow table is sized for, per address family.
+    /// Flows that the flow table is sized for, per address family; default 262144.
     pub max_flows: u32,
-    /// Where state that outlives the daemon is kept.
+    /// Where state that outlives the daemon is kept; default `/var/lib/ballast`.
     pub state_dir: PathBuf,
-    /// The control socket.
+    /// The control socket; default `/run/ballast/ballast.sock`.
     pub socket: PathBuf,
 }
 
@@ -51,20 +51,36 @@ pub enum DataplaneChoice {
     Xdp,
     /// Generic (skb) XDP only.
     XdpGeneric,
-    /// AF_PACKET in userspace only.
+    /// `AF_PACKET` in userspace only.
     AfPacket,
+}
+
+impl DataplaneChoice {
+    /// All of them.
+    pub const ALL: &[Self] = &[Self::Auto, Self::Xdp, Self::XdpGeneric, Self::AfPacket];
+
+    /// The configuration's word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Xdp => "xdp",
+            Self::XdpGeneric => "xdp-generic",
+            Self::AfPacket => "af-packet",
+        }
+    }
 }
 
 /// The stats page and API address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stats {
-    /// Where it listens. Beyond loopback only with `users`.
+    /// Where it listens: a loopback address, as there is no authentication yet.
     pub bind: SocketAddr,
-    /// Path of the page, starting with `/`.
+    /// Path of the page, starting with `/`, free of characters that need escaping; default `/stats`.
     pub uri: String,
-    /// Leave the version out of the page.
+    /// Leave the version out of the page; default no.
     pub hide_version: bool,
-    /// Realm of the HTTP authentication.
+    /// Title of the page, and realm of its authentication; default `Ballast`.
     pub realm: String,
 }
 
@@ -73,21 +89,22 @@ pub struct Stats {
 pub struct Service {
     /// Unique name.
     pub name: Name,
-    /// Virtual addresses, never empty, unique over all services of the same protocol.
+    /// Virtual addresses, never empty, unique over all services of the same protocol. Each is served by the
+    /// backends of its own family, and there is at least one.
     pub bind: BTreeSet<SocketAddr>,
-    /// Transport protocol.
+    /// Transport protocol; default TCP.
     pub protocol: Protocol,
-    /// How packets reach the backends.
+    /// How packets reach the backends; default full NAT.
     pub mode: Mode,
-    /// How a new flow's backend is chosen.
+    /// How a new flow's backend is chosen; default Maglev.
     pub scheduler: Scheduler,
-    /// How long a flow may be quiet before its entry may go.
+    /// How long a flow may be quiet before its entry may go; default an hour for TCP, a minute for UDP.
     pub idle_timeout: Duration,
-    /// Slots of the choice table; a prime.
+    /// Slots of the choice table; a prime up to 65537, which is the default, and no less than the backends.
     pub table_size: u32,
-    /// Health check of the backends.
+    /// Health check of the backends; default a TCP connection for TCP, none for UDP.
     pub check: Check,
-    /// Backends, never empty, names unique within the service.
+    /// Backends, never empty, names and addresses unique within the service.
     pub backends: Vec<Backend>,
 }
 
@@ -96,14 +113,14 @@ pub struct Service {
 pub struct Backend {
     /// Unique name within the service.
     pub name: Name,
-    /// Where packets go.
+    /// Where packets go; no bind address of the service.
     pub address: SocketAddr,
-    /// Share of new flows relative to the other backends, 0..=256; 0 takes no new flows.
+    /// Share of new flows relative to the other backends, 0..=256; 0 takes no new flows; default 100.
     pub weight: u16,
 }
 
-/// A name of a service or backend: 1 to 64 of `A-Z a-z 0-9 . _ -`, so that it fits paths, labels and
-/// `SERVICE/BACKEND` arguments.
+/// A name of a service or backend: 1 to 64 of `A-Z a-z 0-9 . _ -`, beginning with a letter or digit, so that it
+/// fits paths, labels and `SERVICE/BACKEND` arguments.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Name(pub(super) String);
 
@@ -131,6 +148,9 @@ pub enum Protocol {
 }
 
 impl Protocol {
+    /// All of them.
+    pub const ALL: &[Self] = &[Self::Tcp, Self::Udp];
+
     /// The configuration's word for it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -149,6 +169,9 @@ pub enum Mode {
 }
 
 impl Mode {
+    /// All of them.
+    pub const ALL: &[Self] = &[Self::FullNat];
+
     /// The configuration's word for it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -166,6 +189,9 @@ pub enum Scheduler {
 }
 
 impl Scheduler {
+    /// All of them.
+    pub const ALL: &[Self] = &[Self::Maglev];
+
     /// The configuration's word for it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -175,20 +201,20 @@ impl Scheduler {
     }
 }
 
-/// Health check of a service's backends, in HAProxy's words.
+/// Health check of a service's backends, with the words of `haproxy.cfg`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Check {
     /// What is asked.
     pub kind: CheckKind,
-    /// Time between two checks of one backend.
+    /// Time between two checks of one backend; default two seconds.
     pub inter: Duration,
-    /// Consecutive successes that bring a backend up, at least 1.
+    /// Consecutive successes that bring a backend up, at least 1; default 2.
     pub rise: u32,
-    /// Consecutive failures that take it down, at least 1.
+    /// Consecutive failures that take it down, at least 1; default 3.
     pub fall: u32,
-    /// How long one check may take in all.
+    /// How long one check may take in all; default two seconds, or `inter` where that is shorter.
     pub timeout: Duration,
-    /// Port to check instead of the backend's own.
+    /// Port to check instead of the backend's own. Always there for a TCP or HTTP check of a UDP service.
     pub port: Option<NonZeroU16>,
 }
 

@@ -19,6 +19,14 @@ pub struct Statistics {
     pub services: Vec<Service>,
 }
 
+impl Statistics {
+    /// The backends of all services, each with the name of its service.
+    #[must_use]
+    pub fn listed_backends(&self) -> Vec<ListedBackend> {
+        self.services.iter().flat_map(Service::listed_backends).collect()
+    }
+}
+
 /// Packets by what became of them; the verdicts add up to `total`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Packets {
@@ -41,6 +49,14 @@ pub struct Verdicts {
     pub redirect: u64,
     /// Dropped, each for a named reason.
     pub drop: u64,
+}
+
+impl Verdicts {
+    /// Packets sent on to a backend or a client.
+    #[must_use]
+    pub fn forwarded(&self) -> u64 {
+        self.tx + self.redirect
+    }
 }
 
 /// Flows and traffic of a service or backend.
@@ -82,6 +98,32 @@ pub struct Service {
     pub backends: Vec<Backend>,
 }
 
+impl Service {
+    /// The part of new flows that goes to one of the service's backends, in percent: its weight among those of
+    /// the backends that can take a flow and are of its address family.
+    #[must_use]
+    pub fn share(&self, backend: &Backend) -> f64 {
+        if !backend.takes_flows() {
+            return 0.0;
+        }
+        let same_family = |other: &&Backend| other.address.is_ipv4() == backend.address.is_ipv4();
+        let rivals = self
+            .backends
+            .iter()
+            .filter(|other| other.takes_flows())
+            .filter(same_family);
+        let weights: f64 = rivals.map(|rival| f64::from(rival.weight)).sum();
+        f64::from(backend.weight) / weights * 100.0
+    }
+
+    fn listed_backends(&self) -> impl Iterator<Item = ListedBackend> {
+        self.backends.iter().map(|backend| ListedBackend {
+            service: self.name.clone(),
+            backend: backend.clone(),
+        })
+    }
+}
+
 /// Whether a service can serve.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -92,6 +134,18 @@ pub enum ServiceState {
     Degraded,
     /// No backend can take a flow.
     Down,
+}
+
+impl ServiceState {
+    /// The word for it, as in the document.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Degraded => "degraded",
+            Self::Down => "down",
+        }
+    }
 }
 
 /// A backend of a service.
@@ -112,6 +166,22 @@ pub struct Backend {
     pub check: Check,
 }
 
+impl Backend {
+    fn takes_flows(&self) -> bool {
+        self.state == "up" && self.weight > 0
+    }
+}
+
+/// A backend outside its service, as `ballast backend list` shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListedBackend {
+    /// Name of the service it belongs to.
+    pub service: String,
+    /// The backend.
+    #[serde(flatten)]
+    pub backend: Backend,
+}
+
 /// The last health check of a backend.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Check {
@@ -123,4 +193,28 @@ pub struct Check {
     pub duration_ms: u64,
     /// Time since the backend's state last changed.
     pub changed_seconds_ago: u64,
+}
+
+impl Check {
+    /// Whether the detail and duration are those of a check that was made.
+    #[must_use]
+    pub fn has_run(&self) -> bool {
+        matches!(self.status.as_str(), "ok" | "failed")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::stats::sample;
+
+    #[test]
+    fn shares_are_of_the_weights_that_take_flows_in_a_family() {
+        let service = sample::service();
+        let shares: Vec<String> = service
+            .backends
+            .iter()
+            .map(|backend| format!("{:.1}", service.share(backend)))
+            .collect();
+        assert_eq!(shares, ["33.3", "66.7", "0.0", "0.0", "100.0"]);
+    }
 }

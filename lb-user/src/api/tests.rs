@@ -1,0 +1,308 @@
+//! The API as its users see it: over a Unix socket and over TCP, with a daemon's loop that answers samples.
+
+use std::{net::SocketAddr, os::unix::fs::PermissionsExt as _, path::Path, time::Duration};
+
+use axum::http::{StatusCode, header};
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use super::*;
+use crate::{
+    config::types::Stats,
+    daemon::{AttachedInterface, Handle, Request, Status},
+    stats::{ListedBackend, Statistics, sample},
+};
+
+/// A daemon's loop that answers with samples for as long as it is asked.
+fn daemon() -> Handle {
+    let (handle, mut requests) = Handle::new();
+    tokio::spawn(async move {
+        while let Some(request) = requests.recv().await {
+            // The asker may be gone, as with the real loop.
+            let _ = match request {
+                Request::Statistics(answer) => answer.send(sample::statistics()).is_ok(),
+                Request::Status(answer) => answer.send(status()).is_ok(),
+            };
+        }
+    });
+    handle
+}
+
+fn status() -> Status {
+    Status {
+        version: "1.2.3".to_owned(),
+        pid: 42,
+        uptime_seconds: 7,
+        dataplane: "xdp".to_owned(),
+        interfaces: vec![AttachedInterface {
+            name: "eth0".to_owned(),
+            mode: "xdp".to_owned(),
+            why: None,
+        }],
+        stats: None,
+        services_up: 0,
+        services_degraded: 1,
+        services_down: 0,
+    }
+}
+
+fn settings(uri: &str) -> Stats {
+    Stats {
+        bind: "127.0.0.1:0".parse().expect("an address"),
+        uri: uri.to_owned(),
+        hide_version: false,
+        realm: "Ballast".to_owned(),
+    }
+}
+
+async fn stats_server(handle: Handle, shutdown: &CancellationToken) -> Server<SocketAddr> {
+    serve_stats(settings("/lb/stats"), handle, shutdown.clone())
+        .await
+        .expect("a free port on loopback")
+}
+
+fn over_socket(path: &Path) -> reqwest::Client {
+    reqwest::Client::builder()
+        .unix_socket(path)
+        .build()
+        .expect("a client")
+}
+
+async fn refusal(path: &Path) -> String {
+    let refused = serve_socket(path, daemon(), CancellationToken::new()).await;
+    refused.expect_err("it should be refused").to_string()
+}
+
+#[tokio::test]
+async fn the_socket_answers_every_question() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("made/for/it/ballast.sock");
+    let shutdown = CancellationToken::new();
+    let server = serve_socket(&path, daemon(), shutdown.clone())
+        .await
+        .expect("a socket");
+    let mode = path.metadata().expect("the socket's file").permissions().mode() & 0o777;
+    assert_eq!(mode, 0o660, "{mode:o}");
+
+    let client = over_socket(&path);
+    let ask = async |question: &str| {
+        client
+            .get(format!("http://ballast/api/v1/{question}"))
+            .send()
+            .await
+            .expect("an answer")
+    };
+    let statistics: Statistics = ask("stats").await.json().await.expect("statistics");
+    assert_eq!(statistics, sample::statistics());
+    assert_eq!(
+        ask("status").await.json::<Status>().await.expect("a status"),
+        status()
+    );
+    let backends: Vec<ListedBackend> = ask("backends").await.json().await.expect("backends");
+    assert_eq!(backends, sample::statistics().listed_backends());
+    let nothing = ask("nothing").await;
+    assert_eq!(nothing.status(), StatusCode::NOT_FOUND);
+    assert!(nothing.json::<Value>().await.expect("an error")["error"].is_string());
+
+    shutdown.cancel();
+    server.finished().await;
+    assert!(!path.exists(), "the socket is removed at the end");
+}
+
+#[tokio::test]
+async fn the_document_has_the_shape_that_is_promised() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("ballast.sock");
+    let _server = serve_socket(&path, daemon(), CancellationToken::new())
+        .await
+        .expect("a socket");
+    let answer = over_socket(&path)
+        .get("http://ballast/api/v1/stats")
+        .send()
+        .await
+        .expect("an answer");
+    let document: Value = answer.json().await.expect("a document");
+    assert_eq!(document["packets"]["verdicts"]["redirect"], 1_000_000);
+    assert_eq!(document["packets"]["reasons"]["no_backend"], 7);
+    let service = &document["services"][0];
+    assert_eq!(
+        (&service["state"], &service["flows_active"]),
+        (&"degraded".into(), &60.into())
+    );
+    assert_eq!(
+        service["bind"],
+        Value::from(vec!["10.0.0.100:9030", "[fd00::100]:9030"])
+    );
+    let backend = &service["backends"][0];
+    assert_eq!(
+        (&backend["address"], &backend["bytes_in"]),
+        (&"10.0.0.80:9030".into(), &987_654_321.into())
+    );
+    assert_eq!(backend["check"]["detail"], "HTTP 200");
+}
+
+#[tokio::test]
+async fn a_socket_that_somebody_listens_on_is_left_alone() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("ballast.sock");
+    let shutdown = CancellationToken::new();
+    let first = serve_socket(&path, daemon(), shutdown.clone())
+        .await
+        .expect("a socket");
+    let said = refusal(&path).await;
+    assert!(said.contains("belongs to a daemon that is running"), "{said}");
+    let answer = over_socket(&path)
+        .get("http://ballast/api/v1/status")
+        .send()
+        .await
+        .expect("an answer");
+    assert_eq!(answer.status(), StatusCode::OK, "the first still answers");
+    shutdown.cancel();
+    first.finished().await;
+
+    let foreign = directory.path().join("other.sock");
+    let _listener = std::os::unix::net::UnixListener::bind(&foreign).expect("a socket");
+    assert!(
+        refusal(&foreign)
+            .await
+            .contains("belongs to a daemon that is running"),
+        "without a lock"
+    );
+}
+
+#[tokio::test]
+async fn only_what_a_dead_daemon_left_is_replaced() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("ballast.sock");
+    drop(std::os::unix::net::UnixListener::bind(&path).expect("a socket"));
+    assert!(path.exists(), "as after a crash");
+    serve_socket(&path, daemon(), CancellationToken::new())
+        .await
+        .expect("the stale socket is replaced");
+
+    let file = directory.path().join("file");
+    std::fs::write(&file, "precious").expect("a file");
+    assert!(refusal(&file).await.contains("is not a socket"));
+    assert_eq!(std::fs::read(&file).expect("the file"), b"precious");
+    let beneath = refusal(&file.join("ballast.sock")).await;
+    assert!(beneath.starts_with("cannot listen on"), "{beneath}");
+}
+
+#[tokio::test]
+async fn the_stats_address_shows_the_page_and_answers_questions() {
+    let shutdown = CancellationToken::new();
+    let server = stats_server(daemon(), &shutdown).await;
+    let base = format!("http://{}", server.address());
+    let page = reqwest::get(format!("{base}/lb/stats")).await.expect("an answer");
+    assert_eq!(page.status(), StatusCode::OK);
+    assert_eq!(page.headers()[header::CONTENT_TYPE], "text/html; charset=utf-8");
+    assert!(page.text().await.expect("a page").contains("node1"));
+    let statistics: Statistics = reqwest::get(format!("{base}/api/v1/stats"))
+        .await
+        .expect("an answer")
+        .json()
+        .await
+        .expect("statistics");
+    assert_eq!(statistics, sample::statistics());
+    assert_eq!(
+        reqwest::get(format!("{base}/stats"))
+            .await
+            .expect("an answer")
+            .status(),
+        StatusCode::NOT_FOUND
+    );
+    let posted = reqwest::Client::new()
+        .post(format!("{base}/api/v1/stats"))
+        .send()
+        .await
+        .expect("an answer");
+    assert_eq!(posted.status(), StatusCode::METHOD_NOT_ALLOWED);
+
+    shutdown.cancel();
+    server.finished().await;
+    assert!(
+        reqwest::get(format!("{base}/lb/stats")).await.is_err(),
+        "nobody listens any more"
+    );
+}
+
+#[tokio::test]
+async fn every_answer_on_the_stats_address_is_guarded() {
+    let server = stats_server(daemon(), &CancellationToken::new()).await;
+    let client = reqwest::Client::new();
+    for path in ["/lb/stats", "/api/v1/stats", "/nothing"] {
+        let request = client.get(format!("http://{}{path}", server.address()));
+        let rebound = request
+            .try_clone()
+            .expect("no body")
+            .header(header::HOST, "evil.example");
+        let refused = rebound.send().await.expect("an answer");
+        assert_eq!(refused.status(), StatusCode::MISDIRECTED_REQUEST, "{path}");
+        for answer in [request.send().await.expect("an answer"), refused] {
+            let headers = answer.headers();
+            let policy = headers[header::CONTENT_SECURITY_POLICY].to_str().expect("text");
+            assert!(
+                policy.starts_with("default-src 'none'; style-src 'sha256-"),
+                "{path}: {policy}"
+            );
+            assert_eq!(headers[header::X_CONTENT_TYPE_OPTIONS], "nosniff", "{path}");
+            assert_eq!(headers[header::CACHE_CONTROL], "no-store", "{path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stats_address_in_use_is_said_at_once() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let bind = taken.local_addr().expect("an address");
+    let refused = serve_stats(
+        Stats {
+            bind,
+            ..settings("/")
+        },
+        daemon(),
+        CancellationToken::new(),
+    )
+    .await;
+    assert_eq!(
+        refused.expect_err("the address is taken").to_string(),
+        format!(
+            "cannot serve the stats page on {bind}: Address already in use (os error 98); change `bind` in [stats]"
+        )
+    );
+}
+
+#[tokio::test]
+async fn a_daemon_that_stops_is_said_to_stop() {
+    let (handle, requests) = Handle::new();
+    drop(requests);
+    let server = stats_server(handle, &CancellationToken::new()).await;
+    for path in ["/lb/stats", "/api/v1/status"] {
+        let answer = reqwest::get(format!("http://{}{path}", server.address()))
+            .await
+            .expect("an answer");
+        assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(
+            answer.json::<Value>().await.expect("an error")["error"],
+            "the daemon is stopping"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_never_comes_does_not_hold_up_the_end() {
+    let (handle, mut stuck) = Handle::new();
+    let shutdown = CancellationToken::new();
+    let server = stats_server(handle, &shutdown).await;
+    let asked = tokio::spawn(reqwest::get(format!("http://{}/lb/stats", server.address())));
+    let unanswered = stuck.recv().await.expect("the request arrives");
+    shutdown.cancel();
+    tokio::time::timeout(Duration::from_secs(30), server.finished())
+        .await
+        .expect("the server stops all the same");
+    drop(unanswered);
+    asked
+        .await
+        .expect("the client ends")
+        .expect("an answer, if only that the daemon is stopping");
+}

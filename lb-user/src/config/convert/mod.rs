@@ -1,0 +1,23 @@
+//! From raw tables to validated types: everything that a key and a type cannot say.
+
+mod address;
+mod backend;
+mod check;
+mod global;
+mod http;
+mod service;
+mod stats;
+mod value;
+
+pub use global::{DEFAULT_SOCKET, interface_name};
+
+use super::{error::Fault, raw, types::Config};
+
+/// Turns a whole file into a configuration.
+pub(super) fn config(raw: raw::File) -> Result<Config, Fault> {
+    Ok(Config {
+        global: global::global(&raw.global.0)?,
+        stats: raw.stats.map(|stats| stats::stats(&stats.0)).transpose()?,
+        services: service::services(raw.service)?,
+    })
+}

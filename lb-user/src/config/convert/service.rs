@@ -1,0 +1,197 @@
+//! `[[service]]`
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    net::SocketAddr,
+    time::Duration,
+};
+
+use toml::Spanned;
+
+use super::{address, backend, check, value};
+use crate::config::{
+    error::Fault,
+    raw::{self, Number, Table, Text},
+    types::{Backend, Mode, Name, Protocol, Scheduler, Service},
+};
+
+/// The small table of the Maglev paper (5.3): shares within 1 % of the weights for hundreds of backends.
+const DEFAULT_TABLE_SIZE: u32 = 65_537;
+/// Every service and generation has a table of its own in kernel memory.
+const LARGEST_TABLE: u32 = 65_537;
+
+/// All services, in the order of the file.
+pub(super) fn services(raw: Vec<Spanned<Table<raw::Service>>>) -> Result<Vec<Service>, Fault> {
+    if raw.is_empty() {
+        return Err(Fault::within(
+            0..0,
+            "there is no service",
+            "add a [[service]] with a name, a bind address and backends",
+        ));
+    }
+    let mut taken = Taken::default();
+    raw.into_iter().map(|raw| service(raw, &mut taken)).collect()
+}
+
+/// What the services before have claimed for themselves.
+#[derive(Default)]
+struct Taken {
+    names: BTreeSet<Name>,
+    binds: HashMap<(Protocol, SocketAddr), Name>,
+}
+
+/// The bind addresses of one service, each with its place.
+type Binds<'a> = BTreeMap<SocketAddr, &'a Text>;
+
+fn service(raw: Spanned<Table<raw::Service>>, taken: &mut Taken) -> Result<Service, Fault> {
+    let header = raw.span();
+    let Table(raw) = raw.into_inner();
+    let (protocol, mode, scheduler) = words(&raw)?;
+    let name = name(&raw.name, taken)?;
+    let binds = binds(&raw.bind, protocol, &name, taken)?;
+    let backends = backend::backends(raw.backend, header, &binds)?;
+    refuse_lonely_binds(&binds, &backends)?;
+    let idle_timeout = value::duration_or(
+        default_idle_timeout(protocol),
+        "idle_timeout",
+        raw.idle_timeout.as_ref(),
+    )?;
+    Ok(Service {
+        name,
+        bind: binds.into_keys().collect(),
+        protocol,
+        mode,
+        scheduler,
+        idle_timeout,
+        table_size: table_size(raw.table_size.as_ref(), backends.len())?,
+        check: check::check(raw.check, protocol)?,
+        backends,
+    })
+}
+
+fn words(raw: &raw::Service) -> Result<(Protocol, Mode, Scheduler), Fault> {
+    Ok((
+        value::word_or(
+            Protocol::Tcp,
+            "protocol",
+            raw.protocol.as_ref(),
+            Protocol::ALL,
+            Protocol::as_str,
+        )?,
+        value::word_or(Mode::FullNat, "mode", raw.mode.as_ref(), Mode::ALL, Mode::as_str)?,
+        value::word_or(
+            Scheduler::Maglev,
+            "scheduler",
+            raw.scheduler.as_ref(),
+            Scheduler::ALL,
+            Scheduler::as_str,
+        )?,
+    ))
+}
+
+fn name(text: &Text, taken: &mut Taken) -> Result<Name, Fault> {
+    let name = value::name(text)?;
+    if taken.names.insert(name.clone()) {
+        return Ok(name);
+    }
+    Err(Fault::at(
+        text,
+        format!("there are two services \"{name}\""),
+        "give one of them another name",
+    ))
+}
+
+fn binds<'a>(
+    texts: &'a Spanned<Vec<Text>>,
+    protocol: Protocol,
+    service: &Name,
+    taken: &mut Taken,
+) -> Result<Binds<'a>, Fault> {
+    if texts.get_ref().is_empty() {
+        return Err(Fault::at(
+            texts,
+            "bind is empty",
+            r#"write at least one address, such as ["10.0.0.100:9030"]"#,
+        ));
+    }
+    let mut binds = Binds::new();
+    for text in texts.get_ref() {
+        let address = address::endpoint(text)?;
+        if let Some(owner) = taken.binds.insert((protocol, address), service.clone()) {
+            return Err(Fault::at(
+                text,
+                format!(
+                    "{address} ({}) is already bound by service \"{owner}\"",
+                    protocol.as_str()
+                ),
+                "remove one of the two or change its port",
+            ));
+        }
+        binds.insert(address, text);
+    }
+    Ok(binds)
+}
+
+/// Addresses are not translated between the families: a bind is served by the backends of its own.
+fn refuse_lonely_binds(binds: &Binds<'_>, backends: &[Backend]) -> Result<(), Fault> {
+    let lonely = binds.iter().find(|(bind, _)| {
+        !backends
+            .iter()
+            .any(|backend| backend.address.is_ipv4() == bind.is_ipv4())
+    });
+    let Some((bind, text)) = lonely else { return Ok(()) };
+    let family = address::family(bind);
+    Err(Fault::at(
+        text,
+        format!("{bind} is {family} and no backend of the service is"),
+        format!("add a backend with an {family} address or remove this one"),
+    ))
+}
+
+/// A quiet TCP session is a client thinking; a quiet UDP flow is mostly a client that is gone.
+fn default_idle_timeout(protocol: Protocol) -> Duration {
+    match protocol {
+        Protocol::Tcp => Duration::from_hours(1),
+        Protocol::Udp => Duration::from_mins(1),
+    }
+}
+
+/// Maglev's permutations visit every slot only if the size is prime, and every backend needs a slot.
+fn table_size(number: Option<&Number>, backends: usize) -> Result<u32, Fault> {
+    let Some(number) = number else {
+        return Ok(DEFAULT_TABLE_SIZE);
+    };
+    let size: u32 = value::number("table_size", number, 2..=LARGEST_TABLE)?;
+    if !is_prime(size) {
+        return Err(Fault::at(
+            number,
+            format!("table_size {size} is not a prime number"),
+            "write a prime such as 251, 4093, 16381 or 65537",
+        ));
+    }
+    if usize::try_from(size).is_ok_and(|size| size < backends) {
+        return Err(Fault::at(
+            number,
+            format!("table_size {size} is less than the service's {backends} backends"),
+            "write a prime of at least 100 times their number",
+        ));
+    }
+    Ok(size)
+}
+
+fn is_prime(size: u32) -> bool {
+    const { assert!(LARGEST_TABLE < 257 * 257, "a divisor above 256 would go unseen") };
+    (2..=256).all(|divisor| divisor >= size || !size.is_multiple_of(divisor))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn primes_are_told_from_other_numbers() {
+        let primes: Vec<u32> = (2..30).filter(|n| is_prime(*n)).collect();
+        assert_eq!(primes, [2, 3, 5, 7, 11, 13, 17, 19, 23, 29]);
+        assert!(is_prime(65_537) && is_prime(251) && !is_prime(251 * 251) && !is_prime(65_536));
+    }
+}

@@ -1,0 +1,81 @@
+//! `[stats]`
+
+use std::net::SocketAddr;
+
+use super::address;
+use crate::config::{
+    error::Fault,
+    raw::{self, Text},
+    types::Stats,
+};
+
+const DEFAULT_URI: &str = "/stats";
+const DEFAULT_REALM: &str = "Ballast";
+/// Paths that the API answers beside the page.
+const TAKEN: [&str; 2] = ["api", "metrics"];
+
+pub(super) fn stats(raw: &raw::Stats) -> Result<Stats, Fault> {
+    Ok(Stats {
+        bind: bind(&raw.bind)?,
+        uri: raw.uri.as_ref().map_or_else(|| Ok(DEFAULT_URI.to_owned()), uri)?,
+        hide_version: raw.hide_version,
+        realm: raw
+            .realm
+            .as_ref()
+            .map_or_else(|| Ok(DEFAULT_REALM.to_owned()), realm)?,
+    })
+}
+
+fn bind(text: &Text) -> Result<SocketAddr, Fault> {
+    let bind = address::endpoint(text)?;
+    if bind.ip().is_loopback() {
+        return Ok(bind);
+    }
+    Err(Fault::at(
+        text,
+        format!("{bind} can be reached from other hosts, and the stats page has no authentication yet"),
+        format!(
+            r#"write "127.0.0.1:{}" and reach it through an SSH tunnel"#,
+            bind.port()
+        ),
+    ))
+}
+
+/// A path that needs no escaping, in HTML or in a URL.
+fn uri(text: &Text) -> Result<String, Fault> {
+    let uri = text.get_ref();
+    let plain = uri
+        .chars()
+        .all(|c| c.is_ascii_alphanumeric() || "/._-~".contains(c));
+    if !uri.starts_with('/') || !plain {
+        return Err(Fault::at(
+            text,
+            format!("{uri:?} is not a path for the page"),
+            "write one that begins with / and has only A-Z a-z 0-9 / . _ - ~",
+        ));
+    }
+    match uri.split('/').nth(1) {
+        Some(first) if TAKEN.contains(&first) => Err(Fault::at(
+            text,
+            format!("/{first} belongs to the API"),
+            format!("write {DEFAULT_URI:?}"),
+        )),
+        _ => Ok(uri.clone()),
+    }
+}
+
+/// What fits between the quotes of a `WWW-Authenticate` header (RFC 9110 5.6.4) without escaping.
+fn realm(text: &Text) -> Result<String, Fault> {
+    let realm = text.get_ref();
+    let printable = realm
+        .chars()
+        .all(|c| (c == ' ' || c.is_ascii_graphic()) && c != '"' && c != '\\');
+    if printable && !realm.is_empty() {
+        return Ok(realm.clone());
+    }
+    Err(Fault::at(
+        text,
+        format!("{realm:?} is not a realm"),
+        r#"write printable ASCII without " and \"#,
+    ))
+}

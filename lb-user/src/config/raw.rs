@@ -1,0 +1,179 @@
+//! The configuration as it is written: TOML's tables and values, each with its place in the text.
+//!
+//! Nothing here has been checked beyond its key and its type.
+
+use std::{fmt, marker::PhantomData, time::Duration};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, MapAccess, Unexpected, Visitor, value::MapAccessDeserializer},
+};
+use toml::Spanned;
+
+/// A text with its place.
+pub(super) type Text = Spanned<String>;
+/// A whole number with its place; ranges are checked later, so that the error can name them.
+pub(super) type Number = Spanned<i64>;
+
+/// The whole file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct File {
+    #[serde(default)]
+    pub(super) global: Table<Global>,
+    pub(super) stats: Option<Table<Stats>>,
+    #[serde(default)]
+    pub(super) service: Vec<Spanned<Table<Service>>>,
+}
+
+/// `[global]`
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Global {
+    #[serde(default)]
+    pub(super) interfaces: Vec<Text>,
+    pub(super) dataplane: Option<Text>,
+    #[serde(default)]
+    pub(super) snat_addresses: Vec<Text>,
+    pub(super) snat_ports: Option<Text>,
+    pub(super) max_flows: Option<Number>,
+    pub(super) state_dir: Option<Text>,
+    pub(super) socket: Option<Text>,
+}
+
+/// `[stats]`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Stats {
+    pub(super) bind: Text,
+    pub(super) uri: Option<Text>,
+    #[serde(default)]
+    pub(super) hide_version: bool,
+    pub(super) realm: Option<Text>,
+}
+
+/// `[[service]]`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Service {
+    pub(super) name: Text,
+    pub(super) bind: Spanned<Vec<Text>>,
+    pub(super) protocol: Option<Text>,
+    pub(super) mode: Option<Text>,
+    pub(super) scheduler: Option<Text>,
+    pub(super) idle_timeout: Option<Spanned<Interval>>,
+    pub(super) table_size: Option<Number>,
+    pub(super) check: Option<Spanned<Table<Check>>>,
+    #[serde(default)]
+    pub(super) backend: Vec<Spanned<Table<Backend>>>,
+}
+
+/// `[service.check]`
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Check {
+    #[serde(rename = "type")]
+    pub(super) kind: Option<Text>,
+    pub(super) inter: Option<Spanned<Interval>>,
+    pub(super) rise: Option<Number>,
+    pub(super) fall: Option<Number>,
+    pub(super) timeout: Option<Spanned<Interval>>,
+    pub(super) port: Option<Number>,
+    pub(super) method: Option<Text>,
+    pub(super) target: Option<Text>,
+    pub(super) headers: Option<Spanned<Vec<Text>>>,
+    pub(super) status: Option<Spanned<StatusRange>>,
+}
+
+/// `[[service.backend]]`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Backend {
+    pub(super) name: Text,
+    pub(super) address: Text,
+    pub(super) weight: Option<Number>,
+}
+
+/// A table, and nothing else: serde's derived structs would also be read from an array, by position.
+#[derive(Default)]
+pub(super) struct Table<T>(pub(super) T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Table<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(TableVisitor(PhantomData))
+    }
+}
+
+struct TableVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for TableVisitor<T> {
+    type Value = Table<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a table")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Table<T>, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map)).map(Table)
+    }
+}
+
+/// A duration written as text with its unit: a bare number would leave the reader guessing.
+#[derive(Clone, Copy)]
+pub(super) struct Interval(pub(super) Duration);
+
+impl<'de> Deserialize<'de> for Interval {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(IntervalVisitor)
+    }
+}
+
+struct IntervalVisitor;
+
+impl Visitor<'_> for IntervalVisitor {
+    type Value = Interval;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(r#"a duration with its unit, such as "500ms", "5s" or "1h""#)
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Interval, E> {
+        humantime::parse_duration(text)
+            .map(Interval)
+            .map_err(|_| E::invalid_value(Unexpected::Str(text), &self))
+    }
+}
+
+/// HTTP statuses: `200`, `"200"` or `"200-399"`, lowest and highest as written.
+#[derive(Clone, Copy)]
+pub(super) struct StatusRange(pub(super) u16, pub(super) u16);
+
+impl<'de> Deserialize<'de> for StatusRange {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(StatusVisitor)
+    }
+}
+
+struct StatusVisitor;
+
+impl Visitor<'_> for StatusVisitor {
+    type Value = StatusRange;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(r#"a status such as 200, or a range such as "200-399""#)
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<StatusRange, E> {
+        u16::try_from(number)
+            .map(|status| StatusRange(status, status))
+            .map_err(|_| E::invalid_value(Unexpected::Signed(number), &self))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<StatusRange, E> {
+        let (low, high) = text.split_once('-').unwrap_or((text, text));
+        match (low.trim().parse(), high.trim().parse()) {
+            (Ok(low), Ok(high)) => Ok(StatusRange(low, high)),
+            _ => Err(E::invalid_value(Unexpected::Str(text), &self)),
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! Broken configurations: what is wrong in each, and the one line that says so.
+
+use super::*;
+
+/// One block of `broken.txt`.
+struct Row {
+    removed: String,
+    added: String,
+    complaint: String,
+}
+
+impl Row {
+    fn read(block: &str) -> Self {
+        let behind = |mark: &str| -> String {
+            let lines = block.lines().filter_map(|line| line.strip_prefix(mark));
+            lines.flat_map(|line| [line, "\n"]).collect()
+        };
+        Self {
+            removed: behind("- "),
+            added: behind("+ "),
+            complaint: behind("= ").trim_end().to_owned(),
+        }
+    }
+}
+
+#[test]
+fn each_is_refused_with_its_place_and_what_to_do() {
+    let blocks = include_str!("broken.txt")
+        .split("\n\n")
+        .filter(|block| !block.starts_with('#'));
+    let rows: Vec<Row> = blocks.map(Row::read).collect();
+    assert!(rows.len() > 90, "{} rows were read", rows.len());
+    for Row {
+        removed,
+        added,
+        complaint: expected,
+    } in rows
+    {
+        let said = complaint(&changed(&removed, &added));
+        assert_eq!(said, expected, "for\n{removed}instead\n{added}");
+    }
+}
+
+#[test]
+fn a_file_without_services_is_refused() {
+    let expected = "1:1: there is no service; add a [[service]] with a name, a bind address and backends";
+    assert_eq!(complaint(""), expected);
+    assert_eq!(complaint("[global]\n"), expected);
+    assert_eq!(complaint("service = []"), expected);
+}
