@@ -1,0 +1,178 @@
+//! A lab that stands, and what can be asked of it.
+
+use std::{collections::BTreeMap, fs, net::SocketAddr, path::PathBuf, process::Command, time::Duration};
+
+use anyhow::{Context as _, Result};
+
+use crate::{
+    BACKEND_PORT, Builder, Daemon, DaemonConfig, ECHO_PORT, Family, Namespace, Role, RunDirectory, WEB_PORT,
+    backend::Process, command, daemon, observe, xdp_pass::XdpPass,
+};
+
+/// Generous: the first checks run at once, on a machine that may be busy.
+const ALL_UP_LIMIT: Duration = Duration::from_secs(20);
+
+/// A lab with its backends running. Dropping it ends all processes and removes all namespaces and files.
+#[derive(Debug)]
+pub struct Lab {
+    // In the order in which they have to go.
+    pub(crate) daemon: Option<Daemon>,
+    pub(crate) backends: Vec<Process>,
+    pub(crate) _switch_program: Option<XdpPass>,
+    pub(crate) namespaces: BTreeMap<Role, Namespace>,
+    pub(crate) builder: Builder,
+    pub(crate) directory: RunDirectory,
+}
+
+impl Lab {
+    /// The configuration that fits this lab.
+    #[must_use]
+    pub fn config(&self) -> DaemonConfig {
+        let Builder {
+            wiring,
+            backends,
+            dataplane,
+            check,
+            ..
+        } = self.builder;
+        DaemonConfig {
+            wiring,
+            backends,
+            interfaces: wiring.balancer_interfaces(backends),
+            dataplane,
+            check,
+            directory: self.directory.path().to_owned(),
+        }
+    }
+
+    /// Writes a configuration file for `ballast`; its path.
+    pub fn write_config(&self, text: &str) -> Result<PathBuf> {
+        let file = self.directory.path().join("ballast.toml");
+        fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
+        Ok(file)
+    }
+
+    /// A `ballast` command in the balancer's namespace, still without arguments.
+    pub fn ballast(&self) -> Result<Command> {
+        Ok(self.balancer().command(command::ballast()?))
+    }
+
+    /// Starts the daemon, and waits until it found all backends up.
+    pub fn start_daemon(&mut self) -> Result<&Daemon> {
+        let config = self.config();
+        let file = self.write_config(&config.to_toml())?;
+        let daemon = Daemon::start(self.ballast()?, &file, config.socket(), &self.log())?;
+        let daemon = self.daemon.insert(daemon);
+        daemon.wait_until_all_up(ALL_UP_LIMIT)?;
+        Ok(daemon)
+    }
+
+    /// The running daemon.
+    pub fn daemon(&self) -> Result<&Daemon> {
+        self.daemon.as_ref().context("the daemon has not been started")
+    }
+
+    /// Stops the daemon as Ctrl-C does.
+    pub fn stop_daemon(&mut self) -> Result<()> {
+        self.daemon
+            .take()
+            .context("the daemon has not been started")?
+            .stop()
+    }
+
+    /// Kills the daemon without a chance to clean up.
+    pub fn kill_daemon(&mut self) -> Result<()> {
+        self.daemon
+            .take()
+            .context("the daemon has not been started")?
+            .kill()
+            .map(drop)
+    }
+
+    /// The backends.
+    #[must_use]
+    pub fn backends(&self) -> &[Process] {
+        &self.backends
+    }
+
+    /// Their names.
+    #[must_use]
+    pub fn backend_names(&self) -> Vec<String> {
+        self.backends
+            .iter()
+            .map(|backend| backend.name().to_owned())
+            .collect()
+    }
+
+    /// The backend of this name.
+    pub fn backend(&mut self, name: &str) -> Result<&mut Process> {
+        let known = self.backend_names().join(", ");
+        let found = self.backends.iter_mut().find(|backend| backend.name() == name);
+        found.with_context(|| format!("there is no backend {name}; there are {known}"))
+    }
+
+    /// The namespace that requests come from.
+    #[must_use]
+    pub fn client(&self) -> &Namespace {
+        &self.namespaces[&Role::Client]
+    }
+
+    /// The namespace that the daemon runs in.
+    #[must_use]
+    pub fn balancer(&self) -> &Namespace {
+        &self.namespaces[&Role::Balancer]
+    }
+
+    /// The namespace of a role; `None` when the lab's wiring has no such role.
+    #[must_use]
+    pub fn namespace(&self, role: Role) -> Option<&Namespace> {
+        self.namespaces.get(&role)
+    }
+
+    /// Where the lab keeps its files.
+    #[must_use]
+    pub fn directory(&self) -> &RunDirectory {
+        &self.directory
+    }
+
+    /// The web service's virtual address.
+    #[must_use]
+    pub fn web(&self, family: Family) -> SocketAddr {
+        SocketAddr::new(family.vip(), WEB_PORT)
+    }
+
+    /// The echo service's virtual address.
+    #[must_use]
+    pub fn echo(&self, family: Family) -> SocketAddr {
+        SocketAddr::new(family.vip(), ECHO_PORT)
+    }
+
+    /// A backend's own address, for traffic that does not go through Ballast.
+    #[must_use]
+    pub fn direct(&self, backend: u8, family: Family) -> SocketAddr {
+        SocketAddr::new(
+            self.builder.wiring.address(Role::Backend(backend), family),
+            BACKEND_PORT,
+        )
+    }
+
+    /// Everything that helps to understand a failure: attachments, statistics, the end of the daemon's log.
+    #[must_use]
+    pub fn explain(&self) -> String {
+        let attachments = observe::xdp_attachments(self.balancer());
+        let stats = match self.daemon().and_then(Daemon::stats_document) {
+            Ok(document) => format!("{document:#}"),
+            Err(error) => format!("none: {error:#}"),
+        };
+        let log = daemon::log_tail(&self.log());
+        format!(
+            "── {} ──\nXDP on the balancer: {attachments:?}\n── statistics ──\n{stats}\n── the daemon's log ──\n{log}\n",
+            self.directory.identity()
+        )
+    }
+
+    /// What the daemon says.
+    fn log(&self) -> PathBuf {
+        self.directory.path().join("ballast.log")
+    }
+}

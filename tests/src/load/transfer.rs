@@ -1,0 +1,179 @@
+//! Long transfers: many bytes on one connection, compared by hash.
+
+use std::{net::SocketAddr, panic::resume_unwind, sync::mpsc, thread::JoinHandle, time::Duration};
+
+use anyhow::{Context as _, Result, bail};
+use sha2::{Digest as _, Sha256};
+
+use super::{backend_of, block_on, block_on_in, one_shot_client};
+use crate::{
+    Namespace,
+    backend::{Blob, hex},
+};
+
+/// How long a transfer may take: hundreds of times what it needs on an idle machine.
+const LIMIT: Duration = Duration::from_mins(2);
+
+/// Which way the bytes go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    /// From the backend.
+    Download,
+    /// To the backend.
+    Upload,
+}
+
+/// A transfer to make.
+#[derive(Debug, Clone, Copy)]
+pub struct Transfer {
+    /// Service or backend.
+    pub target: SocketAddr,
+    /// Which way.
+    pub direction: Direction,
+    /// Bytes.
+    pub size: u64,
+    /// Which bytes.
+    pub seed: u64,
+}
+
+/// What came of a transfer.
+#[derive(Debug, Clone)]
+pub struct TransferReport {
+    /// Who the other end was.
+    pub backend: String,
+    /// SHA-256 of what arrived.
+    pub hash: String,
+    /// SHA-256 of what was meant to arrive.
+    pub expected: String,
+}
+
+impl TransferReport {
+    /// Whether what arrived is what was meant.
+    #[must_use]
+    pub fn is_intact(&self) -> bool {
+        self.hash == self.expected
+    }
+}
+
+impl Transfer {
+    /// Makes the transfer from `namespace`, and waits for its end.
+    pub fn run(self, namespace: &Namespace) -> Result<TransferReport> {
+        let (backend, hash) = block_on_in(namespace, || async move {
+            match self.direction {
+                Direction::Download => self.download().await,
+                Direction::Upload => self.upload().await,
+            }
+        })?;
+        Ok(TransferReport {
+            backend,
+            hash,
+            expected: self.blob().hash(),
+        })
+    }
+
+    /// Begins a download from `namespace` that takes `duration` because the client reads slowly, and returns once
+    /// it is known which backend sends.
+    pub fn start_slowly(self, namespace: &Namespace, duration: Duration) -> Result<SlowTransfer> {
+        let (sender, receiver) = mpsc::channel();
+        let thread = namespace.spawn(move || block_on(self.download_slowly(duration, sender)));
+        let Ok(backend) = receiver.recv() else {
+            thread.join().unwrap_or_else(|panic| resume_unwind(panic))?;
+            bail!("the transfer ended before it began");
+        };
+        Ok(SlowTransfer {
+            backend,
+            blob: self.blob(),
+            thread,
+        })
+    }
+
+    async fn download(self) -> Result<(String, String)> {
+        let mut response = self.request_blob().await?;
+        let backend = backend_of(&response)?;
+        let mut hasher = Sha256::new();
+        while let Some(chunk) = response.chunk().await.context("the download broke off")? {
+            hasher.update(&chunk);
+        }
+        Ok((backend, hex(hasher)))
+    }
+
+    async fn download_slowly(self, duration: Duration, begun: mpsc::Sender<String>) -> Result<String> {
+        let mut response = self.request_blob().await?;
+        // The receiver waits for this and nothing else.
+        let _ = begun.send(backend_of(&response)?);
+        let start = tokio::time::Instant::now();
+        let mut hasher = Sha256::new();
+        let mut received = 0;
+        while let Some(chunk) = response.chunk().await.context("the download broke off")? {
+            hasher.update(&chunk);
+            received += chunk.len() as u64;
+            tokio::time::sleep_until(start + part(duration, received, self.size)).await;
+        }
+        Ok(hex(hasher))
+    }
+
+    async fn upload(self) -> Result<(String, String)> {
+        let request = one_shot_client(LIMIT)?.put(format!("http://{}/hash", self.target));
+        let response = request
+            .body(self.blob().bytes())
+            .send()
+            .await?
+            .error_for_status()?;
+        Ok((backend_of(&response)?, response.text().await?))
+    }
+
+    async fn request_blob(self) -> Result<reqwest::Response> {
+        let Self {
+            target, size, seed, ..
+        } = self;
+        let url = format!("http://{target}/blob?size={size}&seed={seed}");
+        Ok(one_shot_client(LIMIT)?
+            .get(url)
+            .send()
+            .await?
+            .error_for_status()?)
+    }
+
+    fn blob(self) -> Blob {
+        Blob::new(self.size, self.seed)
+    }
+}
+
+/// A transfer under way.
+#[derive(Debug)]
+pub struct SlowTransfer {
+    /// Who sends.
+    pub backend: String,
+    blob: Blob,
+    thread: JoinHandle<Result<String>>,
+}
+
+impl SlowTransfer {
+    /// Whether it has ended, well or not.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.thread.is_finished()
+    }
+
+    /// Waits for its end.
+    pub fn wait(self) -> Result<TransferReport> {
+        let Self {
+            backend,
+            blob,
+            thread,
+        } = self;
+        let hash = thread.join().unwrap_or_else(|panic| resume_unwind(panic));
+        let hash = hash.with_context(|| format!("the transfer from {backend} failed"))?;
+        Ok(TransferReport {
+            backend,
+            hash,
+            expected: blob.hash(),
+        })
+    }
+}
+
+/// The time by which `received` of `size` bytes are due when all take `whole`.
+#[expect(clippy::cast_precision_loss, reason = "a pace needs no 53 bits")]
+fn part(whole: Duration, received: u64, size: u64) -> Duration {
+    whole.mul_f64(received as f64 / size.max(1) as f64)
+}

@@ -1,0 +1,14 @@
+//! The end-to-end suite: the real daemon, real sockets and real processes in the lab. Needs root.
+//!
+//! `BALLAST_BIN` names the program under test (default: the release build), `BALLAST_LAB_DATAPLANE` the engine
+//! (default: `xdp`).
+
+mod balancing;
+mod broken_configuration;
+mod control;
+mod failover;
+mod integrity;
+mod lifecycle;
+mod one_armed;
+mod statistics;
+mod story;
