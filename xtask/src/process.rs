@@ -16,9 +16,10 @@ use crate::workspace;
 /// Lines of a failed program's output worth showing; the log has the rest.
 const TAIL_LINES: usize = 25;
 
-/// Runs `command` with its output kept in `target/setup.log`, and shows the end of that if it fails.
+/// Runs `command` with its output kept in `target/xtask.log`, and shows the end of that if it fails.
 pub(crate) fn quiet(command: &mut Command) -> Result<()> {
-    let log = workspace::target("setup.log");
+    let log = workspace::target("xtask.log");
+    fs::create_dir_all(workspace::target(""))?;
     let file = File::create(&log).with_context(|| format!("cannot write {}", log.display()))?;
     let status = command
         .stdin(Stdio::null())

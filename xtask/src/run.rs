@@ -14,7 +14,7 @@ pub(crate) struct Arguments {
     #[arg(long, conflicts_with = "config")]
     once: bool,
     /// Lab: requests of that fixed load
-    #[arg(long, value_name = "N", conflicts_with = "config")]
+    #[arg(long, value_name = "N", requires = "once")]
     requests: Option<u64>,
     /// Which engine forwards packets: auto, xdp, xdp-generic or af-packet
     #[arg(long, value_name = "D")]

@@ -10,7 +10,7 @@ use clap::Args;
 
 use crate::{
     build, licences,
-    process::{as_root, terse},
+    process::{as_root, quiet, terse},
     setup,
     step::step,
     workspace,
@@ -43,7 +43,7 @@ pub(crate) fn test(arguments: &Arguments) -> Result<ExitCode> {
     })?;
     if everything {
         step("testing the documentation's examples", || {
-            terse(workspace::cargo().args(["test", "--quiet", "--workspace", "--doc"]))
+            quiet(workspace::cargo().args(["test", "--workspace", "--doc"]))
         })?;
     }
     run_tests(&arguments.filter)

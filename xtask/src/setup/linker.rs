@@ -28,7 +28,7 @@ pub(super) fn ensure(apt: &mut Apt) -> Result<PathBuf> {
         return Ok(linker);
     }
     let prefix = llvm(apt)?;
-    step(&format!("building bpf-linker {VERSION}, about a minute"), || {
+    step(&format!("building bpf-linker {VERSION}, a minute or two"), || {
         quiet(&mut cargo_install(&prefix))
     })
     .with_context(|| format!("cannot build bpf-linker {VERSION}"))?;

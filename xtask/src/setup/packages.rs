@@ -77,13 +77,10 @@ impl Apt {
 
 /// apt-get as root, without questions, waiting for another apt to finish rather than failing.
 fn apt_get() -> Result<Command> {
-    let mut apt_get = as_root("env")?;
-    apt_get.args([
-        "DEBIAN_FRONTEND=noninteractive",
-        "apt-get",
-        "--option",
-        "DPkg::Lock::Timeout=300",
-    ]);
+    let mut apt_get = as_root("apt-get")?;
+    apt_get
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .args(["--option", "DPkg::Lock::Timeout=300"]);
     Ok(apt_get)
 }
 
