@@ -16,10 +16,12 @@
 mod control;
 mod entry;
 mod evict;
+mod sweep;
 mod table;
 mod track;
 
 pub use control::{Control, State};
 pub use entry::{Bucket, Client, ENTRIES, Entry, Flow};
+pub use sweep::{Limits, sweep};
 pub use table::{Claim, Hit, claim, find, is_taken};
 pub use track::track;

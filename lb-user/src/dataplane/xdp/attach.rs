@@ -4,6 +4,7 @@ use std::{error::Error, io};
 
 use anyhow::Chain;
 use aya::programs::{ProgramError, XdpMode, xdp::XdpLinkId};
+use lb_common::{layout, memory::Memory};
 use tracing::{info, warn};
 
 use super::Object;
@@ -26,15 +27,6 @@ impl Mode {
             Self::Generic => "xdp-generic",
         }
     }
-}
-
-/// An interface that the program is attached to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Attachment {
-    /// Its name.
-    pub interface: String,
-    /// How it is attached.
-    pub mode: Mode,
 }
 
 /// An interface refuses the program.
@@ -63,49 +55,64 @@ pub enum AttachError {
 /// The packet path, attached. Dropping it detaches from all interfaces.
 pub struct Xdp {
     object: Object,
-    attachments: Vec<Attachment>,
+    interfaces: Vec<String>,
+    mode: Mode,
     fallback: Option<String>,
 }
 
 impl Xdp {
-    /// Attaches to all interfaces in one mode, or to none.
+    /// Attaches to all interfaces in one mode, or to none. `auto` tries native, then generic.
     ///
-    /// With several `modes` the first that all interfaces take is used: they must agree, since a frame can be
-    /// redirected between interfaces only where both ends run in the same mode.
-    pub fn attach(mut object: Object, interfaces: &[String], modes: &[Mode]) -> Result<Self, AttachError> {
-        let mut fallback = None;
-        for (index, mode) in modes.iter().enumerate() {
-            match attach_all(&mut object, interfaces, *mode) {
-                Ok(attachments) => {
-                    return Ok(Self {
-                        object,
-                        attachments,
-                        fallback,
-                    });
-                }
-                Err(error @ AttachError::Refused { .. }) if index + 1 < modes.len() => {
-                    warn!(%error, "trying the next mode");
-                    fallback = Some(error.to_string());
-                }
-                Err(error) => return Err(error),
+    /// All in one mode, since frames are redirected between interfaces only where both ends run in the same.
+    pub fn attach(
+        mut object: Object,
+        interfaces: &[String],
+        wanted: Option<Mode>,
+    ) -> Result<Self, AttachError> {
+        let interfaces = interfaces.to_vec();
+        let first = wanted.unwrap_or(Mode::Native);
+        match attach_all(&mut object, &interfaces, first) {
+            Ok(()) => Ok(Self {
+                object,
+                interfaces,
+                mode: first,
+                fallback: None,
+            }),
+            Err(error @ AttachError::Refused { .. }) if wanted.is_none() => {
+                warn!(%error, "falling back to generic XDP");
+                attach_all(&mut object, &interfaces, Mode::Generic)?;
+                Ok(Self {
+                    object,
+                    interfaces,
+                    mode: Mode::Generic,
+                    fallback: Some(error.to_string()),
+                })
             }
+            Err(error) => Err(error),
         }
-        Err(AttachError::Refused {
-            interface: interfaces.join(", "),
-            mode: "none",
-            reason: "no mode was given".to_owned(),
-        })
     }
 
-    /// The tables and programs.
+    /// The programs and tables.
     pub fn object(&mut self) -> &mut Object {
         &mut self.object
     }
 
-    /// Where it is attached.
+    /// The tables, for reading and writing.
     #[must_use]
-    pub fn attachments(&self) -> &[Attachment] {
-        &self.attachments
+    pub fn memory(&self) -> Memory<'_> {
+        self.object.memory()
+    }
+
+    /// The interfaces that it is attached to.
+    #[must_use]
+    pub fn interfaces(&self) -> &[String] {
+        &self.interfaces
+    }
+
+    /// How it is attached to them.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.mode
     }
 
     /// Why a better mode was not taken.
@@ -115,11 +122,12 @@ impl Xdp {
     }
 }
 
-fn attach_all(
-    object: &mut Object,
-    interfaces: &[String],
-    mode: Mode,
-) -> Result<Vec<Attachment>, AttachError> {
+fn attach_all(object: &mut Object, interfaces: &[String], mode: Mode) -> Result<(), AttachError> {
+    let partial = match mode {
+        Mode::Native => layout::COMPLETE_PARTIAL,
+        Mode::Generic => layout::KEEP_PARTIAL,
+    };
+    object.memory().settings.partial_checksums.store(partial);
     let mut links: Vec<XdpLinkId> = Vec::new();
     for interface in interfaces {
         match attach(object, interface, mode) {
@@ -131,13 +139,7 @@ fn attach_all(
         }
         info!(interface, mode = mode.as_str(), "attached");
     }
-    Ok(interfaces
-        .iter()
-        .map(|interface| Attachment {
-            interface: interface.clone(),
-            mode,
-        })
-        .collect())
+    Ok(())
 }
 
 fn detach(object: &mut Object, links: Vec<XdpLinkId>) {

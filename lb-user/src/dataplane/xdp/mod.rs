@@ -5,5 +5,5 @@ mod clock;
 mod object;
 mod tables;
 
-pub use attach::{AttachError, Attachment, Mode, Xdp};
+pub use attach::{AttachError, Mode, Xdp};
 pub use object::{LoadError, Object};

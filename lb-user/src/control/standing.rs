@@ -1,0 +1,110 @@
+//! How a backend stands.
+
+use std::time::Instant;
+
+use tracing::{info, warn};
+
+use crate::{
+    health::{Event, Report, State},
+    next_hop::{NextHop, Unresolved},
+};
+
+/// What is known of a backend.
+#[derive(Debug)]
+pub(super) struct Standing {
+    /// The last check's state and report; none before the first.
+    health: Option<(State, Report)>,
+    /// The next hop in force. One that is lost stays: a flow's packets may still arrive, and the check decides.
+    next_hop: Option<NextHop>,
+    /// Why there is none.
+    unresolved: Option<String>,
+    /// When `state` last changed.
+    changed: Instant,
+}
+
+impl Standing {
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            health: None,
+            next_hop: None,
+            unresolved: None,
+            changed: now,
+        }
+    }
+
+    /// Takes a check's result in; says whether new flows are affected.
+    pub(super) fn checked(&mut self, event: Event) -> bool {
+        let before = self.takes_flows();
+        if event.changed {
+            self.changed = event.report.at;
+        }
+        self.health = Some((event.state, event.report));
+        before != self.takes_flows()
+    }
+
+    /// Takes a look-up of the next hop in; returns it if it is new and to be written.
+    pub(super) fn resolved(
+        &mut self,
+        found: &Result<NextHop, Unresolved>,
+        interfaces: &[String],
+        backend: &str,
+    ) -> Option<NextHop> {
+        match found {
+            Ok(next_hop) if !interfaces.contains(&next_hop.interface) => {
+                let interface = &next_hop.interface;
+                self.unusable(
+                    backend,
+                    &format!("its answers come in by {interface}, which is not among `interfaces`"),
+                );
+                None
+            }
+            Ok(next_hop) if self.next_hop.as_ref() == Some(next_hop) => None,
+            Ok(next_hop) => {
+                let (interface, source) = (&next_hop.interface, next_hop.source);
+                info!(backend, interface, %source, "next hop is known");
+                self.unresolved = None;
+                self.next_hop = Some(next_hop.clone());
+                self.next_hop.clone()
+            }
+            Err(reason) => {
+                self.unusable(backend, &reason.to_string());
+                None
+            }
+        }
+    }
+
+    fn unusable(&mut self, backend: &str, reason: &str) {
+        if self.unresolved.as_deref() != Some(reason) {
+            warn!(backend, reason, "no way to the backend");
+            self.unresolved = Some(reason.to_owned());
+        }
+    }
+
+    /// Whether new flows may go there, its weight aside.
+    pub(super) fn takes_flows(&self) -> bool {
+        self.is_up() && self.next_hop.is_some()
+    }
+
+    /// Whether its last checks were good.
+    pub(super) fn is_up(&self) -> bool {
+        matches!(self.health, Some((State::Up, _)))
+    }
+
+    /// The last check's report.
+    pub(super) fn report(&self) -> Option<&Report> {
+        self.health.as_ref().map(|(_, report)| report)
+    }
+
+    /// Why packets cannot reach it, if they cannot.
+    pub(super) fn unresolved(&self) -> Option<&str> {
+        self.next_hop
+            .is_none()
+            .then_some(self.unresolved.as_deref())
+            .flatten()
+    }
+
+    /// When its state last changed.
+    pub(super) fn changed(&self) -> Instant {
+        self.changed
+    }
+}

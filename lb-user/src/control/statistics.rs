@@ -1,0 +1,155 @@
+//! The statistics document, from tables and standings.
+
+use std::collections::BTreeMap;
+
+use lb_common::{Reason, layout::BackendCounters, memory::Memory};
+
+use super::{Control, standing::Standing};
+use crate::{
+    config::types::{self, CheckKind},
+    health::Outcome,
+    stats::{Backend, Check, Counters, Packets, Service, ServiceState, Statistics, Verdicts},
+};
+
+impl Control {
+    /// Everything that is counted, now.
+    #[must_use]
+    pub fn statistics(&self, memory: &Memory<'_>, dataplane: &str) -> Statistics {
+        let services = self.config.services.iter().zip(&self.plan.rows);
+        Statistics {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            dataplane: dataplane.to_owned(),
+            uptime_seconds: self.started.elapsed().as_secs(),
+            packets: packets(memory),
+            services: services
+                .map(|(service, rows)| self.service(memory, service, rows))
+                .collect(),
+        }
+    }
+
+    fn service(&self, memory: &Memory<'_>, service: &types::Service, rows: &[u16]) -> Service {
+        let backends = service.backends.iter().zip(rows);
+        let backends: Vec<Backend> = backends
+            .map(|(backend, row)| self.backend(memory, service, backend, usize::from(*row)))
+            .collect();
+        Service {
+            name: service.name.to_string(),
+            bind: service.bind.iter().copied().collect(),
+            protocol: service.protocol.as_str().to_owned(),
+            mode: service.mode.as_str().to_owned(),
+            scheduler: service.scheduler.as_str().to_owned(),
+            state: state(&backends),
+            counters: backends
+                .iter()
+                .fold(Counters::default(), |sum, backend| add(sum, &backend.counters)),
+            backends,
+        }
+    }
+
+    fn backend(
+        &self,
+        memory: &Memory<'_>,
+        service: &types::Service,
+        backend: &types::Backend,
+        row: usize,
+    ) -> Backend {
+        let standing = &self.standings[row];
+        Backend {
+            name: backend.name.to_string(),
+            address: backend.address,
+            state: if standing.takes_flows() { "up" } else { "down" }.to_owned(),
+            weight: backend.weight,
+            counters: counters(memory, row),
+            check: check(standing, &service.check.kind),
+        }
+    }
+}
+
+fn packets(memory: &Memory<'_>) -> Packets {
+    let sum = |cell: &dyn Fn(&lb_common::layout::PacketCounters) -> u64| {
+        memory.packet_counters.iter().map(cell).sum()
+    };
+    let [pass, tx, redirect, drop] =
+        [0, 1, 2, 3].map(|verdict: usize| -> u64 { sum(&|counters| counters.verdicts[verdict].load()) });
+    let reasons: BTreeMap<String, u64> = Reason::ALL
+        .iter()
+        .map(|reason| {
+            (
+                reason.name().to_owned(),
+                sum(&|counters| counters.reasons[*reason as usize].load()),
+            )
+        })
+        .collect();
+    Packets {
+        total: pass + tx + redirect + drop,
+        verdicts: Verdicts {
+            pass,
+            tx,
+            redirect,
+            drop,
+        },
+        reasons,
+    }
+}
+
+fn counters(memory: &Memory<'_>, row: usize) -> Counters {
+    let capacity = memory.settings.backend_capacity.load() as usize;
+    let rows = memory.backend_counters.iter().skip(row).step_by(capacity.max(1));
+    let sum = |cell: fn(&BackendCounters) -> u64| rows.clone().map(cell).sum::<u64>();
+    // Closed first: a flow that opens and closes in between is then counted as active and not below nothing.
+    let closed = sum(|counters| counters.flows_closed.load());
+    let opened = sum(|counters| counters.flows_opened.load());
+    Counters {
+        flows_active: opened.saturating_sub(closed),
+        flows_total: opened,
+        packets_in: sum(|counters| counters.packets_in.load()),
+        bytes_in: sum(|counters| counters.bytes_in.load()),
+        packets_out: sum(|counters| counters.packets_out.load()),
+        bytes_out: sum(|counters| counters.bytes_out.load()),
+    }
+}
+
+fn add(sum: Counters, other: &Counters) -> Counters {
+    Counters {
+        flows_active: sum.flows_active + other.flows_active,
+        flows_total: sum.flows_total + other.flows_total,
+        packets_in: sum.packets_in + other.packets_in,
+        bytes_in: sum.bytes_in + other.bytes_in,
+        packets_out: sum.packets_out + other.packets_out,
+        bytes_out: sum.bytes_out + other.bytes_out,
+    }
+}
+
+fn state(backends: &[Backend]) -> ServiceState {
+    let up = backends.iter().filter(|backend| backend.state == "up");
+    if !up.clone().any(|backend| backend.weight > 0) {
+        ServiceState::Down
+    } else if up.count() < backends.len() {
+        ServiceState::Degraded
+    } else {
+        ServiceState::Up
+    }
+}
+
+fn check(standing: &Standing, kind: &CheckKind) -> Check {
+    let status = match (kind, standing.report()) {
+        (CheckKind::None, _) => "none",
+        (_, None) => "pending",
+        (_, Some(report)) => match report.outcome {
+            Outcome::Ok => "ok",
+            Outcome::Failed => "failed",
+        },
+    };
+    let detail = match (standing.unresolved(), standing.report()) {
+        (Some(reason), _) if standing.is_up() => reason.to_owned(),
+        (_, Some(report)) => report.detail.clone(),
+        (_, None) => "not checked yet".to_owned(),
+    };
+    let milliseconds = standing.report().map_or(0, |report| report.duration.as_millis());
+    Check {
+        status: status.to_owned(),
+        detail,
+        duration_ms: u64::try_from(milliseconds).unwrap_or(u64::MAX),
+        changed_seconds_ago: standing.changed().elapsed().as_secs(),
+    }
+}

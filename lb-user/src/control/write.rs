@@ -1,0 +1,115 @@
+//! Stores into the tables, in an order that never exposes a half-made state.
+
+use std::net::{IpAddr, SocketAddr};
+
+use lb_common::{
+    Address as _, Mac, Port, V4, V6,
+    address::{AddressCell as _, TCP, UDP},
+    choice::Choices,
+    layout::{PortFilter, mac_to_word},
+    memory::Memory,
+    service::{self, SlotKey},
+};
+
+use crate::config::types::Protocol;
+
+/// Where packets go next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Hop {
+    pub(super) peer: Mac,
+    pub(super) own: Mac,
+    pub(super) interface: u32,
+}
+
+/// There is no room for a virtual address.
+#[derive(Debug, thiserror::Error)]
+#[error("the service index has no room for {0}: this is a fault of Ballast, please report it")]
+pub struct IndexFull(SocketAddr);
+
+/// Puts a source address for full NAT into its row.
+pub(super) fn source(memory: &Memory<'_>, row: u16, address: IpAddr) {
+    memory.sources[usize::from(row)].address.store(mapped(address));
+}
+
+/// The source ports of full NAT, first and last.
+pub(super) fn port_pool(memory: &Memory<'_>, (first, last): (u16, u16)) {
+    memory.settings.pool_first.store(first);
+    memory.settings.pool_count.store(last - first + 1);
+    // Answers come to these ports; whether they are of a flow, the flow table knows.
+    for port in first..=last {
+        want(memory, port, PortFilter::TCP | PortFilter::UDP);
+    }
+}
+
+/// Fills a backend's row, all but its next hop.
+pub(super) fn backend(memory: &Memory<'_>, row: u16, address: SocketAddr, sources: (u16, u16)) {
+    let record = &memory.backends[usize::from(row)];
+    record.address.store(mapped(address.ip()));
+    record.port.store(u16::from_ne_bytes(Port::new(address.port()).0));
+    record.first_source.store(sources.0);
+    record.source_count.store(sources.1);
+}
+
+/// Changes a backend's next hop in one step.
+pub(super) fn hop(memory: &Memory<'_>, row: u16, hop: Hop) {
+    let record = &memory.backends[usize::from(row)];
+    let other = 1 - (record.hop.load() & 1);
+    let place = &record.hops[usize::from(other != 0)];
+    place.peer.store(mac_to_word(hop.peer));
+    place.own.store(mac_to_word(hop.own));
+    place.interface.store(hop.interface);
+    record.hop.store(other);
+}
+
+/// Changes the slots that differ, and returns how many did. No slots: the service has no backend.
+pub(super) fn choices(memory: &Memory<'_>, pool: u32, first: u32, slots: &[u16]) -> usize {
+    let record = &memory.services[pool as usize];
+    let count = u32::try_from(slots.len()).unwrap_or_default();
+    let mut changed = 0;
+    for (slot, backend) in (first as usize..).zip(slots) {
+        let cell = &memory.choices[slot / 4].slots[slot % 4];
+        if cell.load() != *backend {
+            cell.store(*backend);
+            changed += 1;
+        }
+    }
+    record.choices.store(Choices { first, count }.to_word());
+    changed
+}
+
+/// Lets packets to a virtual address find its service. Last of all: before this, none do.
+pub(super) fn virtual_address(
+    memory: &Memory<'_>,
+    address: SocketAddr,
+    protocol: Protocol,
+    pool: u16,
+) -> Result<(), IndexFull> {
+    let (number, bit) = match protocol {
+        Protocol::Tcp => (TCP, PortFilter::TCP),
+        Protocol::Udp => (UDP, PortFilter::UDP),
+    };
+    let (ip, port) = (mapped(address.ip()), Port::new(address.port()));
+    let home = service::home(memory.settings, ip, number, port);
+    let mask = memory.settings.service_mask.load();
+    let slot = (0..service::PROBES)
+        .map(|distance| &memory.service_slots[(home.wrapping_add(distance) & mask) as usize])
+        .find(|slot| matches!(SlotKey(slot.key.load()), SlotKey(0) | SlotKey::REMOVED))
+        .ok_or(IndexFull(address))?;
+    slot.address.store(ip);
+    slot.key.store(SlotKey::new(number, port, pool).0);
+    want(memory, address.port(), bit);
+    Ok(())
+}
+
+/// Lets packets to a port past the first, cheap look-up.
+fn want(memory: &Memory<'_>, port: u16, bits: u8) {
+    let cell = &memory.ports.destinations[usize::from(port)];
+    cell.store(cell.load() | bits);
+}
+
+fn mapped(address: IpAddr) -> V6 {
+    match address {
+        IpAddr::V4(address) => V4(address.octets()).mapped(),
+        IpAddr::V6(address) => V6::from_octets(address.octets()),
+    }
+}

@@ -1,0 +1,60 @@
+//! Removing flows that are over, a part of the table at a time.
+
+use std::time::Duration;
+
+use aya::programs::ProgramError;
+use lb_common::{
+    V4, V6,
+    flow::{self, Limits},
+    memory::{Memory, Worker},
+};
+use tracing::debug;
+
+use crate::{control::Control, dataplane::Object};
+
+/// Steps in which the whole table is looked at.
+const STEPS: usize = 8;
+
+/// A sweep over the flow table that never ends.
+pub(super) struct Sweep {
+    /// Where the daemon counts: after the CPUs.
+    worker: u32,
+    tick: Duration,
+    step: usize,
+}
+
+impl Sweep {
+    pub(super) fn new(worker: u32, tick: Duration) -> Self {
+        Self {
+            worker,
+            tick,
+            step: 0,
+        }
+    }
+
+    /// Looks at the next part of the table.
+    pub(super) fn step(&mut self, object: &mut Object, control: &Control) -> Result<(), ProgramError> {
+        let now = object.now()?;
+        let memory = object.memory();
+        let limits = |backend| control.limits(backend, self.tick);
+        let removed = part(&memory, self.worker, now, self.step, limits);
+        if removed > 0 {
+            debug!(removed, "flows are over");
+        }
+        self.step = (self.step + 1) % STEPS;
+        Ok(())
+    }
+}
+
+fn part(memory: &Memory<'_>, worker: u32, now: u32, step: usize, limits: impl Fn(u16) -> Limits) -> u32 {
+    let tables = Worker::new(*memory, worker as usize, now);
+    let part_of = |count: usize| {
+        let bound = |step: usize| u32::try_from(count * step / STEPS).unwrap_or(u32::MAX);
+        bound(step)..bound(step + 1)
+    };
+    let v4 =
+        part_of(memory.buckets_v4.len()).map(|bucket| flow::sweep::<V4, _>(&tables, bucket, now, &limits));
+    let v6 =
+        part_of(memory.buckets_v6.len()).map(|bucket| flow::sweep::<V6, _>(&tables, bucket, now, &limits));
+    v4.chain(v6).sum()
+}
