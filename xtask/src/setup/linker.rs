@@ -58,22 +58,10 @@ fn llvm(apt: &mut Apt) -> Result<PathBuf> {
 }
 
 fn cargo_install(llvm_prefix: &Path) -> Command {
-    let mut cargo = workspace::cargo();
+    let mut cargo = workspace::cargo_install("bpf-linker", VERSION);
     cargo
         .env("LLVM_PREFIX", llvm_prefix)
-        // A folder of its own: not to be thrown away with the workspace's release build.
-        .env("CARGO_TARGET_DIR", workspace::target("tools/build"))
-        .args([
-            "install",
-            "bpf-linker",
-            "--version",
-            VERSION,
-            "--locked",
-            "--force",
-            "--root",
-        ])
-        .arg(workspace::target("tools"))
-        // The default is LLVM 23, newer than Debian's.
-        .args(["--no-default-features", "--features", "llvm-22"]);
+        // The default is LLVM 23, newer than Debian's; a binary that is there and does not start is replaced.
+        .args(["--no-default-features", "--features", "llvm-22", "--force"]);
     cargo
 }
