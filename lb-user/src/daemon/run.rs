@@ -1,9 +1,12 @@
 //! The daemon from start to end.
 
-use std::{fs, net::SocketAddr, path::Path, time::Duration};
+use std::{fs, net::SocketAddr, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::{
+    net::if_::if_nametoindex,
+    sys::resource::{Resource, getrlimit, setrlimit},
+};
 use tokio::{
     runtime,
     signal::unix::{Signal, SignalKind, signal},
@@ -68,7 +71,7 @@ fn preflight(config: &Config) -> Result<()> {
         "dataplane af-packet is not built yet: use auto, xdp or xdp-generic"
     );
     for interface in &global.interfaces {
-        let known = Path::new("/sys/class/net").join(interface).exists();
+        let known = if_nametoindex(interface.as_str()).is_ok();
         ensure!(
             known,
             "there is no interface `{interface}`: `ip link` lists those there are"
