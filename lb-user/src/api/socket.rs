@@ -22,6 +22,7 @@ const DIRECTORY_MODE: u32 = 0o755;
 const BACKLOG: u32 = 128;
 
 /// The control socket cannot be listened on.
+// The cause is a `reason`, not a `source`: it is in the line already, and a printed chain would repeat it.
 #[derive(Debug, thiserror::Error)]
 pub enum SocketError {
     /// Another daemon has it.
@@ -31,12 +32,12 @@ pub enum SocketError {
     #[error("{} exists and is not a socket; remove it or set another `socket` in [global]", .0.display())]
     NotASocket(PathBuf),
     /// The system refused.
-    #[error("cannot listen on {}: {source}; make it possible or set another `socket` in [global]", .path.display())]
+    #[error("cannot listen on {}: {reason}; make it possible or set another `socket` in [global]", .path.display())]
     Io {
         /// The socket, its directory or its lock.
         path: PathBuf,
         /// Why, in the system's words.
-        source: io::Error,
+        reason: io::Error,
     },
 }
 
@@ -50,9 +51,9 @@ pub async fn serve_socket(
 ) -> Result<Server<PathBuf>, SocketError> {
     let lock = claim(path)?;
     clear(path).await?;
-    let listener = listen(path).map_err(|source| SocketError::Io {
+    let listener = listen(path).map_err(|reason| SocketError::Io {
         path: path.to_owned(),
-        source,
+        reason,
     })?;
     let owned = OwnedSocket {
         path: path.to_owned(),
@@ -86,7 +87,7 @@ impl Drop for OwnedSocket {
 fn claim(path: &Path) -> Result<Flock<File>, SocketError> {
     let failed = |path: &Path| {
         let path = path.to_owned();
-        |source| SocketError::Io { path, source }
+        |reason| SocketError::Io { path, reason }
     };
     let directory = path.parent().unwrap_or(Path::new("/"));
     fs::DirBuilder::new()
@@ -111,9 +112,9 @@ fn claim(path: &Path) -> Result<Flock<File>, SocketError> {
 
 /// Removes a socket that nobody listens on any more.
 async fn clear(path: &Path) -> Result<(), SocketError> {
-    let failed = |source| SocketError::Io {
+    let failed = |reason| SocketError::Io {
         path: path.to_owned(),
-        source,
+        reason,
     };
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),

@@ -19,13 +19,14 @@ use super::{guard, routes, server::Server};
 use crate::{config::types::Stats, daemon::Handle, stats::Page};
 
 /// The stats address cannot be listened on.
+// The cause is a `reason`, not a `source`: it is in the line already, and a printed chain would repeat it.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot serve the stats page on {bind}: {source}; change `bind` in [stats]")]
+#[error("cannot serve the stats page on {bind}: {reason}; change `bind` in [stats]")]
 pub struct StatsError {
     /// The address.
     bind: SocketAddr,
     /// Why, in the system's words.
-    source: io::Error,
+    reason: io::Error,
 }
 
 /// Listens on the address in `settings` and serves the page and the API's questions until `shutdown`.
@@ -35,7 +36,7 @@ pub async fn serve_stats(
     shutdown: CancellationToken,
 ) -> Result<Server<SocketAddr>, StatsError> {
     let bind = settings.bind;
-    let failed = |source| StatsError { bind, source };
+    let failed = |reason| StatsError { bind, reason };
     let listener = TcpListener::bind(bind).await.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     Ok(Server::start(

@@ -1,12 +1,13 @@
 //! `ballast run`
 
 use std::{
+    collections::HashSet,
     env,
     io::{self, IsTerminal as _},
     path::PathBuf,
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::{anyhow, bail};
 use clap::{Args, ValueEnum, builder::PossibleValue};
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
@@ -44,14 +45,13 @@ impl Run {
     }
 
     /// The file's configuration, with what the command line says instead.
-    fn merged_config(self) -> anyhow::Result<Config> {
+    pub(super) fn merged_config(self) -> anyhow::Result<Config> {
         let mut config = config::load(&self.config)?;
         if let Some(dataplane) = self.dataplane {
             config.global.dataplane = dataplane;
         }
         if !self.interfaces.is_empty() {
-            config.global.interfaces = self.interfaces;
-            config.global.interfaces.dedup();
+            config.global.interfaces = each_once(self.interfaces);
         }
         if config.global.interfaces.is_empty() {
             bail!(
@@ -63,12 +63,22 @@ impl Run {
     }
 }
 
+fn each_once(names: Vec<String>) -> Vec<String> {
+    let mut seen = HashSet::new();
+    names
+        .into_iter()
+        .filter(|name| seen.insert(name.clone()))
+        .collect()
+}
+
 fn start_logging() -> anyhow::Result<()> {
     let filter = EnvFilter::builder()
         .with_default_directive(LevelFilter::INFO.into())
         .with_env_var(LOG_VARIABLE)
         .from_env()
-        .with_context(|| format!("{LOG_VARIABLE} is not a log filter; write a level such as \"debug\""))?;
+        .map_err(|error| {
+            anyhow!("{LOG_VARIABLE} is not a log filter: {error}; write a level such as \"debug\"")
+        })?;
     let no_colour = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     tracing_subscriber::fmt()
         .with_writer(io::stderr)

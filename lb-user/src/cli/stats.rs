@@ -7,15 +7,7 @@ use super::{client::Client, output, table};
 use crate::stats::{Backend, Counters, Packets, Service, Statistics, format};
 
 const HEADINGS: [&str; 9] = [
-    "SERVICE",
-    "BACKEND",
-    "STATE",
-    "SHARE",
-    "FLOWS",
-    "FLOWS EVER",
-    "FROM CLIENTS",
-    "TO CLIENTS",
-    "CHECK",
+    "SERVICE", "BACKEND", "STATE", "SHARE", "FLOWS", "TOTAL", "IN", "OUT", "CHECK",
 ];
 
 /// Show what the daemon has counted

@@ -1,10 +1,13 @@
 //! Tables for people: fitted to the terminal, plain where there is none.
 
-use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Table, presets};
+use comfy_table::{
+    Attribute, Cell, CellAlignment, Color, ColumnConstraint, ContentArrangement, Table, presets,
+};
 
 use crate::stats::{Backend, ServiceState, format};
 
-/// An empty table under the given headings; on a terminal it is made to fit, and coloured.
+/// An empty table under the given headings. On a terminal it is coloured, and its last column, the one with the
+/// prose, is wrapped to fit; names and figures stay whole.
 pub(super) fn table(headings: &[&str]) -> Table {
     let mut table = Table::new();
     table
@@ -15,6 +18,14 @@ pub(super) fn table(headings: &[&str]) -> Table {
             .iter()
             .map(|heading| Cell::new(heading).add_attribute(Attribute::Bold)),
     );
+    for column in table.column_iter_mut() {
+        column
+            .set_padding((0, 2))
+            .set_constraint(ColumnConstraint::ContentWidth);
+    }
+    if let Some(last) = table.column_iter_mut().last() {
+        last.remove_constraint();
+    }
     table
 }
 
@@ -50,7 +61,8 @@ pub(super) fn check(backend: &Backend) -> Cell {
     let mut text = check.status.clone();
     if !check.detail.is_empty() {
         text.push_str(": ");
-        text.push_str(&check.detail);
+        // The detail may quote a backend, and what a backend says must not reach the terminal as a command.
+        text.push_str(&check.detail.replace(char::is_control, " "));
     }
     Cell::new(text)
 }

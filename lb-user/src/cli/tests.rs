@@ -4,6 +4,7 @@ use clap::CommandFactory as _;
 
 use super::*;
 use crate::{
+    config::{Config, types::DataplaneChoice},
     daemon::{self, AttachedInterface},
     stats::sample,
 };
@@ -28,49 +29,143 @@ fn the_arguments_are_well_formed_and_every_help_has_an_example() {
     }
 }
 
-#[test]
-fn statistics_are_shown_as_a_table() {
-    let text = stats::text(&sample::statistics());
-    let expected = "\
-Ballast 1.2.3 · xdp · running for 1d 2h
-5,000,000 packets: 3,998,759 forwarded, 1,000,000 passed to this host, 1,241 dropped
-not forwarded: fragment 1,234, no_backend 7
-";
-    assert!(text.starts_with(expected), "{text}");
-    for line in text.lines() {
-        println!("{line}");
-    }
+/// Tables with the blanks between their columns made one, as the widths are the table library's affair.
+fn squeezed(text: &str) -> Vec<String> {
+    text.lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "))
+        .collect()
 }
 
 #[test]
-fn backends_are_listed_by_the_name_that_commands_take() {
-    let text = backend::text(&sample::statistics().listed_backends());
-    println!("{text}");
+fn statistics_are_shown_as_a_table() {
+    assert_eq!(
+        squeezed(&stats::text(&sample::statistics())),
+        [
+            "Ballast 1.2.3 · xdp · running for 1d 2h",
+            "5,000,000 packets: 3,998,759 forwarded, 1,000,000 passed to this host, 1,241 dropped",
+            "not forwarded: fragment 1,234, no_backend 7",
+            "",
+            "SERVICE BACKEND STATE SHARE FLOWS TOTAL IN OUT CHECK",
+            "fe degraded 60 172,835 4.5 GiB 16.0 GiB",
+            "node1 up 3m 5s 33.3 % 12 34,567 941.9 MiB 3.2 GiB ok: HTTP 200",
+            "node2 up 3m 5s 66.7 % 12 34,567 941.9 MiB 3.2 GiB ok: HTTP 200",
+            r#"node3 down 3m 5s 0.0 % 12 34,567 941.9 MiB 3.2 GiB failed: refused by <b>"x"</b> & co"#,
+            "node4 drain 3m 5s 0.0 % 12 34,567 941.9 MiB 3.2 GiB none",
+            "node5 up 3m 5s 100.0 % 12 34,567 941.9 MiB 3.2 GiB pending: not yet checked",
+        ]
+    );
+}
+
+#[test]
+fn backends_are_listed_by_the_names_that_commands_take() {
+    let mut backends = sample::statistics().listed_backends();
+    backends.truncate(1);
+    backends[0].backend.check.detail = "HTTP 500 \u{1b}[2J\nno".to_owned();
+    assert_eq!(
+        squeezed(&backend::text(&backends)),
+        [
+            "BACKEND ADDRESS STATE WEIGHT FLOWS CHECK",
+            "fe/node1 10.0.0.80:9030 up 3m 5s 100 12 ok: HTTP 500 [2J no",
+        ],
+        "and what a backend says cannot command the terminal"
+    );
 }
 
 #[test]
 fn a_status_says_why_an_interface_is_not_in_its_best_mode() {
+    let interface = |name: &str, mode: &str, why: Option<&str>| AttachedInterface {
+        name: name.to_owned(),
+        mode: mode.to_owned(),
+        why: why.map(str::to_owned),
+    };
     let status = daemon::Status {
         version: "1.2.3".to_owned(),
         pid: 42,
         uptime_seconds: 185,
         dataplane: "xdp-generic".to_owned(),
         interfaces: vec![
-            AttachedInterface {
-                name: "eth0".to_owned(),
-                mode: "xdp".to_owned(),
-                why: None,
-            },
-            AttachedInterface {
-                name: "tun0".to_owned(),
-                mode: "xdp-generic".to_owned(),
-                why: Some("the driver has no native XDP".to_owned()),
-            },
+            interface("eth0", "xdp", None),
+            interface("tun0", "xdp-generic", Some("the driver has no native XDP")),
         ],
         stats: Some("127.0.0.1:1080".parse().expect("an address")),
         services_up: 1,
         services_degraded: 2,
         services_down: 3,
     };
-    println!("{}", status::text(&status));
+    assert_eq!(
+        squeezed(&status::text(&status)),
+        [
+            "Ballast 1.2.3 · xdp-generic · process 42 · running for 3m 5s",
+            "services: 1 up, 2 degraded, 3 down",
+            "stats page: on 127.0.0.1:1080",
+            "",
+            "INTERFACE MODE WHY",
+            "eth0 xdp",
+            "tun0 xdp-generic the driver has no native XDP",
+        ]
+    );
+}
+
+/// What `ballast run` with these arguments would run.
+fn merged(config: &str, arguments: &[&str]) -> Result<Config, String> {
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(&file, config).expect("a file");
+    let path = file.path().to_str().expect("a path in UTF-8");
+    let line = ["ballast", "run", "--config", path]
+        .into_iter()
+        .chain(arguments.iter().copied());
+    let Command::Run(run) = Cli::try_parse_from(line)
+        .map_err(|error| error.to_string())?
+        .command
+    else {
+        panic!("`run` was parsed as something else");
+    };
+    run.merged_config()
+        .map_err(|error| error.to_string().replace(path, "FILE"))
+}
+
+const SERVICE: &str = r#"
+    [[service]]
+    name = "a"
+    bind = ["10.0.0.100:1"]
+    backend = [{ name = "b", address = "10.0.0.1:1" }]
+"#;
+
+#[test]
+fn the_command_line_goes_before_the_file() {
+    let file = format!("[global]\ninterfaces = [\"eth0\"]\ndataplane = \"xdp\"\n{SERVICE}");
+    let config = merged(&file, &[]).expect("a configuration");
+    assert_eq!(
+        (config.global.interfaces, config.global.dataplane),
+        (vec!["eth0".to_owned()], DataplaneChoice::Xdp)
+    );
+    let arguments = [
+        "--dataplane",
+        "af-packet",
+        "--interface",
+        "v0",
+        "--interface",
+        "v1",
+        "--interface",
+        "v0",
+    ];
+    let global = merged(&file, &arguments).expect("a configuration").global;
+    assert_eq!(global.interfaces, ["v0", "v1"], "each once");
+    assert_eq!(global.dataplane, DataplaneChoice::AfPacket);
+}
+
+#[test]
+fn running_needs_an_interface() {
+    assert_eq!(
+        merged(SERVICE, &[]).expect_err("no interface"),
+        "no interface to serve on; set `interfaces` in [global] of FILE or give --interface"
+    );
+    assert!(merged(SERVICE, &["--interface", "eth0"]).is_ok());
+    let refused = merged(SERVICE, &["--interface", "eth 0"]).expect_err("not a name");
+    assert!(refused.contains("without spaces"), "{refused}");
+    let refused = merged(SERVICE, &["--dataplane", "dpdk"]).expect_err("not an engine");
+    assert!(
+        refused.contains("[possible values: auto, xdp, xdp-generic, af-packet]"),
+        "{refused}"
+    );
 }

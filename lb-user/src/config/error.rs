@@ -9,15 +9,16 @@ use std::{
 use toml::Spanned;
 
 /// Why a configuration was refused. Prints as one line: place, what is wrong, what to do.
+// The cause is a `reason`, not a `source`: it is in the line already, and a printed chain would repeat it.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file could not be read at all.
-    #[error("{}: cannot be read: {source}", .file.display())]
+    #[error("{}: cannot be read: {reason}", .file.display())]
     Unreadable {
         /// The file.
         file: PathBuf,
         /// Why, in the system's words.
-        source: io::Error,
+        reason: io::Error,
     },
     /// Something in the file is wrong.
     #[error("{}:{line}:{column}: {problem}; {advice}", .file.display())]

@@ -20,9 +20,9 @@ pub use types::Config;
 
 /// Reads and parses the configuration file at `path`.
 pub fn load(path: &Path) -> Result<Config, ConfigError> {
-    let text = fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
+    let text = fs::read_to_string(path).map_err(|reason| ConfigError::Unreadable {
         file: path.to_owned(),
-        source,
+        reason,
     })?;
     parse(&text, path)
 }

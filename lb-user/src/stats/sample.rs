@@ -64,7 +64,11 @@ pub(crate) fn service() -> Service {
         state: ServiceState::Degraded,
         counters: Counters {
             flows_active: 60,
-            ..Counters::default()
+            flows_total: 172_835,
+            packets_in: 6_172_835,
+            bytes_in: 4_938_271_605,
+            packets_out: 11_728_390,
+            bytes_out: 17_283_945_060,
         },
         backends,
     }
