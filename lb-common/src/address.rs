@@ -246,7 +246,7 @@ impl Address for V6 {
 
 /// Two 32-bit words as they lie in memory, first and second, in one of 64 bits.
 #[inline(always)]
-const fn join(first: u32, second: u32) -> u64 {
+pub(crate) const fn join(first: u32, second: u32) -> u64 {
     if cfg!(target_endian = "little") {
         first as u64 | (second as u64) << 32
     } else {
@@ -257,7 +257,7 @@ const fn join(first: u32, second: u32) -> u64 {
 /// The inverse of [`join`].
 #[inline(always)]
 #[expect(clippy::cast_possible_truncation, reason = "each half is what is wanted")]
-const fn split(word: u64) -> (u32, u32) {
+pub(crate) const fn split(word: u64) -> (u32, u32) {
     if cfg!(target_endian = "little") {
         (word as u32, (word >> 32) as u32)
     } else {
@@ -280,6 +280,27 @@ pub struct Tuple<A> {
 }
 
 impl<A: Address> Tuple<A> {
+    /// From addresses and what [`Tuple::ports`] gave.
+    #[inline(always)]
+    #[must_use]
+    pub const fn new(src: A, dst: A, ports: u32) -> Self {
+        let [p0, p1, p2, p3] = ports.to_ne_bytes();
+        Self {
+            src,
+            dst,
+            src_port: Port([p0, p1]),
+            dst_port: Port([p2, p3]),
+        }
+    }
+
+    /// Source and destination port as they lie in memory.
+    #[inline(always)]
+    #[must_use]
+    pub const fn ports(&self) -> u32 {
+        let ([p0, p1], [p2, p3]) = (self.src_port.0, self.dst_port.0);
+        u32::from_ne_bytes([p0, p1, p2, p3])
+    }
+
     /// The key of the answer to a packet of this key.
     #[inline(always)]
     #[must_use]
@@ -296,7 +317,7 @@ impl<A: Address> Tuple<A> {
     #[inline(always)]
     #[must_use]
     pub fn hash(&self, protocol: u8, seed: u64) -> u64 {
-        let ports = join(u32::from_ne_bytes(self.port_bytes()), u32::from(protocol));
+        let ports = join(self.ports(), u32::from(protocol));
         let ((a, b), (c, d)) = (self.src.words(), self.dst.words());
         if A::HEADER_LEN == V4::HEADER_LEN {
             // Both IPv4 addresses fit one word.
@@ -318,13 +339,7 @@ impl<A: Address> Tuple<A> {
     #[inline(always)]
     #[must_use]
     pub fn port_sum(&self) -> Sum {
-        Sum::ZERO.add_u32(u32::from_ne_bytes(self.port_bytes()))
-    }
-
-    #[inline(always)]
-    fn port_bytes(&self) -> [u8; 4] {
-        let ([a, b], [c, d]) = (self.src_port.0, self.dst_port.0);
-        [a, b, c, d]
+        Sum::ZERO.add_u32(self.ports())
     }
 }
 

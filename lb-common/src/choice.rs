@@ -2,6 +2,7 @@
 
 use crate::{
     address::{Address, Tuple},
+    hash,
     layout::Service,
     reason::Reason,
     tables::Tables,
@@ -47,7 +48,7 @@ pub fn pick<A: Address, T: Tables>(
     protocol: u8,
 ) -> Result<u16, Reason> {
     let choices = Choices::from_word(service.choices.load());
-    let hash = (tuple.hash(protocol, SEED) >> 32) as u32;
+    let hash = hash::high(tuple.hash(protocol, SEED));
     let slot = hash
         .checked_rem(choices.count)
         .ok_or(Reason::NoBackend)?

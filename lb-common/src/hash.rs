@@ -10,3 +10,18 @@ pub const fn mix(hash: u64, word: u64) -> u64 {
     let product = (hash ^ word).wrapping_mul(MULTIPLIER);
     product ^ (product >> 32)
 }
+
+/// The upper half of a hash: the bits that depend on all of the input.
+#[inline(always)]
+#[must_use]
+pub const fn high(hash: u64) -> u32 {
+    (hash >> 32) as u32
+}
+
+/// The lower half of a hash.
+#[inline(always)]
+#[must_use]
+#[expect(clippy::cast_possible_truncation, reason = "the lower half is what is wanted")]
+pub const fn low(hash: u64) -> u32 {
+    hash as u32
+}

@@ -175,6 +175,10 @@ impl Default for PacketCounters {
     }
 }
 
+#[expect(
+    clippy::large_stack_arrays,
+    reason = "for the heap of userspace engines; the kernel makes its own"
+)]
 impl Default for PortFilter {
     fn default() -> Self {
         Self {
@@ -187,14 +191,20 @@ impl Default for PortFilter {
 #[inline(always)]
 #[must_use]
 pub const fn mac_to_word(mac: Mac) -> u64 {
-    let [a, b, c, d, e, f] = mac;
-    u64::from_ne_bytes([a, b, c, d, e, f, 0, 0])
+    mac_with(mac, [0, 0])
+}
+
+/// A MAC address and two bytes more in a word.
+#[inline(always)]
+pub(crate) const fn mac_with(mac: Mac, last: [u8; 2]) -> u64 {
+    let ([m0, m1, m2, m3, m4, m5], [m6, m7]) = (mac, last);
+    u64::from_ne_bytes([m0, m1, m2, m3, m4, m5, m6, m7])
 }
 
 /// The inverse of [`mac_to_word`].
 #[inline(always)]
 #[must_use]
 pub const fn mac_from_word(word: u64) -> Mac {
-    let [a, b, c, d, e, f, _, _] = word.to_ne_bytes();
-    [a, b, c, d, e, f]
+    let [m0, m1, m2, m3, m4, m5, _, _] = word.to_ne_bytes();
+    [m0, m1, m2, m3, m4, m5]
 }

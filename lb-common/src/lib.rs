@@ -17,6 +17,10 @@
 // Atomic compare-and-swap has no stable spelling on the BPF target: its `AtomicU64` lacks the method.
 #![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch, core_intrinsics))]
 #![cfg_attr(target_arch = "bpf", expect(internal_features, reason = "see above"))]
+#![expect(
+    clippy::inline_always,
+    reason = "the verifier follows a call anew each time; what is inlined is followed once and simplified before"
+)]
 #![deny(
     clippy::arithmetic_side_effects,
     clippy::expect_used,

@@ -42,17 +42,17 @@ pub struct Memory<'m> {
 /// One worker's view of the tables, with its clock.
 pub struct Worker<'m> {
     memory: Memory<'m>,
-    worker: usize,
+    number: usize,
     now: Cell<u32>,
 }
 
 impl<'m> Worker<'m> {
-    /// The view of worker number `worker`, whose clock stands at `now`.
+    /// The view of worker `number`, whose clock stands at `now`.
     #[must_use]
-    pub fn new(memory: Memory<'m>, worker: usize, now: u32) -> Self {
+    pub fn new(memory: Memory<'m>, number: usize, now: u32) -> Self {
         Self {
             memory,
-            worker,
+            number,
             now: Cell::new(now),
         }
     }
@@ -105,7 +105,7 @@ impl Tables for Worker<'_> {
     }
 
     fn packet_counters(&self) -> Option<&PacketCounters> {
-        self.memory.packet_counters.get(self.worker)
+        self.memory.packet_counters.get(self.number)
     }
 
     fn backend_counters(&self, backend: u32) -> Option<&BackendCounters> {
@@ -113,7 +113,7 @@ impl Tables for Worker<'_> {
         if backend >= capacity {
             return None;
         }
-        let first = u32::try_from(self.worker).ok()?.checked_mul(capacity)?;
+        let first = u32::try_from(self.number).ok()?.checked_mul(capacity)?;
         at(self.memory.backend_counters, first.checked_add(backend)?)
     }
 

@@ -4,6 +4,7 @@ use crate::{
     address::{Address, AddressCell, Port, TCP, Tuple, V6},
     choice,
     flow::{self, Client, Flow, State},
+    hash,
     layout::{Backend, Settings},
     packet::Packet,
     parse::{Parse, Segment},
@@ -89,16 +90,17 @@ fn translation<A: Address, T: Tables>(
     // The client's own port moves us through the pool (RFC 6056 3.3.3: an offset by hash plus a counter, and
     // the client counts for us). A client that reuses a port meets the same backend with the same source port,
     // so that its sequence numbers and timestamps go on rising there (RFC 6191).
-    let mut position = (hash as u32 & 0xffff).wrapping_add(u32::from(segment.tuple.src_port.number()));
+    let mut position = (hash::low(hash) & 0xffff).wrapping_add(u32::from(segment.tuple.src_port.number()));
     for _ in 0..PORT_ATTEMPTS {
         let offset = position
             .checked_rem(u32::from(settings.pool_count.load()))
             .ok_or(Reason::NoSourcePort)?;
-        let port = settings.pool_first.load().wrapping_add(offset as u16);
+        let port = u32::from(settings.pool_first.load()).wrapping_add(offset);
+        let src_port = Port::new((port & 0xffff) as u16);
         let to = Tuple {
             src,
             dst,
-            src_port: Port::new(port),
+            src_port,
             dst_port,
         };
         if !flow::is_taken(tables, settings, &to.reversed(), segment.protocol)? {
@@ -122,7 +124,7 @@ fn client_hash<A: Address>(segment: &Segment<A>, seed: u64) -> u64 {
 /// One of the backend's source addresses, always the same for the same client.
 #[inline(always)]
 fn source<A: Address, T: Tables>(tables: &T, backend: &Backend, hash: u64) -> Result<A, Reason> {
-    let offset = ((hash >> 32) as u32)
+    let offset = hash::high(hash)
         .checked_rem(u32::from(backend.source_count.load()))
         .ok_or(Reason::NoSource)?;
     let index = u32::from(backend.first_source.load()).wrapping_add(offset);

@@ -36,19 +36,17 @@ where
     }
     let check = checksum(packet, settings, segment, to)?;
     // The last header first: where it fits, those before it do too.
-    match segment.protocol {
-        TCP => {
-            let header = packet
-                .header_mut::<TcpHeader>(segment.offset)
-                .ok_or(Reason::Malformed)?;
-            (header.src, header.dst, header.check) = (to.src_port.0, to.dst_port.0, check);
-        }
-        _ => {
-            let header = packet
-                .header_mut::<UdpHdr>(segment.offset)
-                .ok_or(Reason::Malformed)?;
-            (header.src, header.dst, header.check) = (to.src_port.0, to.dst_port.0, check);
-        }
+    let (src, dst) = (to.src_port.0, to.dst_port.0);
+    if segment.protocol == TCP {
+        let header = packet
+            .header_mut::<TcpHeader>(segment.offset)
+            .ok_or(Reason::Malformed)?;
+        (header.src, header.dst, header.check) = (src, dst, check);
+    } else {
+        let header = packet
+            .header_mut::<UdpHdr>(segment.offset)
+            .ok_or(Reason::Malformed)?;
+        (header.src, header.dst, header.check) = (src, dst, check);
     }
     let header = packet
         .header_mut::<A::Header>(EthernetHeader::LEN)

@@ -2,7 +2,7 @@
 
 use crate::{
     address::{Address, AddressCell, Port, Tuple, V6},
-    hash::mix,
+    hash::{low, mix},
     layout::{ServiceSlot, Settings},
     tables::Tables,
 };
@@ -52,7 +52,7 @@ pub fn home(settings: &Settings, address: V6, protocol: u8, port: Port) -> u32 {
         mix(mix(settings.seed.load(), first), second),
         SlotKey::new(protocol, port, 0).0,
     );
-    (hash as u32) & settings.service_mask.load()
+    low(hash) & settings.service_mask.load()
 }
 
 /// The service of a packet's destination.

@@ -1,9 +1,9 @@
 //! What an entry of the flow table holds.
 
 use crate::{
-    address::{Address, AddressCell, Mac, Port, Tuple, V4, V6},
+    address::{Address, AddressCell as _, Mac, Tuple, V4, V6, join, split},
     flow::control::Control,
-    layout::{mac_from_word, mac_to_word},
+    layout::{mac_from_word, mac_with},
     shared::Shared,
 };
 
@@ -99,11 +99,9 @@ impl<A: Address> Entry<A> {
     #[inline(always)]
     #[must_use]
     pub fn is_of(&self, key: &Tuple<A>, protocol: u8) -> bool {
-        let [.., this_protocol, _] = self.own.load().to_ne_bytes();
-        let [a, b, c, d, ..] = self.ports.load().to_ne_bytes();
-        this_protocol == protocol
-            && Port([a, b]) == key.src_port
-            && Port([c, d]) == key.dst_port
+        let (ports, _) = split(self.ports.load());
+        self.protocol() == protocol
+            && ports == key.ports()
             && self.src.load() == key.src
             && self.dst.load() == key.dst
     }
@@ -112,26 +110,16 @@ impl<A: Address> Entry<A> {
     #[inline(always)]
     #[must_use]
     pub fn key(&self) -> Tuple<A> {
-        let [a, b, c, d, ..] = self.ports.load().to_ne_bytes();
-        Tuple {
-            src: self.src.load(),
-            dst: self.dst.load(),
-            src_port: Port([a, b]),
-            dst_port: Port([c, d]),
-        }
+        let (ports, _) = split(self.ports.load());
+        Tuple::new(self.src.load(), self.dst.load(), ports)
     }
 
     /// What its packets leave with.
     #[inline(always)]
     #[must_use]
     pub fn to(&self) -> Tuple<A> {
-        let [.., a, b, c, d] = self.ports.load().to_ne_bytes();
-        Tuple {
-            src: self.to_src.load(),
-            dst: self.to_dst.load(),
-            src_port: Port([a, b]),
-            dst_port: Port([c, d]),
-        }
+        let (_, ports) = split(self.ports.load());
+        Tuple::new(self.to_src.load(), self.to_dst.load(), ports)
     }
 
     /// The backend.
@@ -184,9 +172,7 @@ impl<A: Address> Entry<A> {
     /// Fills an entry that is claimed.
     #[inline(always)]
     pub(super) fn fill(&self, flow: &Flow<A>) {
-        let ([a, b], [c, d]) = (flow.key.src_port.0, flow.key.dst_port.0);
-        let ([e, f], [g, h]) = (flow.to.src_port.0, flow.to.dst_port.0);
-        self.ports.store(u64::from_ne_bytes([a, b, c, d, e, f, g, h]));
+        self.ports.store(join(flow.key.ports(), flow.to.ports()));
         self.src.store(flow.key.src);
         self.dst.store(flow.key.dst);
         self.to_src.store(flow.to.src);
@@ -198,12 +184,8 @@ impl<A: Address> Entry<A> {
     /// Changes the way to the client in an entry that is claimed.
     #[inline(always)]
     pub(super) fn lead(&self, client: &Client, backend: u16, protocol: u8) {
-        let [a, b, c, d, e, f, ..] = mac_to_word(client.mac).to_ne_bytes();
-        let [g, h] = backend.to_ne_bytes();
-        self.client.store(u64::from_ne_bytes([a, b, c, d, e, f, g, h]));
-        let [a, b, c, d, e, f, ..] = mac_to_word(client.own_mac).to_ne_bytes();
-        self.own
-            .store(u64::from_ne_bytes([a, b, c, d, e, f, protocol, 0]));
+        self.client.store(mac_with(client.mac, backend.to_ne_bytes()));
+        self.own.store(mac_with(client.own_mac, [protocol, 0]));
         self.interface.store(client.interface);
     }
 }

@@ -7,13 +7,15 @@ use crate::{
         entry::{Bucket, Client, ENTRIES, Entry, Flow},
         evict,
     },
+    hash,
     layout::Settings,
     reason::Reason,
     tables::Tables,
 };
 
 /// Entries per bucket as an index in the table.
-pub(super) const STRIDE: u32 = ENTRIES as u32;
+pub(super) const STRIDE: u32 = 4;
+const _: () = assert!(STRIDE as usize == ENTRIES);
 
 /// A key's two buckets and its tag.
 #[derive(Debug, Clone, Copy)]
@@ -234,8 +236,8 @@ fn place<A: Address>(settings: &Settings, key: &Tuple<A>, protocol: u8) -> Place
         &settings.bucket_mask_v6
     }
     .load();
-    let tag = hash as u32;
-    let first = ((hash >> 32) as u32) & mask;
+    let tag = hash::low(hash);
+    let first = hash::high(hash) & mask;
     // The other bucket by the tag (cuckoo hashing's partial keys); odd, so that it is another one.
     let second = (first ^ (tag.wrapping_mul(0x5bd1_e995) | 1)) & mask;
     Place {

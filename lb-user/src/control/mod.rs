@@ -35,7 +35,7 @@ const HALF_OPEN: Duration = Duration::from_secs(20);
 
 /// How long a closed flow keeps its entry for strays: twice the time that Linux takes a segment to live at most
 /// (`TCP_TIMEWAIT_LEN`, include/net/tcp.h).
-const CLOSED: Duration = Duration::from_secs(60);
+const CLOSED: Duration = Duration::from_mins(1);
 
 /// The control plane: knows what the tables should hold, and stores it.
 #[derive(Debug)]

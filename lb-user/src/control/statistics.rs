@@ -41,7 +41,7 @@ impl Control {
             state: state(&backends),
             counters: backends
                 .iter()
-                .fold(Counters::default(), |sum, backend| add(sum, &backend.counters)),
+                .fold(Counters::default(), |sum, backend| add(&sum, &backend.counters)),
             backends,
         }
     }
@@ -109,7 +109,7 @@ fn counters(memory: &Memory<'_>, row: usize) -> Counters {
     }
 }
 
-fn add(sum: Counters, other: &Counters) -> Counters {
+fn add(sum: &Counters, other: &Counters) -> Counters {
     Counters {
         flows_active: sum.flows_active + other.flows_active,
         flows_total: sum.flows_total + other.flows_total,

@@ -3,6 +3,7 @@
 use std::{fs, net::SocketAddr, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
+use caps::{CapSet, Capability};
 use nix::{
     net::if_::if_nametoindex,
     sys::resource::{Resource, getrlimit, setrlimit},
@@ -77,8 +78,25 @@ fn preflight(config: &Config) -> Result<()> {
             "there is no interface `{interface}`: `ip link` lists those there are"
         );
     }
+    ensure_privileges()?;
     if let Err(error) = raise_open_files() {
         warn!(%error, "the limit of open files stays: checks of very many backends may fail");
+    }
+    Ok(())
+}
+
+/// Asked before anything is made, so that an ordinary user hears what is missing and not where it was missed first.
+fn ensure_privileges() -> Result<()> {
+    for capability in [
+        Capability::CAP_BPF,
+        Capability::CAP_NET_ADMIN,
+        Capability::CAP_PERFMON,
+    ] {
+        let held = caps::has_cap(None, CapSet::Effective, capability)?;
+        ensure!(
+            held,
+            "this needs root, or the capabilities CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON; {capability} is missing"
+        );
     }
     Ok(())
 }
