@@ -38,6 +38,20 @@ impl Sum {
         Self(self.0.wrapping_add(word & 0xffff_ffff).wrapping_add(word >> 32))
     }
 
+    /// With the bytes of a slice more; an odd last byte counts as the first of a pair.
+    #[must_use]
+    pub fn add_slice(self, bytes: &[u8]) -> Self {
+        let (words, rest) = bytes.as_chunks::<8>();
+        let sum = words
+            .iter()
+            .fold(self, |sum, word| sum.add_u64(u64::from_ne_bytes(*word)));
+        rest.chunks(2).fold(sum, |sum, pair| match pair {
+            [first, second] => sum.add_bytes([*first, *second]),
+            [last] => sum.add_bytes([*last, 0]),
+            _ => sum,
+        })
+    }
+
     /// With all of another sum.
     #[inline(always)]
     #[must_use]

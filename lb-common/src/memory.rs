@@ -4,6 +4,7 @@ use core::cell::Cell;
 
 use crate::{
     address::{V4, V6},
+    checksum::Sum,
     flow::Bucket,
     layout::{
         Backend, BackendCounters, ChoiceWord, PacketCounters, PortFilter, Service, ServiceSlot, Settings,
@@ -115,6 +116,10 @@ impl Tables for Worker<'_> {
         }
         let first = u32::try_from(self.number).ok()?.checked_mul(capacity)?;
         at(self.memory.backend_counters, first.checked_add(backend)?)
+    }
+
+    fn sum<const N: usize>(&self, bytes: &[u8; N]) -> Sum {
+        Sum::ZERO.add_slice(bytes)
     }
 
     fn now(&self) -> u32 {

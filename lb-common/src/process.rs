@@ -63,7 +63,7 @@ where
     }
     let route = route(packet, tables, &segment, &hit)?;
     let length = packet.len();
-    rewrite::full_nat(packet, settings, &segment, &route.to, &route.link)?;
+    rewrite::full_nat(packet, tables, settings, &segment, &route.to, &route.link)?;
     count_traffic(tables, &route, length);
     Ok(Some(if route.interface == packet.interface() {
         Verdict::Tx

@@ -7,6 +7,7 @@ use crate::{
     packet::Packet,
     parse::Segment,
     reason::Reason,
+    tables::Tables,
     wire::{EthernetHeader, TcpHeader, UdpHdr},
 };
 
@@ -21,8 +22,9 @@ pub struct Link {
 
 /// Full NAT: new addresses and ports, checksums that are right for them, a TTL less by one, new MAC addresses.
 #[inline(always)]
-pub fn full_nat<A: Address>(
+pub fn full_nat<A: Address, T: Tables>(
     packet: &mut Packet<'_>,
+    tables: &T,
     settings: &Settings,
     segment: &Segment<A>,
     to: &Tuple<A>,
@@ -34,7 +36,7 @@ where
     if segment.ttl <= 1 {
         return Err(Reason::TtlExceeded);
     }
-    let check = checksum(packet, settings, segment, to)?;
+    let check = checksum(packet, tables, settings, segment, to)?;
     // The last header first: where it fits, those before it do too.
     let (src, dst) = (to.src_port.0, to.dst_port.0);
     if segment.protocol == TCP {
@@ -59,8 +61,9 @@ where
 
 /// The transport checksum that the packet will leave with.
 #[inline(always)]
-fn checksum<A: Address>(
+fn checksum<A: Address, T: Tables>(
     packet: &Packet<'_>,
+    tables: &T,
     settings: &Settings,
     segment: &Segment<A>,
     to: &Tuple<A>,
@@ -83,8 +86,7 @@ fn checksum<A: Address>(
         return Ok(pseudo_header.fold());
     }
     // The bytes are summed as they stand, old ports and the field's own content included.
-    let content = sum_bytes(packet, settings.zero.load(), segment.offset, segment.length)
-        .ok_or(Reason::ChecksumTooLong)?;
+    let content = sum_bytes(packet, tables, segment.offset, segment.length).ok_or(Reason::ChecksumTooLong)?;
     let stale = segment.tuple.port_sum().add_bytes(segment.check);
     let sum = stale
         .replaced_by(to.port_sum())
@@ -104,44 +106,81 @@ fn never_zero(protocol: u8, check: [u8; 2]) -> [u8; 2] {
 
 /// The one's-complement sum of `length` bytes from `offset`; `None` beyond the frame or [`MAX_BYTES`].
 ///
-/// `zero` is [`Settings::zero`]: what it is added to is unknown to the verifier again, which else would follow the
-/// rest of the program once for each length that a packet may have. Not inlined: it is rarely called, and long.
+/// Not inlined: it is rarely called, and long.
 #[inline(never)]
-fn sum_bytes(packet: &Packet<'_>, zero: u32, offset: usize, length: u16) -> Option<Sum> {
-    let zero = zero as usize;
-    let mut sum = Sum::ZERO;
-    let mut at = offset;
-    let mut left = usize::from(length);
-    for _ in 0..MAX_BYTES / STEP {
-        if left < STEP {
-            break;
+fn sum_bytes<T: Tables>(packet: &Packet<'_>, tables: &T, offset: usize, length: u16) -> Option<Sum> {
+    let zero = tables.settings()?.zero.load() as usize;
+    let mut rest = Rest {
+        packet,
+        tables,
+        zero,
+        at: offset,
+        left: usize::from(length),
+        sum: Sum::ZERO,
+    };
+    for _ in 0..MAX_BYTES / LARGEST {
+        if rest.left >= LARGEST {
+            rest.take::<LARGEST>()?;
         }
-        for word in packet.header::<[u8; STEP]>(at)?.as_chunks::<8>().0 {
-            sum = sum.add_u64(u64::from_ne_bytes(*word));
-        }
-        at = at.wrapping_add(STEP).wrapping_add(zero) & OFFSETS;
-        left = left.wrapping_sub(STEP).wrapping_add(zero) & OFFSETS;
     }
-    for _ in 0..STEP / 2 {
-        if left < 2 {
-            break;
-        }
-        sum = sum.add_bytes(*packet.header::<[u8; 2]>(at)?);
-        at = at.wrapping_add(2).wrapping_add(zero) & OFFSETS;
-        left = left.wrapping_sub(2).wrapping_add(zero) & OFFSETS;
+    rest.take_if::<256>()?;
+    rest.take_if::<128>()?;
+    rest.take_if::<64>()?;
+    rest.take_if::<32>()?;
+    rest.take_if::<16>()?;
+    rest.take_if::<8>()?;
+    rest.take_if::<4>()?;
+    if rest.left & 2 != 0 {
+        rest.sum = rest.sum.add_bytes(*packet.header::<[u8; 2]>(rest.at)?);
+        rest.at = rest.at.wrapping_add(2).wrapping_add(zero) & OFFSETS;
+        rest.left = rest.left.wrapping_sub(2);
     }
-    match left {
-        0 => Some(sum),
+    match rest.left {
+        0 => Some(rest.sum),
         // An odd byte counts as the first of a pair whose second is 0 (RFC 1071).
         1 => packet
-            .header::<[u8; 1]>(at)
-            .map(|[last]| sum.add_bytes([*last, 0])),
+            .header::<[u8; 1]>(rest.at)
+            .map(|[last]| rest.sum.add_bytes([*last, 0])),
         _ => None,
     }
 }
 
-/// Bytes summed per step.
-const STEP: usize = 32;
+/// Bytes that are still to be summed.
+struct Rest<'p, 'a, T> {
+    packet: &'p Packet<'a>,
+    tables: &'p T,
+    /// [`Settings::zero`]: what it is added to is unknown to the verifier again, which else would follow the rest
+    /// of the program once for each length that a packet may have.
+    zero: usize,
+    at: usize,
+    left: usize,
+    sum: Sum,
+}
+
+impl<T: Tables> Rest<'_, '_, T> {
+    #[inline(always)]
+    fn take<const N: usize>(&mut self) -> Option<()> {
+        self.sum = self
+            .sum
+            .add(self.tables.sum(self.packet.header::<[u8; N]>(self.at)?));
+        self.at = self.at.wrapping_add(N).wrapping_add(self.zero) & OFFSETS;
+        self.left = self.left.wrapping_sub(N).wrapping_add(self.zero) & OFFSETS;
+        Some(())
+    }
+
+    #[inline(always)]
+    fn take_if<const N: usize>(&mut self) -> Option<()> {
+        if self.left & N == 0 {
+            Some(())
+        } else {
+            self.take::<N>()
+        }
+    }
+}
+
+/// The most bytes summed at once: what `bpf_csum_diff` took before Linux 6.13 (its scratch buffer,
+/// net/core/filter.c).
+const LARGEST: usize = 512;
 
 /// The longest segment whose checksum is finished here. On the BPF target no frame is longer: a program of one
 /// buffer caps the MTU at 3,506.

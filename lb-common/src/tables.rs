@@ -1,7 +1,8 @@
-//! What the packet path asks of its surroundings: memory and time.
+//! What the packet path asks of its surroundings: memory, time, and a sum over many bytes.
 
 use crate::{
     address::{V4, V6},
+    checksum::Sum,
     flow::Bucket,
     layout::{
         Backend, BackendCounters, ChoiceWord, PacketCounters, PortFilter, Service, ServiceSlot, Settings,
@@ -35,6 +36,8 @@ pub trait Tables {
     fn packet_counters(&self) -> Option<&PacketCounters>;
     /// This worker's counters of a backend.
     fn backend_counters(&self, backend: u32) -> Option<&BackendCounters>;
+    /// The sum of bytes, a multiple of four and at most 512: the kernel has a fast one.
+    fn sum<const N: usize>(&self, bytes: &[u8; N]) -> Sum;
     /// The clock, in ticks of the engine's choice that wrap around; only differences count.
     fn now(&self) -> u32;
 }

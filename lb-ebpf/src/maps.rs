@@ -3,13 +3,16 @@
 //! All are arrays that the daemon maps into its memory: a look-up is an addition and a compare in the JIT's code,
 //! and an update is a store. Sizes given here are placeholders: the daemon sets them when it loads the object.
 
+use core::ptr;
+
 use aya_ebpf::{
-    helpers::{bpf_get_smp_processor_id, bpf_jiffies64},
+    helpers::{bpf_csum_diff, bpf_get_smp_processor_id, bpf_jiffies64},
     macros::map,
     maps::Array,
 };
 use lb_common::{
     Tables, V4, V6,
+    checksum::Sum,
     flow::Bucket,
     layout::{
         Backend, BackendCounters, ChoiceWord, PacketCounters, PortFilter, Service, ServiceSlot, Settings,
@@ -118,6 +121,13 @@ impl Tables for Maps {
             return None;
         }
         TRAFFIC.get(worker().wrapping_mul(capacity).wrapping_add(backend))
+    }
+
+    #[inline(always)]
+    fn sum<const N: usize>(&self, bytes: &[u8; N]) -> Sum {
+        // SAFETY: reads N bytes, which are there.
+        let sum = unsafe { bpf_csum_diff(ptr::null_mut(), 0, bytes.as_ptr().cast_mut().cast(), N as u32, 0) };
+        Sum::ZERO.add_u32(sum as u32)
     }
 
     #[inline(always)]
