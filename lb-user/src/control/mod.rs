@@ -7,6 +7,8 @@ pub mod maglev;
 mod plan;
 mod standing;
 mod statistics;
+#[cfg(test)]
+mod tests;
 mod write;
 
 use std::{
