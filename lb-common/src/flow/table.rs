@@ -116,9 +116,6 @@ pub fn claim<A: Address, T: Tables>(
 ) -> Result<Claim, Reason> {
     let settings = tables.settings().ok_or(Reason::NotReady)?;
     let place = place(settings, key, protocol);
-    if holder::<A, T>(tables, &place, None)?.is_some() {
-        return Err(Reason::FlowContended);
-    }
     let index = match free::<A, T>(tables, &place)? {
         Some(spot) => spot.index(settings),
         None => evict::room::<A, T>(tables, &place, now)?,
@@ -128,7 +125,7 @@ pub fn claim<A: Address, T: Tables>(
     if old.state() != State::FREE || !entry.control.compare_exchange(old.0, old.claimed(place.tag).0) {
         return Err(Reason::FlowContended);
     }
-    // Ours is visible now. Whoever claimed the same key meanwhile sees it too; whoever sees two gives up.
+    // Looked for only now that ours is visible: whoever claims the same key sees it too, and who sees two gives up.
     let claim = Claim { index };
     if holder::<A, T>(tables, &place, Some(index))?.is_none() {
         return Ok(claim);
