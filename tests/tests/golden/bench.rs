@@ -61,13 +61,13 @@ impl<'e> Bench<'e> {
 
     /// Expects a client's frame to be sent to its backend, and nothing of it changed but what full NAT changes.
     /// Returns it as it left.
-    pub(crate) fn to_backend(&mut self, frame: &Frame) -> Frame {
+    pub(crate) fn reaches_backend(&mut self, frame: &Frame) -> Frame {
         let row = self.family.row(frame.protocol, frame.to.port());
-        self.to_backend_of(frame, row)
+        self.reaches_backend_of(frame, row)
     }
 
     /// The same, with the backend named by its row.
-    pub(crate) fn to_backend_of(&mut self, frame: &Frame, row: u16) -> Frame {
+    pub(crate) fn reaches_backend_of(&mut self, frame: &Frame, row: u16) -> Frame {
         let bytes = self.forwarded(frame);
         let port = frame.transport_offset();
         let port = u16::from_be_bytes([bytes[port], bytes[port + 1]]);
@@ -97,7 +97,7 @@ impl<'e> Bench<'e> {
     }
 
     /// Expects a backend's frame to be sent to the client that sent `sent`, the way that came.
-    pub(crate) fn to_client(&mut self, answer: &Frame, sent: &Frame) -> Frame {
+    pub(crate) fn reaches_client(&mut self, answer: &Frame, sent: &Frame) -> Frame {
         self.forwarded(answer);
         let expected = Frame {
             interface: sent.interface,
@@ -117,9 +117,9 @@ impl<'e> Bench<'e> {
     pub(crate) fn handshake(&mut self, syn: &Frame) -> Frame {
         use lb_common::wire::{ACK, SYN};
 
-        let left = self.to_backend(syn);
-        self.to_client(&left.answer(SYN | ACK, b""), syn);
-        self.to_backend(&syn.with(ACK, b""));
+        let left = self.reaches_backend(syn);
+        self.reaches_client(&left.answer(SYN | ACK, b""), syn);
+        self.reaches_backend(&syn.with(ACK, b""));
         left
     }
 

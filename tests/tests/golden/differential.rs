@@ -38,22 +38,22 @@ fn plain_memory_and_kernel_agree_on_every_frame() {
         world::pool(&bench.memory(), 1024, 31_744);
     }
     let mut source = Source::new(seed);
-    let mut seen = BTreeMap::<_, usize>::new();
+    let mut outcomes = BTreeMap::<_, usize>::new();
     for number in 0..FRAMES {
         let (frame, interface) = source.next();
         let outcome = plain.send(&frame, interface);
         let other = kernel.send(&frame, interface);
         assert_eq!(outcome, other, "{SEED}={seed}, frame {number}: {frame:02x?}");
-        *seen.entry(kind(&outcome)).or_default() += 1;
+        *outcomes.entry(kind(&outcome)).or_default() += 1;
         source.learn(outcome);
     }
     assert_eq!(plain.flows(), kernel.flows());
     println!(
-        "{FRAMES} frames: {seen:?}; flows opened and closed: {:?}",
+        "{FRAMES} frames: {outcomes:?}; flows opened and closed: {:?}",
         plain.flows()
     );
     for verdict in Verdict::NAMES {
-        let count: usize = seen
+        let count: usize = outcomes
             .iter()
             .filter(|(kind, _)| kind.starts_with(verdict))
             .map(|(_, count)| count)
@@ -127,8 +127,8 @@ impl Source {
     fn packet(&mut self) -> Vec<u8> {
         let (family, protocol) = (self.one_of(&[Family::V4, Family::V6]), self.one_of(&[TCP, UDP]));
         let mut frame = Frame::to_service(family, protocol)
-            .from_port(self.random.random_range(40_000..40_064))
-            .to_port(self.one_of(&[PORT, PORT, SECOND_PORT, 9999]));
+            .sent_from(self.random.random_range(40_000..40_064))
+            .sent_to(self.one_of(&[PORT, PORT, SECOND_PORT, 9999]));
         frame.flags = self.one_of(&[SYN, SYN, SYN, ACK, ACK, FIN | ACK, RST, 0]);
         let longest = self.one_of(&[0, 40, 600, 1400]);
         let length = self.random.random_range(0..=longest);

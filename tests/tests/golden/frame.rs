@@ -109,14 +109,14 @@ impl Frame {
     }
 
     /// The same from another client, known by its port.
-    pub(crate) fn from_port(&self, port: u16) -> Self {
+    pub(crate) fn sent_from(&self, port: u16) -> Self {
         let mut frame = self.clone();
         frame.from.set_port(port);
         frame
     }
 
     /// The same to another port.
-    pub(crate) fn to_port(&self, port: u16) -> Self {
+    pub(crate) fn sent_to(&self, port: u16) -> Self {
         let mut frame = self.clone();
         frame.to.set_port(port);
         frame

@@ -19,17 +19,17 @@ use crate::{
 };
 
 proptest! {
-    /// [`Bench::to_backend`] and [`Bench::to_client`] compare every byte with a frame that `etherparse` builds.
+    /// [`Bench::reaches_backend`] and [`Bench::reaches_client`] compare every byte with a frame that `etherparse` builds.
     #[test]
     fn every_packet_reaches_its_backend_and_the_answer_the_client(packet in client_packet(), answer in answer()) {
         let mut core = Core::new();
         let mut bench = Bench::new(&mut core, packet.0);
         world::pool(&bench.memory(), 1024, 31_744);
         let (sent, (payload, ttl, check)) = (packet.1, answer);
-        let left = bench.to_backend(&sent);
+        let left = bench.reaches_backend(&sent);
         let answer = Frame { ttl, check: allowed(check, &sent), ..left.answer(SYN | ACK, &payload) };
-        bench.to_client(&answer, &sent);
-        bench.to_backend(&sent.with(ACK, &payload));
+        bench.reaches_client(&answer, &sent);
+        bench.reaches_backend(&sent.with(ACK, &payload));
     }
 
     #[test]
@@ -40,7 +40,7 @@ proptest! {
     ) {
         let mut core = Core::new();
         let mut bench = Bench::new(&mut core, packet.0);
-        bench.to_backend(&packet.1);
+        bench.reaches_backend(&packet.1);
         let mut bytes = packet.1.bytes();
         for (at, with) in damage {
             if let Some(byte) = bytes.get_mut(at) {
@@ -131,15 +131,16 @@ fn assert_only_translated(before: &[u8], outcome: &Outcome) {
 
 /// Where full NAT writes: MAC addresses, TTL, checksums, addresses and ports.
 fn translated(frame: &[u8]) -> Vec<Range<usize>> {
-    let (ip, protocol, transport) = if frame[14] >> 4 == 4 {
+    let ([ttl, addresses], protocol, transport) = if frame[14] >> 4 == 4 {
+        // The header checksum stands before the addresses.
         (
-            vec![22..23, 24..34],
+            [22..23, 24..34],
             frame[23],
             14 + 4 * usize::from(frame[14] & 0x0f),
         )
     } else {
-        (vec![21..54], frame[20], 54)
+        ([21..22, 22..54], frame[20], 54)
     };
     let check = transport + if protocol == TCP { 16 } else { 6 };
-    [ip, vec![0..12, transport..transport + 4, check..check + 2]].concat()
+    vec![0..12, ttl, addresses, transport..transport + 4, check..check + 2]
 }

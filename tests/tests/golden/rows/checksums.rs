@@ -32,10 +32,10 @@ const LENGTHS: [usize; 23] = [
 fn udp_without_a_checksum_stays_without(bench: &mut Bench<'_>) {
     let mut question = Frame::datagram(bench.family);
     question.check = Check::Absent;
-    let left = bench.to_backend(&question);
+    let left = bench.reaches_backend(&question);
     let mut answer = left.answer(0, b"an answer");
     answer.check = Check::Absent;
-    bench.to_client(&answer, &question);
+    bench.reaches_client(&answer, &question);
 }
 
 fn a_udp_checksum_that_comes_to_zero_is_sent_as_all_ones(bench: &mut Bench<'_>) {
@@ -51,11 +51,11 @@ fn comes_to_zero(bench: &mut Bench<'_>, check: Check) {
     let mut question = Frame::datagram(bench.family);
     question.check = check;
     question.payload = vec![0, 0];
-    let left = bench.to_backend(&question).bytes();
+    let left = bench.reaches_backend(&question).bytes();
     let field = question.transport_offset() + 6;
     // The checksum is what is missing from 0xffff: as data it leaves nothing missing.
     question.payload = left[field..field + 2].to_vec();
-    let left = bench.to_backend(&question).bytes();
+    let left = bench.reaches_backend(&question).bytes();
     assert_eq!(left[field..field + 2], [0xff, 0xff]);
 }
 
@@ -69,7 +69,7 @@ fn an_unfinished_checksum_is_finished_behind_ipv4_options(bench: &mut Bench<'_>)
 }
 
 fn finished_over_every_length(bench: &mut Bench<'_>, options: &[u8]) {
-    bench.to_backend(&Frame::syn(bench.family));
+    bench.reaches_backend(&Frame::syn(bench.family));
     for length in LENGTHS {
         for frame in [
             Frame::to_service(bench.family, TCP),
@@ -78,18 +78,18 @@ fn finished_over_every_length(bench: &mut Bench<'_>, options: &[u8]) {
             let mut frame = frame.with(ACK, &pattern(length));
             frame.options = options.to_vec();
             frame.check = Check::Partial;
-            bench.to_backend(&frame);
+            bench.reaches_backend(&frame);
         }
     }
 }
 
 fn an_unfinished_answer_is_finished(bench: &mut Bench<'_>) {
     let syn = Frame::syn(bench.family);
-    let left = bench.to_backend(&syn);
+    let left = bench.reaches_backend(&syn);
     for length in LENGTHS {
         let mut answer = left.answer(ACK, &pattern(length));
         answer.check = Check::Partial;
-        bench.to_client(&answer, &syn);
+        bench.reaches_client(&answer, &syn);
     }
 }
 
@@ -97,14 +97,14 @@ fn an_unfinished_checksum_is_left_so_where_the_kernel_knows_of_it(bench: &mut Be
     bench.memory().settings.partial_checksums.store(KEEP_PARTIAL);
     let mut syn = Frame::syn(bench.family);
     syn.check = Check::Partial;
-    let left = bench.to_backend(&syn);
+    let left = bench.reaches_backend(&syn);
     let mut answer = left.answer(SYN | ACK, b"");
     answer.check = Check::Partial;
-    bench.to_client(&answer, &syn);
+    bench.reaches_client(&answer, &syn);
     let mut question = Frame::datagram(bench.family);
     question.check = Check::Partial;
-    bench.to_backend(&question);
-    bench.to_backend(&syn.with(ACK, b"finished ones are kept right"));
+    bench.reaches_backend(&question);
+    bench.reaches_backend(&syn.with(ACK, b"finished ones are kept right"));
 }
 
 fn a_damaged_packet_stays_damaged(bench: &mut Bench<'_>) {
@@ -116,24 +116,24 @@ fn a_damaged_packet_stays_damaged(bench: &mut Bench<'_>) {
     ] {
         let mut syn = Frame::syn(bench.family);
         syn.check = check;
-        let left = bench.to_backend(&syn);
+        let left = bench.reaches_backend(&syn);
         let mut answer = left.answer(SYN | ACK, b"data");
         answer.check = check;
-        bench.to_client(&answer, &syn);
+        bench.reaches_client(&answer, &syn);
         let mut question = Frame::datagram(bench.family);
         question.check = check;
-        bench.to_backend(&question);
+        bench.reaches_backend(&question);
     }
 }
 
 fn padding_behind_the_packet_is_neither_summed_nor_changed(bench: &mut Bench<'_>) {
-    bench.to_backend(&Frame::syn(bench.family));
+    bench.reaches_backend(&Frame::syn(bench.family));
     for check in [Check::Right, Check::Partial] {
         for length in [0, 1] {
             let mut frame = Frame::to_service(bench.family, TCP).with(ACK, &pattern(length));
             frame.check = check;
             frame.trailer = vec![0xee; 6];
-            bench.to_backend(&frame);
+            bench.reaches_backend(&frame);
         }
     }
 }

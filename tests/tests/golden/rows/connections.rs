@@ -30,7 +30,7 @@ rows! {
 }
 
 fn a_tcp_syn_opens_a_flow_and_goes_to_the_backend(bench: &mut Bench<'_>) {
-    bench.to_backend(&Frame::syn(bench.family));
+    bench.reaches_backend(&Frame::syn(bench.family));
     assert_eq!(bench.flows(), (1, 0));
 }
 
@@ -38,78 +38,78 @@ fn a_backend_behind_the_clients_interface_is_sent_to_by_tx(bench: &mut Bench<'_>
     let syn = Frame::syn(bench.family);
     let row = bench.family.row(syn.protocol, syn.to.port());
     world::next_hop(&bench.memory(), row, BACKEND_MAC, FRONT);
-    let left = bench.to_backend(&syn);
+    let left = bench.reaches_backend(&syn);
     assert_eq!(left.interface, syn.interface);
     let mut answer = left.answer(SYN | ACK, b"");
     answer.interface = FRONT;
-    bench.to_client(&answer, &syn);
+    bench.reaches_client(&answer, &syn);
 }
 
 fn the_second_packet_follows_the_first(bench: &mut Bench<'_>) {
     let syn = Frame::syn(bench.family);
-    let first = bench.to_backend(&syn);
-    let second = bench.to_backend(&syn.with(ACK, b"SELECT 1"));
+    let first = bench.reaches_backend(&syn);
+    let second = bench.reaches_backend(&syn.with(ACK, b"SELECT 1"));
     assert_eq!(first.from, second.from, "by the same source port");
     assert_eq!(bench.flows(), (1, 0));
 }
 
 fn an_answer_goes_back_to_the_client(bench: &mut Bench<'_>) {
     let syn = Frame::syn(bench.family);
-    let left = bench.to_backend(&syn);
-    bench.to_client(&left.answer(SYN | ACK, b""), &syn);
+    let left = bench.reaches_backend(&syn);
+    bench.reaches_client(&left.answer(SYN | ACK, b""), &syn);
 }
 
 fn a_whole_connection_is_forwarded_and_counted(bench: &mut Bench<'_>) {
     let syn = Frame::syn(bench.family);
     let left = bench.handshake(&syn);
     for length in [1, 700, 1400] {
-        bench.to_backend(&syn.with(ACK, &vec![0x5a; length]));
-        bench.to_client(&left.answer(ACK, &vec![0xa5; length]), &syn);
+        bench.reaches_backend(&syn.with(ACK, &vec![0x5a; length]));
+        bench.reaches_client(&left.answer(ACK, &vec![0xa5; length]), &syn);
     }
-    bench.to_backend(&syn.with(FIN | ACK, b""));
+    bench.reaches_backend(&syn.with(FIN | ACK, b""));
     assert_eq!(bench.flows(), (1, 0), "one side may still speak");
-    bench.to_client(&left.answer(FIN | ACK, b"the rest"), &syn);
+    bench.reaches_client(&left.answer(FIN | ACK, b"the rest"), &syn);
     assert_eq!(bench.flows(), (1, 1));
-    bench.to_backend(&syn.with(ACK, b""));
+    bench.reaches_backend(&syn.with(ACK, b""));
     assert_eq!(bench.flows(), (1, 1));
 }
 
 fn a_udp_datagram_opens_a_flow_and_is_answered(bench: &mut Bench<'_>) {
     let question = Frame::datagram(bench.family);
-    let left = bench.to_backend(&question);
-    bench.to_client(&left.answer(0, b"an answer"), &question);
-    bench.to_backend(&question);
+    let left = bench.reaches_backend(&question);
+    bench.reaches_client(&left.answer(0, b"an answer"), &question);
+    bench.reaches_backend(&question);
     assert_eq!(bench.flows(), (1, 0));
 }
 
 fn a_reset_from_the_client_closes_the_flow(bench: &mut Bench<'_>) {
     let syn = Frame::syn(bench.family);
     bench.handshake(&syn);
-    bench.to_backend(&syn.with(RST, b""));
+    bench.reaches_backend(&syn.with(RST, b""));
     assert_eq!(bench.flows(), (1, 1));
 }
 
 fn a_reset_from_the_backend_closes_the_flow(bench: &mut Bench<'_>) {
     let syn = Frame::syn(bench.family);
-    let left = bench.to_backend(&syn);
-    bench.to_client(&left.answer(RST | ACK, b""), &syn);
+    let left = bench.reaches_backend(&syn);
+    bench.reaches_client(&left.answer(RST | ACK, b""), &syn);
     assert_eq!(bench.flows(), (1, 1));
 }
 
 fn strays_of_a_closed_flow_still_arrive(bench: &mut Bench<'_>) {
     let syn = Frame::syn(bench.family);
     let left = bench.handshake(&syn);
-    bench.to_backend(&syn.with(RST, b""));
-    bench.to_client(&left.answer(ACK, b"late"), &syn);
-    bench.to_backend(&syn.with(ACK, b"late"));
-    bench.to_backend(&syn.with(RST, b""));
+    bench.reaches_backend(&syn.with(RST, b""));
+    bench.reaches_client(&left.answer(ACK, b"late"), &syn);
+    bench.reaches_backend(&syn.with(ACK, b"late"));
+    bench.reaches_backend(&syn.with(RST, b""));
     assert_eq!(bench.flows(), (1, 1));
 }
 
 fn a_syn_on_a_closed_flow_opens_it_anew(bench: &mut Bench<'_>) {
     let syn = Frame::syn(bench.family);
     let first = bench.handshake(&syn);
-    bench.to_backend(&syn.with(RST, b""));
+    bench.reaches_backend(&syn.with(RST, b""));
     let second = bench.handshake(&syn);
     assert_eq!(first.from, second.from, "by the same source port (RFC 6191)");
     assert_eq!(bench.flows(), (2, 1));
@@ -117,8 +117,8 @@ fn a_syn_on_a_closed_flow_opens_it_anew(bench: &mut Bench<'_>) {
 
 fn a_syn_again_before_the_answer_is_the_same_flow(bench: &mut Bench<'_>) {
     let syn = Frame::syn(bench.family);
-    bench.to_backend(&syn);
-    bench.to_backend(&syn);
+    bench.reaches_backend(&syn);
+    bench.reaches_backend(&syn);
     assert_eq!(bench.flows(), (1, 0));
 }
 
@@ -127,8 +127,8 @@ fn answers_follow_a_client_to_another_mac_address(bench: &mut Bench<'_>) {
     let left = bench.handshake(&syn);
     let mut moved = syn.with(ACK, b"by another router");
     moved.from_mac = [2, 0, 0, 0, 0, 0x77];
-    bench.to_backend(&moved);
-    bench.to_client(&left.answer(ACK, b""), &moved);
+    bench.reaches_backend(&moved);
+    bench.reaches_client(&left.answer(ACK, b""), &moved);
 }
 
 fn answers_follow_a_client_to_another_interface(bench: &mut Bench<'_>) {
@@ -137,12 +137,12 @@ fn answers_follow_a_client_to_another_interface(bench: &mut Bench<'_>) {
     let mut moved = syn.with(FIN | ACK, b"by another interface, and with news");
     moved.interface = OTHER;
     moved.to_mac = [2, 0, 0, 0, 0, 0x78];
-    bench.to_backend(&moved);
-    bench.to_client(&left.answer(ACK, b""), &moved);
+    bench.reaches_backend(&moved);
+    bench.reaches_client(&left.answer(ACK, b""), &moved);
     // From there by TX: the answer comes in by the interface that it has to go out by.
     let mut answer = left.answer(ACK, b"");
     answer.interface = OTHER;
-    bench.to_client(&answer, &moved);
+    bench.reaches_client(&answer, &moved);
 }
 
 fn a_flow_keeps_its_backend_when_the_choice_changes(bench: &mut Bench<'_>) {
@@ -150,6 +150,6 @@ fn a_flow_keeps_its_backend_when_the_choice_changes(bench: &mut Bench<'_>) {
     bench.handshake(&syn);
     let row = bench.family.row(syn.protocol, syn.to.port());
     world::choices(&bench.memory(), row, &[]);
-    bench.to_backend(&syn.with(ACK, b"still here"));
-    bench.drops(&syn.from_port(50_000), Reason::NoBackend);
+    bench.reaches_backend(&syn.with(ACK, b"still here"));
+    bench.drops(&syn.sent_from(50_000), Reason::NoBackend);
 }

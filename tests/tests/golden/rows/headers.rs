@@ -39,7 +39,7 @@ fn ipv4_options_of_every_length_are_kept(bench: &mut Bench<'_>) {
             // No-operations, and an end of the list (RFC 791 3.1).
             frame.options = vec![1; 4 * words];
             frame.options[4 * words - 1] = 0;
-            bench.to_backend(&frame);
+            bench.reaches_backend(&frame);
         }
     }
     assert_eq!(bench.flows(), (2, 0));
@@ -47,7 +47,7 @@ fn ipv4_options_of_every_length_are_kept(bench: &mut Bench<'_>) {
 
 fn an_ip_header_keeps_what_is_not_translated(bench: &mut Bench<'_>) {
     let syn = Frame::syn(bench.family);
-    let left = bench.to_backend(&syn).bytes();
+    let left = bench.reaches_backend(&syn).bytes();
     let mut frame = syn.bytes();
     let mut expected = left;
     for bytes in [&mut frame, &mut expected] {
@@ -73,31 +73,31 @@ fn a_ttl_of_one_is_not_forwarded_and_of_two_is(bench: &mut Bench<'_>) {
         }
         for ttl in [2, 255] {
             frame.ttl = ttl;
-            bench.to_backend(&frame);
+            bench.reaches_backend(&frame);
         }
     }
 }
 
 fn a_ttl_of_one_is_not_forwarded_by_a_known_flow(bench: &mut Bench<'_>) {
     let mut syn = Frame::syn(bench.family);
-    bench.to_backend(&syn);
+    bench.reaches_backend(&syn);
     syn.ttl = 1;
     bench.drops(&syn, Reason::TtlExceeded);
 }
 
 fn an_answer_with_a_ttl_of_one_is_not_forwarded(bench: &mut Bench<'_>) {
     let question = Frame::datagram(bench.family);
-    let left = bench.to_backend(&question);
+    let left = bench.reaches_backend(&question);
     let mut answer = left.answer(0, b"an answer");
     answer.ttl = 1;
     bench.drops(&answer, Reason::TtlExceeded);
     answer.ttl = 2;
-    bench.to_client(&answer, &question);
+    bench.reaches_client(&answer, &question);
 }
 
 fn vlan_tags_pass(bench: &mut Bench<'_>) {
     let untagged = Frame::syn(bench.family);
-    bench.to_backend(&untagged);
+    bench.reaches_backend(&untagged);
     let tags: [&[u8]; 3] = [
         &[0x81, 0x00, 0x00, 0x05],
         &[0x88, 0xa8, 0x00, 0x05],

@@ -28,7 +28,7 @@ fn a_frame_cut_off_anywhere_passes(bench: &mut Bench<'_>) {
 fn a_frame_of_a_known_flow_cut_off_anywhere_passes(bench: &mut Bench<'_>) {
     let (syn, question) = (Frame::syn(bench.family), Frame::datagram(bench.family));
     bench.handshake(&syn);
-    bench.to_backend(&question);
+    bench.reaches_backend(&question);
     cut_off(bench, &syn.with(ACK, b"some data"));
     cut_off(bench, &question);
 }
@@ -42,7 +42,7 @@ fn cut_off(bench: &mut Bench<'_>, frame: &Frame) {
 
 fn an_ip_header_of_another_version_passes(bench: &mut Bench<'_>) {
     let frame = Frame::syn(bench.family);
-    bench.to_backend(&frame);
+    bench.reaches_backend(&frame);
     for version in (0..16).filter(|version| *version != frame.bytes()[14] >> 4) {
         changed(bench, &frame, 14, &[version << 4 | frame.bytes()[14] & 0x0f]);
     }
@@ -50,7 +50,7 @@ fn an_ip_header_of_another_version_passes(bench: &mut Bench<'_>) {
 
 fn an_ipv4_header_shorter_than_it_may_be_passes(bench: &mut Bench<'_>) {
     let frame = Frame::syn(bench.family);
-    bench.to_backend(&frame);
+    bench.reaches_backend(&frame);
     for words in 0..5 {
         changed(bench, &frame, 14, &[0x40 | words]);
     }
@@ -60,7 +60,7 @@ fn an_ipv4_header_shorter_than_it_may_be_passes(bench: &mut Bench<'_>) {
 
 fn an_ip_length_beyond_the_frame_passes(bench: &mut Bench<'_>) {
     for frame in [Frame::syn(bench.family), Frame::datagram(bench.family)] {
-        bench.to_backend(&frame);
+        bench.reaches_backend(&frame);
         let right = ip_length(&frame);
         for length in [right + 1, right + 100, u16::MAX] {
             changed(
@@ -75,7 +75,7 @@ fn an_ip_length_beyond_the_frame_passes(bench: &mut Bench<'_>) {
 
 fn an_ip_length_that_leaves_no_room_for_the_header_passes(bench: &mut Bench<'_>) {
     for frame in [Frame::syn(bench.family), Frame::datagram(bench.family)] {
-        bench.to_backend(&frame);
+        bench.reaches_backend(&frame);
         let header = if frame.protocol == lb_common::address::TCP {
             20
         } else {
@@ -96,7 +96,7 @@ fn an_ip_length_that_leaves_no_room_for_the_header_passes(bench: &mut Bench<'_>)
 
 fn a_tcp_data_offset_that_cannot_be_passes(bench: &mut Bench<'_>) {
     let frame = Frame::syn(bench.family);
-    bench.to_backend(&frame);
+    bench.reaches_backend(&frame);
     // Shorter than a header, and longer than the packet.
     for words in [0, 1, 4, 6, 15] {
         changed(bench, &frame, frame.transport_offset() + 12, &[words << 4]);

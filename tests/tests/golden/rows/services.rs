@@ -31,7 +31,7 @@ rows! {
 
 fn another_port_passes(bench: &mut Bench<'_>) {
     for frame in [Frame::syn(bench.family), Frame::datagram(bench.family)] {
-        bench.passes(&frame.to_port(9999), Reason::NotForService);
+        bench.passes(&frame.sent_to(9999), Reason::NotForService);
     }
 }
 
@@ -43,22 +43,22 @@ fn another_address_passes(bench: &mut Bench<'_>) {
 }
 
 fn the_other_protocol_passes(bench: &mut Bench<'_>) {
-    let datagram = Frame::datagram(bench.family).to_port(SECOND_PORT);
+    let datagram = Frame::datagram(bench.family).sent_to(SECOND_PORT);
     bench.passes(&datagram, Reason::NotForService);
 }
 
 fn a_packet_to_a_port_of_the_pool_that_is_of_no_flow_passes(bench: &mut Bench<'_>) {
     // The host's own connections may use these ports too.
     for frame in [Frame::syn(bench.family), Frame::datagram(bench.family)] {
-        let mut frame = frame.to_port(POOL).with(ACK, b"to the host");
+        let mut frame = frame.sent_to(POOL).with(ACK, b"to the host");
         frame.to.set_ip(bench.family.source());
         bench.passes(&frame, Reason::NotForService);
     }
 }
 
 fn several_services_on_one_virtual_address_have_their_own_backends(bench: &mut Bench<'_>) {
-    let first = bench.to_backend(&Frame::syn(bench.family));
-    let second = bench.to_backend(&Frame::syn(bench.family).to_port(SECOND_PORT));
+    let first = bench.reaches_backend(&Frame::syn(bench.family));
+    let second = bench.reaches_backend(&Frame::syn(bench.family).sent_to(SECOND_PORT));
     assert_ne!(first.to, second.to);
     assert_eq!(first.from, second.from, "one source port serves for two backends");
     assert_eq!(bench.flows(), (2, 0));
@@ -66,10 +66,10 @@ fn several_services_on_one_virtual_address_have_their_own_backends(bench: &mut B
 
 fn two_services_on_one_port_are_told_apart_by_protocol(bench: &mut Bench<'_>) {
     let (syn, question) = (Frame::syn(bench.family), Frame::datagram(bench.family));
-    let (tcp, udp) = (bench.to_backend(&syn), bench.to_backend(&question));
+    let (tcp, udp) = (bench.reaches_backend(&syn), bench.reaches_backend(&question));
     assert_ne!(tcp.to, udp.to);
-    bench.to_client(&udp.answer(0, b"an answer"), &question);
-    bench.to_client(&tcp.answer(SYN | ACK, b""), &syn);
+    bench.reaches_client(&udp.answer(0, b"an answer"), &question);
+    bench.reaches_client(&tcp.answer(SYN | ACK, b""), &syn);
     assert_eq!(bench.flows(), (2, 0));
 }
 
@@ -90,7 +90,7 @@ fn a_service_behind_a_removed_slot_is_found(bench: &mut Bench<'_>) {
     }
     to.key.store(from.key.load());
     from.key.store(SlotKey::REMOVED.0);
-    bench.to_backend(&syn);
+    bench.reaches_backend(&syn);
 }
 
 fn a_service_without_a_backend_drops(bench: &mut Bench<'_>) {
@@ -117,7 +117,7 @@ fn a_next_hop_that_becomes_known_is_used(bench: &mut Bench<'_>) {
     world::next_hop(&bench.memory(), row, [0; 6], BACK);
     bench.drops(&syn, Reason::NoNextHop);
     world::next_hop(&bench.memory(), row, BACKEND_MAC, BACK);
-    bench.to_backend(&syn);
+    bench.reaches_backend(&syn);
 }
 
 fn a_backend_without_a_source_address_drops(bench: &mut Bench<'_>) {
@@ -138,5 +138,5 @@ fn tcp_without_a_flow_drops_unless_it_is_a_syn(bench: &mut Bench<'_>) {
         bench.drops(&syn.with(flags, b"data"), Reason::NoFlow);
     }
     assert_eq!(bench.flows(), (0, 0));
-    bench.to_backend(&syn);
+    bench.reaches_backend(&syn);
 }

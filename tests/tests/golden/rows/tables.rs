@@ -30,10 +30,13 @@ const ROOM: u16 = 4;
 fn two_clients_of_one_backend_get_different_source_ports(bench: &mut Bench<'_>) {
     world::pool(&bench.memory(), POOL, 1000);
     let syn = Frame::syn(bench.family);
-    let (first, second) = (bench.to_backend(&syn), bench.to_backend(&syn.from_port(40_001)));
+    let (first, second) = (
+        bench.reaches_backend(&syn),
+        bench.reaches_backend(&syn.sent_from(40_001)),
+    );
     assert_ne!(first.from, second.from);
-    bench.to_client(&second.answer(SYN | ACK, b""), &syn.from_port(40_001));
-    bench.to_client(&first.answer(SYN | ACK, b""), &syn);
+    bench.reaches_client(&second.answer(SYN | ACK, b""), &syn.sent_from(40_001));
+    bench.reaches_client(&first.answer(SYN | ACK, b""), &syn);
 }
 
 fn clients_that_would_have_the_same_source_port_do_not_meet(bench: &mut Bench<'_>) {
@@ -42,31 +45,34 @@ fn clients_that_would_have_the_same_source_port_do_not_meet(bench: &mut Bench<'_
     let syn = Frame::syn(bench.family);
     let clients: Vec<Frame> = (40_000..45_000)
         .step_by(1000)
-        .map(|port| syn.from_port(port))
+        .map(|port| syn.sent_from(port))
         .collect();
-    let left: Vec<Frame> = clients.iter().map(|client| bench.to_backend(client)).collect();
+    let left: Vec<Frame> = clients
+        .iter()
+        .map(|client| bench.reaches_backend(client))
+        .collect();
     for (client, left) in clients.iter().zip(&left) {
-        bench.to_client(&left.answer(SYN | ACK, b""), client);
+        bench.reaches_client(&left.answer(SYN | ACK, b""), client);
     }
 }
 
 fn a_pool_whose_ports_are_all_in_use_refuses(bench: &mut Bench<'_>) {
     for frame in [Frame::syn(bench.family), Frame::datagram(bench.family)] {
-        bench.to_backend(&frame);
-        bench.drops(&frame.from_port(40_001), Reason::NoSourcePort);
-        bench.to_backend(&frame);
+        bench.reaches_backend(&frame);
+        bench.drops(&frame.sent_from(40_001), Reason::NoSourcePort);
+        bench.reaches_backend(&frame);
     }
     assert_eq!(bench.flows(), (2, 0));
 }
 
 fn a_port_is_free_again_after_its_flow(bench: &mut Bench<'_>) {
     let syn = Frame::syn(bench.family);
-    bench.to_backend(&syn);
-    bench.to_backend(&syn.with(RST, b""));
+    bench.reaches_backend(&syn);
+    bench.reaches_backend(&syn.with(RST, b""));
     // Closed, and kept for strays.
-    bench.drops(&syn.from_port(40_001), Reason::NoSourcePort);
+    bench.drops(&syn.sent_from(40_001), Reason::NoSourcePort);
     world::end_all(&bench.memory());
-    bench.to_backend(&syn.from_port(40_001));
+    bench.reaches_backend(&syn.sent_from(40_001));
 }
 
 fn an_empty_pool_refuses(bench: &mut Bench<'_>) {
@@ -83,7 +89,7 @@ fn a_table_full_of_established_flows_refuses(bench: &mut Bench<'_>) {
     world::age(&bench.memory(), 1 << 20);
     bench.drops(&newcomer(bench), Reason::FlowTableFull);
     for client in &clients {
-        bench.to_backend(&client.with(ACK, b"still here"));
+        bench.reaches_backend(&client.with(ACK, b"still here"));
     }
     assert_eq!(bench.flows(), (u64::from(ROOM), 0));
 }
@@ -91,10 +97,10 @@ fn a_table_full_of_established_flows_refuses(bench: &mut Bench<'_>) {
 fn a_table_full_of_closed_flows_makes_room(bench: &mut Bench<'_>) {
     for client in small_table(bench) {
         bench.handshake(&client);
-        bench.to_backend(&client.with(RST, b""));
+        bench.reaches_backend(&client.with(RST, b""));
     }
     for port in 50_000..50_004 {
-        bench.to_backend(&newcomer(bench).from_port(port));
+        bench.reaches_backend(&newcomer(bench).sent_from(port));
     }
     let room = u64::from(ROOM);
     assert_eq!(bench.flows(), (2 * room, room));
@@ -102,22 +108,22 @@ fn a_table_full_of_closed_flows_makes_room(bench: &mut Bench<'_>) {
 
 fn a_table_full_of_flows_that_nobody_answered_makes_room(bench: &mut Bench<'_>) {
     for client in small_table(bench) {
-        bench.to_backend(&client);
+        bench.reaches_backend(&client);
     }
     // They may yet be answered; not for long.
     bench.drops(&newcomer(bench), Reason::FlowTableFull);
     world::age(&bench.memory(), 1 << 20);
-    bench.to_backend(&newcomer(bench));
+    bench.reaches_backend(&newcomer(bench));
     assert_eq!(bench.flows(), (u64::from(ROOM) + 1, 1));
 }
 
 fn the_counters_add_up_to_the_packets_sent(bench: &mut Bench<'_>) {
     let syn = Frame::syn(bench.family);
     let left = bench.handshake(&syn);
-    bench.passes(&syn.to_port(9999), Reason::NotForService);
+    bench.passes(&syn.sent_to(9999), Reason::NotForService);
     bench.passes_bytes(&[0; 14], Reason::NotIp);
-    bench.drops(&syn.from_port(40_001), Reason::NoSourcePort);
-    bench.to_client(&left.answer(ACK, b"data"), &syn);
+    bench.drops(&syn.sent_from(40_001), Reason::NoSourcePort);
+    bench.reaches_client(&left.answer(ACK, b"data"), &syn);
 
     let (verdicts, reasons) = world::packets(&bench.memory());
     let by_name: Vec<_> = Verdict::NAMES.into_iter().zip(verdicts.iter().copied()).collect();
@@ -139,9 +145,9 @@ fn small_table(bench: &Bench<'_>) -> Vec<Frame> {
     memory.settings.bucket_mask_v6.store(1);
     world::pool(&memory, POOL, 1000);
     let syn = Frame::syn(bench.family);
-    (0..ROOM).map(|number| syn.from_port(40_000 + number)).collect()
+    (0..ROOM).map(|number| syn.sent_from(40_000 + number)).collect()
 }
 
 fn newcomer(bench: &Bench<'_>) -> Frame {
-    Frame::syn(bench.family).from_port(50_000)
+    Frame::syn(bench.family).sent_from(50_000)
 }
