@@ -11,7 +11,7 @@ struct Budget {
     /// Instructions that the verifier follows, all paths together. The kernel gives up at a million; older kernels
     /// prune worse and follow more.
     verified: u32,
-    /// Bytes of stack of the deepest chain of calls. The kernel allows [`LIMIT`].
+    /// Bytes of stack of the deepest chain of calls. The kernel allows [`LIMIT`], and counts in steps of 32.
     stack: u32,
     /// Bytes of instructions.
     size: u32,
