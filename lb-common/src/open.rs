@@ -74,9 +74,7 @@ pub fn open<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<(), 
 
 /// What the flow's packets leave with: the backend's address and port, and a source address and port that no
 /// other flow to it has. That no two flows share a source port is the same as that no two entries share a key.
-///
-/// Not inlined, so that its variables are off the stack before the entries are claimed.
-#[inline(never)]
+#[inline(always)]
 fn translation<A: Address, T: Tables>(
     tables: &T,
     settings: &Settings,
