@@ -12,7 +12,8 @@ use lb_common::{
     Tables, V4, V6,
     flow::Bucket,
     layout::{
-        Backend, BackendCounters, ChoiceWord, PacketCounters, PortFilter, Service, ServiceSlot, Settings, Source,
+        Backend, BackendCounters, ChoiceWord, PacketCounters, PortFilter, Service, ServiceSlot, Settings,
+        Source,
     },
 };
 
