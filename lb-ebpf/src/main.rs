@@ -12,27 +12,20 @@
     reason = "helpers return and contexts hold 64 bits where the kernel means 32"
 )]
 
+<<<<<<< HEAD
 use aya_ebpf::{bindings::xdp_action, helpers::bpf_redirect, macros::xdp, programs::XdpContext};
 use lb_common::{Packet, Verdict, process};
+=======
+use aya_ebpf::{bindings::xdp_action, macros::xdp, programs::XdpContext};
+>>>>>>> bench
 
+mod balance;
 mod maps;
-
-use maps::Maps;
 
 /// The balancer.
 #[xdp]
 pub fn ballast(context: XdpContext) -> u32 {
-    let (start, end) = (context.data() as *mut u8, context.data_end() as *mut u8);
-    let interface = context.ingress_ifindex() as u32;
-    // SAFETY: the kernel gives the frame to this program alone while it runs.
-    let mut packet = unsafe { Packet::from_pointers(start, end, interface) };
-    match process(&mut packet, &Maps) {
-        Verdict::Pass(_) => xdp_action::XDP_PASS,
-        Verdict::Tx => xdp_action::XDP_TX,
-        // SAFETY: a helper without pointers.
-        Verdict::Redirect(interface) => unsafe { bpf_redirect(interface, 0) as u32 },
-        Verdict::Drop(_) => xdp_action::XDP_DROP,
-    }
+    balance::balance(&mut balance::packet(&context))
 }
 
 /// Passes everything. On the peer of a veth it makes frames that XDP sends there arrive.
