@@ -1,4 +1,9 @@
 //! A packet through the packet path.
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "helpers return and contexts hold 64 bits where the kernel means 32"
+)]
 
 use aya_ebpf::{bindings::xdp_action, helpers::bpf_redirect, programs::XdpContext};
 use lb_common::{Packet, Verdict, process};

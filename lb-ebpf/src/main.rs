@@ -6,18 +6,8 @@
     clippy::needless_pass_by_value,
     reason = "what the xdp macro calls takes its context by value"
 )]
-#![expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "helpers return and contexts hold 64 bits where the kernel means 32"
-)]
 
-<<<<<<< HEAD
-use aya_ebpf::{bindings::xdp_action, helpers::bpf_redirect, macros::xdp, programs::XdpContext};
-use lb_common::{Packet, Verdict, process};
-=======
 use aya_ebpf::{bindings::xdp_action, macros::xdp, programs::XdpContext};
->>>>>>> bench
 
 mod balance;
 mod maps;
