@@ -3,6 +3,7 @@
 use std::{
     cell::Cell,
     collections::HashSet,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     sync::{
         Barrier,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -37,24 +38,29 @@ const MOVED: u8 = 0x80;
 #[test]
 fn four_threads_leave_a_table_that_is_consistent_whenever_they_rest() {
     let heap = heap(BUCKETS, THREADS.try_into().unwrap());
-    let (barrier, over, hits) = (Barrier::new(THREADS), AtomicBool::new(false), AtomicU64::new(0));
+    let (barrier, hits) = (Barrier::new(THREADS), AtomicU64::new(0));
+    let (failed, over) = (AtomicBool::new(false), AtomicBool::new(false));
     let deadline = Instant::now() + LASTS;
     let memory = heap.memory();
     thread::scope(|scope| {
         for number in 0..THREADS {
-            let (barrier, over, hits) = (&barrier, &over, &hits);
+            let (barrier, hits, failed, over) = (&barrier, &hits, &failed, &over);
             scope.spawn(move || {
                 let mut thread = Thread::new(memory, number);
                 while !over.load(Ordering::SeqCst) {
-                    for _ in 0..STEPS {
-                        thread.step();
-                    }
+                    let steps = caught(|| (0..STEPS).for_each(|_| thread.step()));
+                    failed.fetch_or(steps.is_err(), Ordering::SeqCst);
+                    let mut look = Ok(());
                     // All rest while one of them looks.
                     if barrier.wait().is_leader() {
-                        assert_consistent(&memory);
-                        over.store(Instant::now() > deadline, Ordering::SeqCst);
+                        look = caught(|| assert_consistent(&memory));
+                        let last =
+                            failed.load(Ordering::SeqCst) || look.is_err() || Instant::now() > deadline;
+                        over.store(last, Ordering::SeqCst);
                     }
                     barrier.wait();
+                    // Only now: whoever stopped earlier would leave the others waiting for ever.
+                    steps.and(look).unwrap_or_else(|panic| resume_unwind(panic));
                 }
                 hits.fetch_add(thread.hits.get(), Ordering::SeqCst);
             });
@@ -69,6 +75,10 @@ fn four_threads_leave_a_table_that_is_consistent_whenever_they_rest() {
         closed > 1000,
         "the test did nothing: {opened} opened, {closed} closed"
     );
+}
+
+fn caught(work: impl FnOnce()) -> thread::Result<()> {
+    catch_unwind(AssertUnwindSafe(work))
 }
 
 fn assert_consistent(memory: &Memory<'_>) {
