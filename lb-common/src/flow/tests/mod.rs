@@ -3,6 +3,7 @@
 mod evict;
 mod fixture;
 mod pair;
+mod race;
 mod stress;
 mod sweep;
 mod table;

@@ -87,7 +87,7 @@ fn a_late_packet_of_a_flow_that_is_gone_says_nothing_of_the_next_one_in_its_plac
     open(&worker, memory.settings, 7, NOW).unwrap();
     let stale = find(&worker, memory.settings, &key(7)).unwrap();
     assert!(find(&worker, memory.settings, &key(7)).unwrap().end(&worker));
-    let n = stands_at(&worker, &memory, stale.index);
+    let n = stands_at(&worker, &memory, stale.index, key);
     let (opened, closed) = counted(&memory);
 
     flow::track(&worker, &segment(key(7), RST), &stale);
@@ -98,16 +98,28 @@ fn a_late_packet_of_a_flow_that_is_gone_says_nothing_of_the_next_one_in_its_plac
     assert_eq!(counted(&memory), (opened, closed));
 }
 
-/// Opens a flow, whichever it is, whose client's entry stands at `index`.
-fn stands_at(worker: &Worker<'_>, memory: &Memory<'_>, index: u32) -> u16 {
+#[test]
+fn the_end_of_a_reply_that_is_gone_is_not_the_end_of_the_next_flow_in_its_place() {
+    let heap = heap(2, 1);
+    let (worker, memory) = (Worker::new(heap.memory(), 0, NOW), heap.memory());
+    open(&worker, memory.settings, 7, NOW).unwrap();
+    let stale = find(&worker, memory.settings, &translated(7).reversed()).unwrap();
+    assert!(find(&worker, memory.settings, &key(7)).unwrap().end(&worker));
+    let n = stands_at(&worker, &memory, stale.index, |n| translated(n).reversed());
+
+    assert!(!stale.end(&worker));
+    assert!(find(&worker, memory.settings, &key(n)).is_some());
+    assert!(find(&worker, memory.settings, &translated(n).reversed()).is_some());
+}
+
+/// Opens a flow, whichever it is, of which the entry of this key stands at `index`.
+fn stands_at(worker: &Worker<'_>, memory: &Memory<'_>, index: u32, key: fn(u16) -> Tuple<V4>) -> u16 {
     let there = |n: &u16| {
         open(worker, memory.settings, *n, NOW).unwrap();
         let hit = find(worker, memory.settings, &key(*n)).unwrap();
         hit.index == index || !hit.end(worker)
     };
-    (100..200)
-        .find(there)
-        .expect("one of many keys prefers that bucket")
+    (100..200).find(there).expect("one of many keys stands there")
 }
 
 #[test]

@@ -29,7 +29,7 @@ const THREADS: usize = 4;
 /// Few buckets and about as many flows as fit, so that threads meet and tables run full.
 const BUCKETS: u32 = 8;
 const FLOWS: u16 = 24;
-const STEPS: u32 = 2000;
+const STEPS: u32 = 500;
 const LASTS: Duration = Duration::from_secs(2);
 
 /// Marks in a client's MAC address that it has moved; the rest says which flow it belongs to.
