@@ -66,7 +66,7 @@ pub mod wire;
 pub use address::{Address, Mac, Port, Tuple, V4, V6};
 pub use packet::Packet;
 pub use parse::Segment;
-pub use process::process;
+pub use process::{begin, follow, process, refuse};
 pub use reason::Reason;
 pub use tables::Tables;
 pub use verdict::Verdict;

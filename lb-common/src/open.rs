@@ -24,7 +24,7 @@ const PORT_STEP: u32 = 4211;
 const PORT_SEED: u64 = 0x1d8e_4e27_c47d_124f;
 
 /// Opens a flow for the first packet of one.
-#[inline(never)]
+#[inline(always)]
 pub fn open<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<(), Reason> {
     let segment = &A::parse(packet)?;
     let settings = tables.settings().ok_or(Reason::NotReady)?;

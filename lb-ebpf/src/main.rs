@@ -10,12 +10,19 @@
 use aya_ebpf::{bindings::xdp_action, macros::xdp, programs::XdpContext};
 
 mod balance;
+mod begin;
 mod maps;
 
 /// The balancer.
 #[xdp]
 pub fn ballast(context: XdpContext) -> u32 {
-    balance::balance(&mut balance::packet(&context))
+    balance::follow(&context)
+}
+
+/// Where the balancer goes on with the first packet of a flow.
+#[xdp]
+pub fn begin(context: XdpContext) -> u32 {
+    begin::begin(&context)
 }
 
 /// Passes everything. On the peer of a veth it makes frames that XDP sends there arrive.

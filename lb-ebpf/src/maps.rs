@@ -4,6 +4,7 @@
 //! and an update is a store. Sizes given here are placeholders: the daemon sets them when it loads the object.
 #![expect(
     clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
     reason = "helpers return and contexts hold 64 bits where the kernel means 32"
 )]
 

@@ -1,6 +1,10 @@
 //! The packet path in wrappers, and the wrappers alone.
 
-use aya_ebpf::{bindings::xdp_action::XDP_ABORTED, macros::xdp, programs::XdpContext};
+use aya_ebpf::{
+    bindings::xdp_action::{XDP_ABORTED, XDP_TX},
+    macros::xdp,
+    programs::XdpContext,
+};
 use lb_common::{Address, Packet, Tables as _, V4, V6, flow::Bucket, shared::Shared};
 
 use crate::{
@@ -17,14 +21,14 @@ macro_rules! wrapped {
         #[xdp]
         pub fn $path(context: XdpContext) -> u32 {
             let packet = &mut balance::packet(&context);
-            let action = balance::balance(packet);
+            let action = lb_common::follow(packet, &Maps).map_or(XDP_ABORTED, balance::action);
             done(action, $renew(packet))
         }
 
         #[doc = concat!("What `", stringify!($path), "` does, without the packet path.")]
         #[xdp]
         pub fn $alone(context: XdpContext) -> u32 {
-            done(aya_ebpf::bindings::xdp_action::XDP_TX, $renew(&mut balance::packet(&context)))
+            done(XDP_TX, $renew(&mut balance::packet(&context)))
         }
     )*};
 }
@@ -38,6 +42,36 @@ wrapped! {
     next_v4, next_v4_alone: frame::next::<frame::V4>;
     /// The next IPv6 client's frame each time.
     next_v6, next_v6_alone: frame::next::<frame::V6>;
+}
+
+/// The packet path and nothing else, for packets that it leaves as they are.
+#[xdp]
+pub fn plain(context: XdpContext) -> u32 {
+    balance::follow(&context)
+}
+
+/// Defines a program that gets a new frame and hands it to the packet path, which goes on in another program and so
+/// comes last, and its twin that only gets a new one.
+macro_rules! opening {
+    ($($(#[$doc:meta])* $path:ident, $alone:ident: $renew:expr;)*) => {$(
+        $(#[$doc])*
+        #[xdp]
+        pub fn $path(context: XdpContext) -> u32 {
+            match $renew(&mut balance::packet(&context)) {
+                Some(()) => balance::follow(&context),
+                None => XDP_ABORTED,
+            }
+        }
+
+        #[doc = concat!("What `", stringify!($path), "` does, without the packet path.")]
+        #[xdp]
+        pub fn $alone(context: XdpContext) -> u32 {
+            done(XDP_TX, $renew(&mut balance::packet(&context)))
+        }
+    )*};
+}
+
+opening! {
     /// The next IPv4 client's frame each time, and two buckets of the flow table are emptied.
     open_v4, open_v4_alone: open_next::<frame::V4, V4>;
     /// The next IPv6 client's frame each time, and two buckets of the flow table are emptied.

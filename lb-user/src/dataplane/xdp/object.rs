@@ -10,6 +10,7 @@ use std::{
 use anyhow::Chain;
 use aya::{
     EbpfError, EbpfLoader, TestRun as _, TestRunOptions,
+    maps::ProgramArray,
     programs::{ProgramError, Xdp as Program},
 };
 use lb_common::{layout, memory::Memory};
@@ -56,7 +57,7 @@ pub enum LoadError {
 
 impl Object {
     /// Names of the programs in the object.
-    pub const PROGRAMS: [&'static str; 3] = ["ballast", "pass", "clock"];
+    pub const PROGRAMS: [&'static str; 4] = ["ballast", "begin", "pass", "clock"];
 
     /// Loads the object that is built into this binary, with empty tables of the given size.
     pub fn load(capacity: &Capacity) -> Result<Self, LoadError> {
@@ -69,6 +70,7 @@ impl Object {
             let program = program(&mut ebpf, name).map_err(|error| program_error(name, &error))?;
             program.load().map_err(|error| program_error(name, &error))?;
         }
+        link_programs(&mut ebpf).map_err(|error| program_error("begin", &error))?;
         let tables = tables::Tables::map(&ebpf, capacity)?;
         let tick =
             clock::tick(program(&mut ebpf, "clock").map_err(LoadError::Clock)?).map_err(LoadError::Clock)?;
@@ -133,6 +135,21 @@ fn program<'e>(ebpf: &'e mut aya::Ebpf, name: &str) -> Result<&'e mut Program, P
     ebpf.program_mut(name)
         .ok_or(ProgramError::UnexpectedProgramType)?
         .try_into()
+}
+
+/// The packet path is two programs, which go on in each other by tail calls: lets them find each other.
+fn link_programs(ebpf: &mut aya::Ebpf) -> Result<(), ProgramError> {
+    for (index, name) in (0..).zip(["ballast", "begin"]) {
+        let program = program(ebpf, name)?
+            .fd()?
+            .try_clone()
+            .map_err(ProgramError::IOError)?;
+        let Some(map) = ebpf.map_mut("PROGRAMS") else {
+            continue;
+        };
+        ProgramArray::try_from(map)?.set(index, &program, 0)?;
+    }
+    Ok(())
 }
 
 /// A secret that nobody outside can guess, from the operating system.
