@@ -4,11 +4,14 @@
 //! every engine, and each change is a store into memory that packets are forwarded by.
 
 mod capacity;
+mod fresh;
+#[cfg(test)]
+pub(crate) mod heap;
 mod mapped;
 mod xdp;
 
 pub use capacity::Capacity;
-pub use xdp::{AttachError, LoadError, Mode, Object, Xdp};
+pub use xdp::{AdoptError, AttachError, LoadError, Mode, Object, Pins, PinsError, Tables, Xdp};
 
 /// The eBPF object, as `cargo xtask build` made it.
 pub static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("BALLAST_EBPF_OBJECT"));

@@ -1,27 +1,27 @@
 //! Loading the eBPF object.
 
-use std::{
-    error::Error,
-    hash::{BuildHasher as _, Hasher as _, RandomState},
-    io,
-    time::Duration,
-};
+use std::{error::Error, io, sync::Arc, time::Duration};
 
 use anyhow::Chain;
 use aya::{
     EbpfError, EbpfLoader, TestRun as _, TestRunOptions,
     programs::{ProgramError, Xdp as Program},
 };
-use lb_common::{layout, memory::Memory};
+use lb_common::memory::Memory;
 
-use super::{clock, tables};
-use crate::dataplane::Capacity;
+use super::{
+    Mode, adopt, clock,
+    pins::{AdoptError, Pins},
+    tables::{self, Tables},
+};
+use crate::dataplane::{Capacity, fresh};
 
-/// The object's programs and tables, loaded into the kernel, attached to nothing.
+/// The object's programs and tables, loaded into the kernel, attached to nothing by themselves.
 pub struct Object {
     pub(super) ebpf: aya::Ebpf,
-    tables: tables::Tables,
+    tables: Arc<Tables>,
     tick: Duration,
+    adopted: bool,
 }
 
 /// The object cannot be loaded.
@@ -52,35 +52,80 @@ pub enum LoadError {
     /// The kernel's clock cannot be read.
     #[error("cannot read the kernel's clock: {0}")]
     Clock(#[source] ProgramError),
+    /// There are tables already, and they do not fit.
+    #[error(transparent)]
+    Adopt(#[from] AdoptError),
 }
 
 impl Object {
     /// Names of the programs in the object.
-    pub const PROGRAMS: [&'static str; 3] = ["ballast", "pass", "clock"];
+    pub const PROGRAMS: [&'static str; 3] = [Self::BALANCER, "pass", "clock"];
 
-    /// Loads the object that is built into this binary, with empty tables of the given size.
+    /// The one that forwards.
+    pub(super) const BALANCER: &'static str = "ballast";
+
+    /// Loads the object that is built into this binary, with empty tables that have room for `capacity`.
     pub fn load(capacity: &Capacity) -> Result<Self, LoadError> {
-        let mut loader = EbpfLoader::new();
-        for (name, rows) in tables::sizes(capacity) {
-            loader.map_max_entries(name, rows);
+        let object = Self::load_by(&mut loader(capacity), false)?;
+        fresh::initialise(&object.memory());
+        Ok(object)
+    }
+
+    /// Loads it over the tables that are pinned, if packets are forwarded by them: the flows in them live on. Else
+    /// the tables are empty, and pinned. Either way they have room for `capacity`.
+    ///
+    /// Tables that have not, or that are forwarded by in another mode than is `wanted`, are refused and left alone.
+    pub fn load_pinned(capacity: &Capacity, wanted: Option<Mode>, pins: &Pins) -> Result<Self, LoadError> {
+        let adopted = pins.are_in_force();
+        if adopted {
+            adopt::check(pins, capacity, wanted)?;
+        } else {
+            pins.clear();
         }
+        let mut loader = loader(&capacity.with_room());
+        for (name, _) in tables::sizes(capacity) {
+            loader.map_pin_path(name, pins.table(name));
+        }
+        let object = Self::load_by(&mut loader, adopted)?;
+        if !adopted {
+            fresh::initialise(&object.memory());
+        }
+        Ok(object)
+    }
+
+    fn load_by(loader: &mut EbpfLoader<'_>, adopted: bool) -> Result<Self, LoadError> {
         let mut ebpf = loader.load(super::super::OBJECT).map_err(object_error)?;
         for name in Self::PROGRAMS {
             let program = program(&mut ebpf, name).map_err(|error| program_error(name, &error))?;
             program.load().map_err(|error| program_error(name, &error))?;
         }
-        let tables = tables::Tables::map(&ebpf, capacity)?;
+        let tables = Arc::new(Tables::map(&ebpf)?);
         let tick =
             clock::tick(program(&mut ebpf, "clock").map_err(LoadError::Clock)?).map_err(LoadError::Clock)?;
-        let object = Self { ebpf, tables, tick };
-        object.initialise(capacity);
-        Ok(object)
+        Ok(Self {
+            ebpf,
+            tables,
+            tick,
+            adopted,
+        })
+    }
+
+    /// Whether its tables were in force before it was loaded.
+    #[must_use]
+    pub fn is_adopted(&self) -> bool {
+        self.adopted
     }
 
     /// The tables, for reading and writing.
     #[must_use]
     pub fn memory(&self) -> Memory<'_> {
         self.tables.memory()
+    }
+
+    /// The tables, for work that goes on beside the daemon's.
+    #[must_use]
+    pub fn tables(&self) -> Arc<Tables> {
+        Arc::clone(&self.tables)
     }
 
     /// Length of a tick of the flow table's clock.
@@ -113,31 +158,20 @@ impl Object {
     pub fn program(&mut self, name: &str) -> Result<&mut Program, ProgramError> {
         program(&mut self.ebpf, name)
     }
+}
 
-    fn initialise(&self, capacity: &Capacity) {
-        let settings = self.memory().settings;
-        settings
-            .bucket_mask_v4
-            .store(Capacity::buckets(capacity.flows_v4) - 1);
-        settings
-            .bucket_mask_v6
-            .store(Capacity::buckets(capacity.flows_v6) - 1);
-        settings.service_mask.store(capacity.service_slots() - 1);
-        settings.backend_capacity.store(capacity.backends.max(1));
-        settings.seed.store(rand_seed());
-        settings.version.store(layout::VERSION);
+fn loader(capacity: &Capacity) -> EbpfLoader<'static> {
+    let mut loader = EbpfLoader::new();
+    for (name, rows) in tables::sizes(capacity) {
+        loader.map_max_entries(name, rows);
     }
+    loader
 }
 
 fn program<'e>(ebpf: &'e mut aya::Ebpf, name: &str) -> Result<&'e mut Program, ProgramError> {
     ebpf.program_mut(name)
         .ok_or(ProgramError::UnexpectedProgramType)?
         .try_into()
-}
-
-/// A secret that nobody outside can guess, from the operating system.
-fn rand_seed() -> u64 {
-    RandomState::new().build_hasher().finish()
 }
 
 fn object_error(error: EbpfError) -> LoadError {
