@@ -40,6 +40,9 @@
     )
 )]
 
+#[cfg(any(test, feature = "memory"))]
+extern crate alloc;
+
 pub mod address;
 pub mod checksum;
 pub mod choice;

@@ -1,6 +1,11 @@
-//! Tables over memory that the caller owns: a userspace engine's own, or a kernel's maps mapped by a daemon.
+//! Tables over memory that the caller owns: a userspace engine's own ([`Heap`]), or a kernel's maps mapped by a
+//! daemon.
+
+mod heap;
 
 use core::cell::Cell;
+
+pub use heap::{Heap, Sizes};
 
 use crate::{
     address::{V4, V6},

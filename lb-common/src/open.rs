@@ -36,13 +36,8 @@ pub fn open<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<(), 
     let service = tables.service(service).ok_or(Reason::NotReady)?;
     let backend = choice::pick(tables, service, &segment.tuple, segment.protocol)?;
     let frame = packet.header::<EthernetHeader>(0).ok_or(Reason::Malformed)?;
-    let way = Client {
-        interface: packet.interface(),
-        mac: frame.src,
-        own_mac: frame.dst,
-    };
-    let now = tables.now();
     let to = translation(tables, settings, segment, backend)?;
+    let now = tables.now();
     let client = flow::claim::<A, T>(tables, &segment.tuple, segment.protocol, now)?;
     let reply = match flow::claim::<A, T>(tables, &to.reversed(), segment.protocol, now) {
         Ok(reply) => reply,
@@ -57,7 +52,11 @@ pub fn open<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<(), 
         to,
         protocol,
         backend,
-        client: way,
+        client: Client {
+            interface: packet.interface(),
+            mac: frame.src,
+            own_mac: frame.dst,
+        },
         partner: reply.index,
     };
     reply.publish(

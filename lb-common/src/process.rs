@@ -58,7 +58,8 @@ where
         return Ok(None);
     };
     if reopens(&segment, &hit) {
-        forget(tables, &hit);
+        // Where another CPU was faster, opening will tell.
+        hit.end(tables);
         return Ok(None);
     }
     let route = route(packet, tables, &segment, &hit)?;
@@ -164,16 +165,6 @@ fn reopens<A: Address>(segment: &Segment<A>, hit: &Hit<'_, A>) -> bool {
     segment.flags & (SYN | ACK) == SYN && state.has(State::CLOSED) && !state.has(State::REPLY)
 }
 
-/// Frees both entries of a flow that is over.
-#[inline(always)]
-fn forget<A: Address, T: Tables>(tables: &T, hit: &Hit<'_, A>) {
-    if let Some(partner) = hit.partner(tables) {
-        // Where another CPU was faster, the entry is free or another flow's already.
-        let _ours = partner.remove();
-    }
-    let _ours = hit.remove();
-}
-
 /// Replies go back to where the client's packets come from: notices when that has changed.
 #[inline(always)]
 fn learn<A: Address, T: Tables>(
@@ -189,10 +180,7 @@ fn learn<A: Address, T: Tables>(
         own_mac: frame.dst,
     };
     if seen != *known {
-        if let Some(partner) = hit.partner(tables) {
-            partner.lead(&seen);
-        }
-        hit.lead(&seen);
+        hit.follow(tables, &seen);
     }
     Ok(())
 }

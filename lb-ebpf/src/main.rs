@@ -6,33 +6,16 @@
     clippy::needless_pass_by_value,
     reason = "what the xdp macro calls takes its context by value"
 )]
-#![expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "helpers return and contexts hold 64 bits where the kernel means 32"
-)]
 
-use aya_ebpf::{bindings::xdp_action, helpers::bpf_redirect, macros::xdp, programs::XdpContext};
-use lb_common::{Packet, Verdict, process};
+use aya_ebpf::{bindings::xdp_action, macros::xdp, programs::XdpContext};
 
+mod balance;
 mod maps;
-
-use maps::Maps;
 
 /// The balancer.
 #[xdp]
 pub fn ballast(context: XdpContext) -> u32 {
-    let (start, end) = (context.data() as *mut u8, context.data_end() as *mut u8);
-    let interface = context.ingress_ifindex() as u32;
-    // SAFETY: the kernel gives the frame to this program alone while it runs.
-    let mut packet = unsafe { Packet::from_pointers(start, end, interface) };
-    match process(&mut packet, &Maps) {
-        Verdict::Pass(_) => xdp_action::XDP_PASS,
-        Verdict::Tx => xdp_action::XDP_TX,
-        // SAFETY: a helper without pointers.
-        Verdict::Redirect(interface) => unsafe { bpf_redirect(interface, 0) as u32 },
-        Verdict::Drop(_) => xdp_action::XDP_DROP,
-    }
+    balance::balance(&mut balance::packet(&context))
 }
 
 /// Passes everything. On the peer of a veth it makes frames that XDP sends there arrive.

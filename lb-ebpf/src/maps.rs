@@ -2,6 +2,10 @@
 //!
 //! All are arrays that the daemon maps into its memory: a look-up is an addition and a compare in the JIT's code,
 //! and an update is a store. Sizes given here are placeholders: the daemon sets them when it loads the object.
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "helpers return and contexts hold 64 bits where the kernel means 32"
+)]
 
 use core::ptr;
 

@@ -40,10 +40,7 @@ pub(crate) fn ballast() -> Result<PathBuf> {
     if let Some(path) = std::env::var_os("BALLAST_BIN") {
         return Ok(PathBuf::from(path));
     }
-    let path = profile_directory()?
-        .parent()
-        .context("the running executable is not in a target directory")?
-        .join("release/ballast");
+    let path = target_directory()?.join("release/ballast");
     ensure!(
         path.exists(),
         "there is no {}: run `cargo xtask build`, or set BALLAST_BIN",
@@ -61,6 +58,15 @@ pub(crate) fn ballast_lab() -> Result<PathBuf> {
         path.display()
     );
     Ok(path)
+}
+
+/// `target` of the running executable.
+pub(crate) fn target_directory() -> Result<PathBuf> {
+    let profile = profile_directory()?;
+    let target = profile
+        .parent()
+        .context("the running executable is not in a target directory")?;
+    Ok(target.to_owned())
 }
 
 /// `target/<profile>` of the running executable: programs are in it, tests in its `deps`.

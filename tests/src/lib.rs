@@ -6,6 +6,7 @@
 //! end-to-end suite and the `ballast-lab` command are two users of the same lab.
 
 pub mod backend;
+pub mod bench;
 mod builder;
 mod cabling;
 mod command;

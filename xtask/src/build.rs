@@ -44,10 +44,13 @@ fn ebpf_object(tools: &BpfTools) -> Result<()> {
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
         .args(["--quiet", "--release"]);
     terse(&mut cargo)?;
-    copy_if_different(
-        &workspace::target("bpf/bpfel-unknown-none/release/lb-ebpf"),
-        &workspace::target("bpf/ballast.bpf.o"),
-    )
+    for (program, object) in [("lb-ebpf", "ballast.bpf.o"), ("bench", "bench.bpf.o")] {
+        copy_if_different(
+            &workspace::target("bpf/bpfel-unknown-none/release").join(program),
+            &workspace::target("bpf").join(object),
+        )?;
+    }
+    Ok(())
 }
 
 /// Copies, unless `to` has those bytes already: a new modification time alone would compile lb-user again.

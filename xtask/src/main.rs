@@ -3,6 +3,7 @@
 //! Every subcommand first sets up what it needs ([`setup`]): on a machine that has it all that takes no
 //! noticeable time, on a fresh one it installs the missing parts and says which.
 
+mod bench;
 mod build;
 mod licences;
 mod process;
@@ -32,6 +33,8 @@ enum Task {
     Build,
     /// Everything that CI runs: format, lints, documentation, licences, and all tests
     Test(test::Arguments),
+    /// Measure what Ballast costs, beside HAProxy, nginx and nftables: less than 15 minutes
+    Bench(bench::Arguments),
     /// Install what is missing on this machine, and nothing else
     Setup,
 }
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
         Task::Run(arguments) => run::run(arguments),
         Task::Build => build::build().map(|()| ExitCode::SUCCESS),
         Task::Test(arguments) => test::test(&arguments),
+        Task::Bench(arguments) => bench::bench(&arguments),
         Task::Setup => setup::for_tests().map(|_| ExitCode::SUCCESS),
     };
     outcome.unwrap_or_else(|error| {

@@ -38,6 +38,24 @@ impl State {
     pub const fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
+
+    /// Closed, if both sides have sent FIN.
+    #[inline(always)]
+    #[must_use]
+    pub const fn settled(self) -> Self {
+        if self.has(Self::CLIENT_FIN.with(Self::BACKEND_FIN)) {
+            self.with(Self::CLOSED)
+        } else {
+            self
+        }
+    }
+
+    /// Whether the entry stands for an active flow: the client's entry, not closed.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_active(self) -> bool {
+        self.0 & (Self::READY.0 | Self::REPLY.0 | Self::CLOSED.0) == Self::READY.0
+    }
 }
 
 /// The control word: tag of the key, generation, state.
@@ -59,6 +77,13 @@ impl Control {
     #[must_use]
     pub const fn state(self) -> State {
         State((self.0 & 0xff) as u8)
+    }
+
+    /// Whether both are words of one entry that holds the same flow, in whatever state.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_same_flow(self, other: Self) -> bool {
+        (self.0 ^ other.0) & !0xff == 0 && self.state().has(State::READY) && other.state().has(State::READY)
     }
 
     /// The word that claims an entry which this word was read from.

@@ -106,6 +106,14 @@ impl<A: Address> Entry<A> {
             && self.dst.load() == key.dst
     }
 
+    /// Ticks since its last packet; 0 if that came by a clock that is ahead of `now`.
+    #[inline(always)]
+    #[must_use]
+    pub fn quiet(&self, now: u32) -> u32 {
+        let ticks = now.wrapping_sub(self.seen.load());
+        if ticks > u32::MAX / 2 { 0 } else { ticks }
+    }
+
     /// What its packets carry.
     #[inline(always)]
     #[must_use]

@@ -4,8 +4,8 @@ use crate::{
     address::Address,
     flow::{
         control::State,
-        table::{Hit, Place, STRIDE, Spot, partner},
-        track,
+        hit::Hit,
+        table::{Place, STRIDE, Spot},
     },
     reason::Reason,
     tables::Tables,
@@ -22,13 +22,12 @@ const YOUNG: u32 = 25;
 #[inline(never)]
 pub(super) fn room<A: Address, T: Tables>(tables: &T, place: &Place, now: u32) -> Result<u32, Reason> {
     let settings = tables.settings().ok_or(Reason::NotReady)?;
-    let spot = find::<A, T>(tables, place, |state, _| state.has(State::CLOSED))?;
+    let never_opened =
+        |state: State, quiet| state.has(State::READY) && !state.has(State::ESTABLISHED) && quiet > YOUNG;
+    let spot = find::<A, T>(tables, place, now, |state, _| state.has(State::CLOSED))?;
     let spot = match spot {
         Some(spot) => spot,
-        None => find::<A, T>(tables, place, |state, seen| {
-            state.has(State::READY) && !state.has(State::ESTABLISHED) && now.wrapping_sub(seen) > YOUNG
-        })?
-        .ok_or(Reason::FlowTableFull)?,
+        None => find::<A, T>(tables, place, now, never_opened)?.ok_or(Reason::FlowTableFull)?,
     };
     let (entry, index) = spot.entry(settings).ok_or(Reason::NotReady)?;
     let hit = Hit {
@@ -37,34 +36,27 @@ pub(super) fn room<A: Address, T: Tables>(tables: &T, place: &Place, now: u32) -
         control: entry.control(),
     };
     let state = hit.control.state();
-    let backend = entry.backend();
-    let other = partner(tables, entry, index);
     // Looked at again: what was closed a moment ago may have been taken for an active flow since.
-    if !state.has(State::READY) || state.has(State::ESTABLISHED) && !state.has(State::CLOSED) || !hit.remove()
-    {
-        return Err(Reason::FlowContended);
+    let evictable = state.has(State::CLOSED) || state.has(State::READY) && !state.has(State::ESTABLISHED);
+    if evictable && hit.end(tables) {
+        Ok(index)
+    } else {
+        Err(Reason::FlowContended)
     }
-    if let Some(other) = other {
-        // Where another CPU was faster, the entry is free or another flow's already.
-        let _ours = other.remove();
-    }
-    if !state.has(State::CLOSED) {
-        track::count_closed(tables, backend);
-    }
-    Ok(index)
 }
 
-/// The first entry of the key's buckets whose state and time of last packet are as wanted.
+/// The first entry of the key's buckets whose state and ticks since the last packet are as wanted.
 #[inline(always)]
 fn find<'t, A: Address, T: Tables>(
     tables: &'t T,
     place: &Place,
+    now: u32,
     wanted: impl Fn(State, u32) -> bool,
 ) -> Result<Option<Spot<'t, A>>, Reason> {
     for index in place.buckets {
         let bucket = A::bucket(tables, index).ok_or(Reason::NotReady)?;
         for (slot, entry) in (0..).zip(&bucket.0) {
-            if wanted(entry.control().state(), entry.seen.load()) {
+            if wanted(entry.control().state(), entry.quiet(now)) {
                 return Ok(Some(Spot {
                     bucket,
                     base: index.wrapping_mul(STRIDE),

@@ -16,12 +16,17 @@
 mod control;
 mod entry;
 mod evict;
+mod hit;
 mod sweep;
 mod table;
 mod track;
 
+#[cfg(test)]
+mod tests;
+
 pub use control::{Control, State};
 pub use entry::{Bucket, Client, ENTRIES, Entry, Flow};
+pub use hit::Hit;
 pub use sweep::{Limits, sweep};
-pub use table::{Claim, Hit, claim, find, is_taken};
+pub use table::{Claim, claim, find, is_taken};
 pub use track::track;

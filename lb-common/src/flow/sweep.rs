@@ -2,11 +2,7 @@
 
 use crate::{
     address::Address,
-    flow::{
-        control::State,
-        table::{Hit, partner},
-        track,
-    },
+    flow::{control::State, hit::Hit, table::STRIDE},
     tables::Tables,
 };
 
@@ -45,39 +41,34 @@ pub fn sweep<A: Address, T: Tables>(
         return 0;
     };
     let mut removed: u32 = 0;
-    let first = bucket.wrapping_mul(super::table::STRIDE);
+    let first = bucket.wrapping_mul(STRIDE);
     for (index, entry) in (first..).zip(&entries.0) {
         let hit = Hit {
             entry,
             index,
             control: entry.control(),
         };
-        // The client's entry stands for both; a reply's that has lost its partner goes by itself.
-        if !hit.control.state().has(State::READY) {
-            continue;
+        if is_over(tables, &hit, now, &limits) && hit.end(tables) {
+            removed = removed.wrapping_add(1);
         }
-        let other = partner(tables, entry, index);
-        if hit.control.state().has(State::REPLY) && other.is_some() {
-            continue;
-        }
-        let age = |hit: &Hit<'_, A>| now.wrapping_sub(hit.entry.seen.load());
-        let quiet = other
-            .as_ref()
-            .map_or(age(&hit), |other| age(other).min(age(&hit)));
-        // Written a moment ago, by a clock that is ahead of ours.
-        let quiet = if quiet > u32::MAX / 2 { 0 } else { quiet };
-        let backend = entry.backend();
-        if !hit.is_current() || quiet < limits(backend).of(hit.control.state()) || !hit.remove() {
-            continue;
-        }
-        if let Some(other) = other {
-            // Where a CPU was faster, the entry is free or another flow's already.
-            let _ours = other.remove();
-        }
-        if !hit.control.state().has(State::CLOSED) {
-            track::count_closed(tables, backend);
-        }
-        removed = removed.wrapping_add(1);
     }
     removed
+}
+
+/// Whether the entry is of a flow that was quiet for long enough. The client's entry stands for both; a reply's
+/// that has lost its partner stands for itself.
+fn is_over<A: Address, T: Tables>(
+    tables: &T,
+    hit: &Hit<'_, A>,
+    now: u32,
+    limits: impl Fn(u16) -> Limits,
+) -> bool {
+    let state = hit.control.state();
+    let other = hit.partner(tables);
+    if !state.has(State::READY) || state.has(State::REPLY) && other.is_some() {
+        return false;
+    }
+    let own = hit.entry.quiet(now);
+    let quiet = other.map_or(own, |other| other.entry.quiet(now).min(own));
+    quiet >= limits(hit.entry.backend()).of(state)
 }

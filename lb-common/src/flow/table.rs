@@ -4,8 +4,9 @@ use crate::{
     address::{Address, Tuple},
     flow::{
         control::{Control, State},
-        entry::{Bucket, Client, ENTRIES, Entry, Flow},
+        entry::{Bucket, ENTRIES, Entry, Flow},
         evict,
+        hit::Hit,
     },
     hash,
     layout::Settings,
@@ -22,65 +23,6 @@ const _: () = assert!(STRIDE as usize == ENTRIES);
 pub(super) struct Place {
     pub(super) buckets: [u32; 2],
     tag: u32,
-}
-
-/// An entry that was found.
-pub struct Hit<'t, A: Address> {
-    /// The entry.
-    pub entry: &'t Entry<A>,
-    /// Where it stands.
-    pub index: u32,
-    /// Its control word when it was found.
-    pub control: Control,
-}
-
-impl<'t, A: Address> Hit<'t, A> {
-    /// Whether the entry is still what it was when it was found, and so all that was read of it since belongs
-    /// together.
-    #[inline(always)]
-    #[must_use]
-    pub fn is_current(&self) -> bool {
-        self.entry.control.load() == self.control.0
-    }
-
-    /// The entry of the flow's other direction, if it is still there.
-    #[inline(always)]
-    #[must_use]
-    pub fn partner<T: Tables>(&self, tables: &'t T) -> Option<Self> {
-        partner(tables, self.entry, self.index)
-    }
-
-    /// Changes the state, unless somebody else changed the entry since it was found.
-    #[inline(always)]
-    #[must_use]
-    pub fn advance(&self, state: State) -> bool {
-        self.entry
-            .control
-            .compare_exchange(self.control.0, self.control.with_state(state).0)
-    }
-
-    /// Changes the way to the client, unless somebody else changed the entry since it was found. For a moment in
-    /// between nobody can read it.
-    #[inline(always)]
-    pub fn lead(&self, client: &Client) {
-        let (backend, protocol) = (self.entry.backend(), self.entry.protocol());
-        let claimed = self.control.claimed(self.control.tag());
-        if self.entry.control.compare_exchange(self.control.0, claimed.0) {
-            self.entry.lead(client, backend, protocol);
-            self.entry
-                .control
-                .store(claimed.with_state(self.control.state()).0);
-        }
-    }
-
-    /// Frees the entry, unless somebody else changed it since it was found.
-    #[inline(always)]
-    #[must_use]
-    pub fn remove(&self) -> bool {
-        self.entry
-            .control
-            .compare_exchange(self.control.0, self.control.freed().0)
-    }
 }
 
 /// An entry that is ours to fill: publish it or give it up.
@@ -174,9 +116,6 @@ pub fn claim<A: Address, T: Tables>(
 ) -> Result<Claim, Reason> {
     let settings = tables.settings().ok_or(Reason::NotReady)?;
     let place = place(settings, key, protocol);
-    if holder::<A, T>(tables, &place, None)?.is_some() {
-        return Err(Reason::FlowContended);
-    }
     let index = match free::<A, T>(tables, &place)? {
         Some(spot) => spot.index(settings),
         None => evict::room::<A, T>(tables, &place, now)?,
@@ -186,7 +125,7 @@ pub fn claim<A: Address, T: Tables>(
     if old.state() != State::FREE || !entry.control.compare_exchange(old.0, old.claimed(place.tag).0) {
         return Err(Reason::FlowContended);
     }
-    // Ours is visible now. Whoever claimed the same key meanwhile sees it too; whoever sees two gives up.
+    // Looked for only now that ours is visible: whoever claims the same key sees it too, and who sees two gives up.
     let claim = Claim { index };
     if holder::<A, T>(tables, &place, Some(index))?.is_none() {
         return Ok(claim);
@@ -212,6 +151,12 @@ fn hit_at<A: Address, T: Tables>(tables: &T, index: u32) -> Option<Hit<'_, A>> {
 fn entry_at<A: Address, T: Tables>(tables: &T, index: u32) -> Option<&Entry<A>> {
     let bucket = A::bucket(tables, index / STRIDE)?;
     bucket.0.get((index % STRIDE) as usize)
+}
+
+/// Whether somebody is filling or changing the entry at an index.
+#[inline(always)]
+pub(super) fn is_claimed<A: Address, T: Tables>(tables: &T, index: u32) -> bool {
+    entry_at::<A, T>(tables, index).is_some_and(|entry| entry.control().state() == State::CLAIMED)
 }
 
 /// The entry of the other direction of the flow whose entry stands at `index`.

@@ -2,7 +2,7 @@
 
 use crate::{
     address::{Address, TCP},
-    flow::{control::State, table::Hit},
+    flow::{control::State, hit::Hit},
     parse::Segment,
     tables::Tables,
     wire::{ACK, FIN, RST},
@@ -42,35 +42,23 @@ fn next(state: State, protocol: u8, flags: u8) -> State {
         (true, false) => state.with(State::CLIENT_FIN),
         (false, _) => state,
     };
-    if flags & RST != 0 || state.has(State::CLIENT_FIN.with(State::BACKEND_FIN)) {
+    if flags & RST != 0 {
         return state.with(State::CLOSED);
     }
-    state
+    state.settled()
 }
 
-/// Both entries go on together; the flow is counted as closed by whoever closes the client's entry.
+/// Both entries go on together.
 #[inline(always)]
 fn advance_both<A: Address, T: Tables>(tables: &T, hit: &Hit<'_, A>, new: State) {
-    let ours = hit.advance(new);
-    let old = hit.control.state();
-    let mut closed = ours && !old.has(State::REPLY) && !old.has(State::CLOSED);
-    if let Some(partner) = hit.partner(tables) {
-        let old = partner.control.state();
+    let partner = hit.partner(tables);
+    // Not the same flow's any more: then neither is the partner that was found.
+    if !hit.advance(tables, new) {
+        return;
+    }
+    if let Some(partner) = partner {
         // All but the direction is common to both.
-        let common = State(new.0 & !State::REPLY.0);
-        let theirs = old != old.with(common) && partner.advance(old.with(common));
-        closed |= theirs && !old.has(State::REPLY) && !old.has(State::CLOSED);
-    }
-    if closed && new.has(State::CLOSED) {
-        count_closed(tables, hit.entry.backend());
-    }
-}
-
-/// One active flow less.
-#[inline(always)]
-pub(super) fn count_closed<T: Tables>(tables: &T, backend: u16) {
-    if let Some(counters) = tables.backend_counters(u32::from(backend)) {
-        counters.flows_closed.add(1);
+        partner.advance(tables, State(new.0 & !State::REPLY.0));
     }
 }
 

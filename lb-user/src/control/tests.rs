@@ -1,328 +1,287 @@
-//! A daemon goes on with another one's tables: who keeps which row, and what packets find meanwhile.
+//! The control plane over plain memory, its work looked at through the packet path's own look-ups.
 
-use std::{net::SocketAddr, path::Path};
+mod adoption;
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use lb_common::{
-    Port, Tuple, V4,
-    address::TCP,
-    choice::Choices,
-    flow::{self, Client, State as FlowState},
-    memory::Worker,
+    Address as _, Port, Tables as _, Tuple, V4,
+    address::{AddressCell as _, TCP},
+    choice,
+    layout::mac_from_word,
+    memory::{Heap, Sizes, Worker},
     service,
 };
 
-use super::*;
+use super::{Control, capacity};
 use crate::{
     config,
-    dataplane::{Capacity, heap::Heap},
-    health::{Outcome, Report, State},
-    next_hop::NextHop,
+    health::{Event, Outcome, Report, State},
+    next_hop::{NextHop, NextHops, Unresolved},
+    stats::ServiceState,
 };
 
-const VIP: &str = "10.0.0.100:80";
-const OTHER_VIP: &str = "10.0.0.101:80";
+const CONFIG: &str = r#"
+    [global]
+    interfaces = ["eth0", "eth1"]
 
-/// A configuration of services, each with a virtual address and its backends' last octets.
-fn config(services: &[(&str, &[u8])]) -> Config {
-    config_with("", services)
+    [[service]]
+    name = "web"
+    bind = ["192.0.2.1:80", "[2001:db8::1]:80"]
+    table_size = 251
+    backend = [
+        { name = "a", address = "10.0.0.1:8080" },
+        { name = "b", address = "10.0.0.2:8080" },
+        { name = "six", address = "[fd00::6]:8080" },
+        { name = "idle", address = "10.0.0.9:8080", weight = 0 },
+    ]
+
+    [[service]]
+    name = "db"
+    bind = ["192.0.2.1:3306"]
+    table_size = 251
+    backend = [{ name = "a", address = "10.0.0.1:3306" }]
+"#;
+
+/// The rows as the plan lays them out: IPv4 before IPv6 within a service.
+const A: u16 = 0;
+const B: u16 = 1;
+const IDLE: u16 = 2;
+const SIX: u16 = 3;
+const DB: u16 = 4;
+
+struct World {
+    control: Control,
+    heap: Heap,
 }
 
-fn config_with(global: &str, services: &[(&str, &[u8])]) -> Config {
-    let backend = |number: &u8| {
-        let address = address(*number);
-        format!("[[service.backend]]\nname = \"b{number}\"\naddress = \"{address}\"\n")
-    };
-    let service = |(number, (bind, backends)): (usize, &(&str, &[u8]))| {
-        let backends: String = backends.iter().map(backend).collect();
-        format!("[[service]]\nname = \"s{number}\"\nbind = [\"{bind}\"]\ntable_size = 251\n{backends}")
-    };
-    let services: String = services.iter().enumerate().map(service).collect();
-    let text = format!("[global]\ninterfaces = [\"v0\"]\n{global}\n{services}");
-    config::parse(&text, Path::new("test.toml")).unwrap_or_else(|error| panic!("{error}"))
-}
+impl World {
+    fn new(text: &str) -> Self {
+        let config = config::parse(text, Path::new("test.toml")).unwrap();
+        let heap = Heap::new(&Sizes {
+            buckets_v4: 2,
+            buckets_v6: 2,
+            ..capacity(&config, 1).sizes()
+        });
+        let control = Control::new(config, &heap.memory()).unwrap();
+        control.install(&heap.memory()).unwrap();
+        Self { control, heap }
+    }
 
-fn address(backend: u8) -> SocketAddr {
-    SocketAddr::from(([10, 1, 0, backend], 8080))
-}
+    /// All backends checked and found, by a next hop each.
+    fn ready(text: &str) -> Self {
+        let mut world = Self::new(text);
+        world.resolve(
+            &world
+                .control
+                .destinations()
+                .into_iter()
+                .map(|to| (to, Ok(next_hop(1))))
+                .collect(),
+        );
+        for target in world.control.targets() {
+            world.check(u16::try_from(target.id).unwrap(), State::Up);
+        }
+        world
+    }
 
-fn tables(config: &Config) -> Heap {
-    let capacity = Capacity {
-        flows_v4: 64,
-        ..capacity(config, 2)
-    };
-    Heap::new(&capacity.with_room())
-}
+    fn check(&mut self, row: u16, state: State) {
+        let outcome = if state == State::Up {
+            Outcome::Ok
+        } else {
+            Outcome::Failed
+        };
+        let report = Report {
+            outcome,
+            detail: "as the test says".to_owned(),
+            duration: Duration::from_millis(7),
+            at: Instant::now(),
+        };
+        let event = Event {
+            id: row.into(),
+            report,
+            state,
+            changed: true,
+        };
+        self.control.checked(&self.heap.memory(), event);
+    }
 
-/// Takes the tables over, as a daemon does that starts.
-fn start(config: Config, memory: &Memory<'_>) -> Control {
-    let control = Control::new(config, memory).expect("there is room");
-    control.install(memory).expect("there is room in the index");
-    control
-}
+    fn resolve(&mut self, next_hops: &NextHops) {
+        self.control.resolved(&self.heap.memory(), next_hops);
+    }
 
-/// Finds all backends up, and the way to them.
-fn bring_up(control: &mut Control, memory: &Memory<'_>) {
-    let next_hops = next_hops(control, "v0");
-    control.resolved(memory, &next_hops);
-    for target in control.targets() {
-        control.checked(memory, event(target.id, State::Up));
+    /// The row of the service that the packet path finds at an address.
+    fn service_at(&self, address: &str) -> Option<u32> {
+        let address: SocketAddr = address.parse().unwrap();
+        let IpAddr::V4(ip) = address.ip() else {
+            unreachable!("only IPv4 is asked for")
+        };
+        let tables = Worker::new(self.heap.memory(), 0, 0);
+        let key = Tuple {
+            src: V4([198, 51, 100, 1]),
+            dst: V4(ip.octets()),
+            src_port: Port::new(40000),
+            dst_port: Port::new(address.port()),
+        };
+        service::find(&tables, tables.settings().unwrap(), &key, TCP)
+    }
+
+    /// Which backends the packet path picks for many clients of a service, with the count of each.
+    fn picked(&self, row: u32) -> BTreeMap<u16, usize> {
+        let tables = Worker::new(self.heap.memory(), 0, 0);
+        let service = tables.service(row).unwrap();
+        let mut picked = BTreeMap::new();
+        for port in 1..=5000 {
+            let key = Tuple {
+                src: V4([198, 51, 100, 1]),
+                dst: V4([192, 0, 2, 1]),
+                src_port: Port::new(port),
+                dst_port: Port::new(80),
+            };
+            if let Ok(backend) = choice::pick(&tables, service, &key, TCP) {
+                *picked.entry(backend).or_default() += 1;
+            }
+        }
+        picked
+    }
+
+    fn statistics(&self) -> crate::stats::Statistics {
+        self.control.statistics(&self.heap.memory(), "xdp")
     }
 }
 
-fn next_hops(control: &Control, interface: &str) -> NextHops {
-    let hop = |address: IpAddr| NextHop {
-        ifindex: 7,
-        interface: interface.to_owned(),
-        source: "10.1.0.1".parse().expect("an address"),
-        own_mac: [2, 0, 0, 0, 0, 1],
-        peer_mac: [2, 0, 0, 0, 0, 2],
-        mtu: match address {
-            IpAddr::V4(_) => 1500,
-            IpAddr::V6(_) => 1280,
-        },
-    };
-    let destinations = control.destinations().into_iter();
-    destinations.map(|address| (address, Ok(hop(address)))).collect()
-}
-
-fn event(id: u32, state: State) -> Event {
-    let outcome = match state {
-        State::Up => Outcome::Ok,
-        State::Down => Outcome::Failed,
-    };
-    let report = Report {
-        outcome,
-        detail: String::new(),
-        duration: Duration::ZERO,
-        at: Instant::now(),
-    };
-    Event {
-        id,
-        report,
-        state,
-        changed: true,
+fn next_hop(last: u8) -> NextHop {
+    NextHop {
+        ifindex: 3,
+        interface: "eth1".to_owned(),
+        source: "10.0.0.100".parse().unwrap(),
+        own_mac: [2, 0, 0, 0, 0, 100],
+        peer_mac: [2, 0, 0, 0, 0, last],
+        mtu: 1500,
     }
 }
 
-fn row(control: &Control, backend: u8) -> u16 {
-    let mut placed = control.plan.placed();
-    let found = placed.find(|(_, placed)| placed.address == address(backend));
-    found.expect("the backend has a row").0
-}
-
-/// Backends that a packet to a virtual address may go to; none if it has no service.
-fn chosen(memory: &Memory<'_>, bind: &str) -> Option<BTreeSet<u16>> {
-    let bind: SocketAddr = bind.parse().expect("an address");
-    let IpAddr::V4(ip) = bind.ip() else {
-        panic!("IPv4 only")
-    };
-    let tuple = Tuple {
-        src: V4([10, 9, 0, 1]),
-        dst: V4(ip.octets()),
-        src_port: Port::new(1),
-        dst_port: Port::new(bind.port()),
-    };
-    let service = service::find(&Worker::new(*memory, 0, 0), memory.settings, &tuple, TCP)?;
-    let choices = Choices::from_word(memory.services[service as usize].choices.load());
-    let slots = (choices.first..choices.first + choices.count).map(|slot| slot as usize);
-    Some(
-        slots
-            .map(|slot| memory.choices[slot / 4].slots[slot % 4].load())
-            .collect(),
-    )
-}
-
-fn all_slots(memory: &Memory<'_>) -> Vec<u16> {
-    let words = memory.choices.iter().flat_map(|word| &word.slots);
-    words.map(lb_common::shared::Shared::<u16>::load).collect()
-}
-
-/// Opens a flow to a backend.
-fn open_flow(memory: &Memory<'_>, backend: u16) {
-    let tables = Worker::new(*memory, 0, 0);
-    let key = Tuple {
-        src: V4([10, 9, 0, 1]),
-        dst: V4([10, 0, 0, 100]),
-        src_port: Port::new(backend + 1),
-        dst_port: Port::new(80),
-    };
-    let claim = flow::claim(&tables, &key, TCP, 0).expect("room");
-    let flow = flow::Flow {
-        key,
-        to: key,
-        protocol: TCP,
-        backend,
-        client: Client {
-            interface: 1,
-            mac: [0; 6],
-            own_mac: [0; 6],
-        },
-        partner: 0,
-    };
-    claim.publish(&tables, &flow, FlowState::READY, 0);
+#[test]
+fn every_virtual_address_leads_to_its_service() {
+    let world = World::new(CONFIG);
+    assert_eq!(world.service_at("192.0.2.1:80"), Some(0));
+    assert_eq!(world.service_at("192.0.2.1:3306"), Some(2));
+    assert_eq!(world.service_at("192.0.2.1:81"), None);
+    assert_eq!(world.service_at("192.0.2.2:80"), None);
 }
 
 #[test]
-fn nobody_takes_flows_before_both_health_and_next_hop_are_known() {
-    let config = config(&[(VIP, &[1, 2])]);
-    let heap = tables(&config);
-    let memory = heap.memory();
-    let mut control = start(config, &memory);
-    assert_eq!(chosen(&memory, VIP), Some(BTreeSet::new()));
-    control.checked(&memory, event(0, State::Up));
-    assert_eq!(chosen(&memory, VIP), Some(BTreeSet::new()));
-    bring_up(&mut control, &memory);
-    assert_eq!(chosen(&memory, VIP), Some(BTreeSet::from([0, 1])));
+fn no_backend_takes_flows_before_its_health_and_next_hop_are_known() {
+    let mut world = World::new(CONFIG);
+    world.check(A, State::Up);
+    assert_eq!(world.picked(0), BTreeMap::new());
+    world.resolve(&[("10.0.0.1".parse().unwrap(), Ok(next_hop(1)))].into());
+    assert_eq!(world.picked(0).into_keys().collect::<Vec<_>>(), [A]);
 }
 
 #[test]
-fn the_same_configuration_changes_nothing_in_the_tables() {
-    let config = config(&[(VIP, &[1, 2, 3]), (OTHER_VIP, &[1, 2])]);
-    let heap = tables(&config);
-    let memory = heap.memory();
-    let mut first = start(config.clone(), &memory);
-    bring_up(&mut first, &memory);
-    first.checked(&memory, event(1, State::Down));
-    let slots = all_slots(&memory);
-
-    let mut second = start(config, &memory);
-    assert_eq!(all_slots(&memory), slots);
-    assert_eq!(chosen(&memory, VIP), Some(BTreeSet::from([0, 2])));
-    second.checked(&memory, event(0, State::Up));
-    assert_eq!(all_slots(&memory), slots, "a check that finds what was known");
-    second.checked(&memory, event(1, State::Up));
+fn equal_backends_share_and_one_without_weight_gets_nothing() {
+    let picked = World::ready(CONFIG).picked(0);
     assert_eq!(
-        all_slots(&memory),
-        slots,
-        "up, but the way there is not known yet"
+        picked.keys().copied().collect::<Vec<_>>(),
+        [A, B],
+        "{IDLE} has no weight, {SIX} is of IPv6"
     );
-    let next_hops = next_hops(&second, "v0");
-    second.resolved(&memory, &next_hops);
-    assert_eq!(chosen(&memory, VIP), Some(BTreeSet::from([0, 1, 2])));
-    second.checked(&memory, event(2, State::Down));
-    assert_eq!(chosen(&memory, VIP), Some(BTreeSet::from([0, 1])));
-}
-
-#[test]
-fn backends_keep_their_rows_whatever_happens_to_the_others() {
-    let before = config(&[(VIP, &[1, 2, 3])]);
-    let heap = tables(&before);
-    let memory = heap.memory();
-    bring_up(&mut start(before, &memory), &memory);
-
-    let after = start(config(&[(VIP, &[4, 3, 2])]), &memory);
-    assert_eq!([2, 3].map(|backend| row(&after, backend)), [1, 2]);
-    assert_eq!(row(&after, 4), 3, "a row that was nobody's");
-    assert_eq!(inheritance::backend_address(&memory.backends[0]), address(1));
-    assert_eq!(chosen(&memory, VIP), Some(BTreeSet::from([1, 2])));
-}
-
-#[test]
-fn a_row_is_free_when_its_backend_and_the_last_flow_to_it_are_gone() {
-    let before = config(&[(VIP, &[1, 2, 3])]);
-    let heap = tables(&before);
-    let memory = heap.memory();
-    bring_up(&mut start(before, &memory), &memory);
-    open_flow(&memory, 0);
-    memory.backend_counters[1].packets_in.store(9);
-
-    let only_three = config(&[(VIP, &[3])]);
-    drop(start(only_three.clone(), &memory));
-    let taken = [0, 1, 2].map(|row: usize| memory.backends[row].service.load());
-    assert_eq!(taken, [1, 1, 1], "packets may still be on their way to any");
-    drop(start(only_three, &memory));
-    let taken = [0, 1, 2].map(|row: usize| memory.backends[row].service.load());
-    assert_eq!(taken, [1, 0, 1]);
-    assert_eq!(
-        memory.backend_counters[1].packets_in.load(),
-        0,
-        "counts of a backend that has gone"
+    assert!(
+        picked.values().all(|count| (2000..3000).contains(count)),
+        "{picked:?}"
     );
-    assert_eq!(row(&start(config(&[(VIP, &[3, 4])]), &memory), 4), 1);
 }
 
 #[test]
-fn services_are_known_by_their_virtual_addresses() {
-    let before = config(&[(VIP, &[1]), (OTHER_VIP, &[2])]);
-    let heap = tables(&before);
-    let memory = heap.memory();
-    bring_up(&mut start(before, &memory), &memory);
-
-    // The second moves up and is renamed by that; the first is gone.
-    drop(start(config(&[(OTHER_VIP, &[2])]), &memory));
-    assert_eq!(chosen(&memory, VIP), None);
-    assert_eq!(chosen(&memory, OTHER_VIP), Some(BTreeSet::from([1])));
-    // And comes back.
-    drop(start(config(&[(VIP, &[1]), (OTHER_VIP, &[2])]), &memory));
-    assert_eq!(chosen(&memory, VIP), Some(BTreeSet::new()));
-    assert_eq!(chosen(&memory, OTHER_VIP), Some(BTreeSet::from([1])));
+fn a_backend_that_goes_down_leaves_and_the_other_takes_all() {
+    let mut world = World::ready(CONFIG);
+    world.check(A, State::Down);
+    assert_eq!(world.picked(0), [(B, 5000)].into());
+    world.check(A, State::Up);
+    assert_eq!(world.picked(0).len(), 2);
 }
 
 #[test]
-fn other_source_addresses_get_rows_that_no_packet_reads() {
-    let with = |sources: &str| config_with(&format!("snat_addresses = {sources}"), &[(VIP, &[1])]);
-    let first = with(r#"["10.1.0.21", "10.1.0.22"]"#);
-    let heap = tables(&first);
-    let memory = heap.memory();
-    drop(start(first.clone(), &memory));
-    let range = || {
-        (
-            memory.backends[0].first_source.load(),
-            memory.backends[0].source_count.load(),
-        )
+fn a_service_without_backends_picks_none_and_says_that_it_is_down() {
+    let mut world = World::ready(CONFIG);
+    world.check(DB, State::Down);
+    assert_eq!(world.picked(2), BTreeMap::new());
+    let states: Vec<_> = world
+        .statistics()
+        .services
+        .iter()
+        .map(|service| service.state)
+        .collect();
+    assert_eq!(states, [ServiceState::Up, ServiceState::Down]);
+}
+
+#[test]
+fn a_new_next_hop_takes_the_place_of_the_old_one_and_a_lost_one_stays() {
+    let mut world = World::ready(CONFIG);
+    let to: IpAddr = "10.0.0.2".parse().unwrap();
+    let peer = |world: &World| {
+        let memory = world.heap.memory();
+        let record = &memory.backends[usize::from(B)];
+        mac_from_word(record.hops[record.hop.load() as usize].peer.load())[5]
     };
-    assert_eq!(range(), (0, 2));
-    drop(start(first, &memory));
-    assert_eq!(range(), (0, 2), "the same");
-    drop(start(with(r#"["10.1.0.23"]"#), &memory));
-    assert_eq!(range(), (2, 1));
-    drop(start(config(&[(VIP, &[1])]), &memory));
-    let own = u16::try_from(memory.sources.len() - memory.backends.len()).expect("few rows");
-    assert_eq!(range(), (own, 1));
-}
-
-#[test]
-fn another_table_size_gets_another_place() {
-    let before = config(&[(VIP, &[1])]);
-    let heap = tables(&before);
-    let memory = heap.memory();
-    bring_up(&mut start(before.clone(), &memory), &memory);
-    let mut after = before;
-    after.services[0].table_size = 509;
-    drop(start(after, &memory));
-    let choices = Choices::from_word(memory.services[0].choices.load());
-    assert_eq!((choices.first, choices.count), (251, 509));
-    assert_eq!(chosen(&memory, VIP), Some(BTreeSet::from([0])));
-}
-
-#[test]
-fn what_does_not_fit_is_refused() {
-    let small = config(&[(VIP, &[1])]);
-    let heap = Heap::new(&capacity(&small, 1));
-    let memory = heap.memory();
-    drop(start(small, &memory));
-    let refused = Control::new(config(&[(VIP, &[1, 2])]), &memory).expect_err("one row");
-    assert_eq!(refused.to_string(), "the tables have no room for another backend");
-    let refused = Control::new(config(&[(VIP, &[1]), (OTHER_VIP, &[1])]), &memory);
-    assert_eq!(
-        refused.expect_err("room for one").to_string(),
-        "the tables have no room for another service"
+    for last in [7, 8, 9] {
+        world.resolve(&[(to, Ok(next_hop(last)))].into());
+        assert_eq!(peer(&world), last);
+    }
+    world.resolve(
+        &[(
+            to,
+            Err(Unresolved::NoAnswer {
+                neighbour: to,
+                interface: "eth1".to_owned(),
+            }),
+        )]
+        .into(),
     );
+    assert_eq!(peer(&world), 9);
+    assert_eq!(world.picked(0).len(), 2);
 }
 
 #[test]
-fn a_way_by_another_interface_is_not_taken_on_the_last_daemons_word() {
-    let config = config(&[(VIP, &[1, 2])]);
-    let heap = tables(&config);
-    let memory = heap.memory();
-    bring_up(&mut start(config.clone(), &memory), &memory);
-    let mut second = start(config, &memory);
-    let mut next_hops = next_hops(&second, "v0");
-    next_hops.extend(
-        self::next_hops(&second, "elsewhere0")
-            .into_iter()
-            .filter(|(destination, _)| *destination == address(2).ip()),
-    );
-    second.resolved(&memory, &next_hops);
-    assert_eq!(chosen(&memory, VIP), Some(BTreeSet::from([0])));
+fn a_backend_behind_an_interface_that_is_not_ours_takes_no_flows() {
+    let mut world = World::new(CONFIG);
+    world.check(A, State::Up);
+    let elsewhere = NextHop {
+        interface: "eth7".to_owned(),
+        ..next_hop(1)
+    };
+    world.resolve(&[("10.0.0.1".parse().unwrap(), Ok(elsewhere))].into());
+    assert_eq!(world.picked(0), BTreeMap::new());
+    let statistics = world.statistics();
+    let check = &statistics.services[0].backends[0].check;
+    assert!(check.detail.contains("eth7"), "{}", check.detail);
+}
+
+#[test]
+fn full_nat_leaves_with_the_address_towards_each_backend() {
+    let world = World::ready(CONFIG);
+    let memory = world.heap.memory();
+    let row = memory.backends[usize::from(A)].first_source.load();
+    let source = memory.sources[usize::from(row)].address.load();
+    assert_eq!(V4::from_mapped(source), V4([10, 0, 0, 100]));
+}
+
+#[test]
+fn full_nat_leaves_with_configured_addresses_where_there_are_some() {
+    let configured = "[global]\nsnat_addresses = [\"fd00::2\", \"10.0.0.201\", \"10.0.0.202\"]";
+    let world = World::ready(&CONFIG.replace("[global]", configured));
+    let memory = world.heap.memory();
+    let record = &memory.backends[usize::from(A)];
+    let first = usize::from(record.first_source.load());
+    let sources: Vec<_> = memory.sources[first..first + usize::from(record.source_count.load())]
+        .iter()
+        .map(|source| V4::from_mapped(source.address.load()))
+        .collect();
+    assert_eq!(sources, [V4([10, 0, 0, 201]), V4([10, 0, 0, 202])]);
 }

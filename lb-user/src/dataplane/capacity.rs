@@ -1,6 +1,6 @@
 //! How large the tables are.
 
-use lb_common::flow::ENTRIES;
+use lb_common::{flow::ENTRIES, memory::Sizes};
 
 /// Sizes of the tables, fixed when they are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +40,21 @@ impl Capacity {
         buckets.saturating_mul(per_bucket) / 2
     }
 
+    /// Rows of each table.
+    #[must_use]
+    pub fn sizes(&self) -> Sizes {
+        Sizes {
+            service_slots: self.service_slots(),
+            services: self.services.max(1),
+            choices: self.choice_slots.div_ceil(4).max(1),
+            backends: self.backends.max(1),
+            sources: self.sources.saturating_add(self.backends).max(1),
+            buckets_v4: Self::buckets(self.flows_v4),
+            buckets_v6: Self::buckets(self.flows_v6),
+            workers: self.workers,
+        }
+    }
+
     /// The same with room to grow in all that a configuration grows by, since the tables keep their size for as
     /// long as packets are forwarded by them. Flows and CPUs are what they are said to be.
     #[must_use]
@@ -58,24 +73,11 @@ impl Capacity {
 
     /// Slots of the service index: a power of two, at most a quarter full, so that every virtual address finds a
     /// slot within the distance that a look-up goes.
-    #[must_use]
-    pub fn service_slots(&self) -> u32 {
+    fn service_slots(&self) -> u32 {
         self.virtual_addresses
             .saturating_mul(4)
             .max(64)
             .next_power_of_two()
-    }
-
-    /// Rows for source addresses.
-    #[must_use]
-    pub fn source_rows(&self) -> u32 {
-        self.sources.saturating_add(self.backends).max(1)
-    }
-
-    /// Words of four slots of the choice table.
-    #[must_use]
-    pub fn choice_words(&self) -> u32 {
-        self.choice_slots.div_ceil(4).max(1)
     }
 }
 

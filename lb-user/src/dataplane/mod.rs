@@ -4,9 +4,6 @@
 //! every engine, and each change is a store into memory that packets are forwarded by.
 
 mod capacity;
-mod fresh;
-#[cfg(test)]
-pub(crate) mod heap;
 mod mapped;
 mod xdp;
 

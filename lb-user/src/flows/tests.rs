@@ -6,11 +6,10 @@ use lb_common::{
     Address, Port, Tuple, V4, V6,
     address::{TCP, UDP},
     flow::{self, Client, State},
-    memory::{Memory, Worker},
+    memory::{Heap, Memory, Sizes, Worker},
 };
 
 use super::*;
-use crate::dataplane::{Capacity, heap::Heap};
 
 const CLOCK: Clock = Clock {
     now: 10_000,
@@ -18,14 +17,14 @@ const CLOCK: Clock = Clock {
 };
 
 fn tables() -> Heap {
-    Heap::new(&Capacity {
+    Heap::new(&Sizes {
+        service_slots: 1,
         services: 1,
-        virtual_addresses: 1,
-        choice_slots: 1,
+        choices: 1,
         backends: 1,
         sources: 1,
-        flows_v4: 256,
-        flows_v6: 256,
+        buckets_v4: 256,
+        buckets_v6: 256,
         workers: 1,
     })
 }

@@ -41,6 +41,30 @@ const TESTS: [Program; 1] = [Program {
     package: "bpftool",
 }];
 
+/// Programs that the bench calls besides: who Ballast is compared with, and who makes the load.
+const BENCH: [Program; 5] = [
+    Program {
+        command: "bpftool",
+        package: "bpftool",
+    },
+    Program {
+        command: "haproxy",
+        package: "haproxy",
+    },
+    Program {
+        command: "nginx",
+        package: "nginx-light",
+    },
+    Program {
+        command: "nft",
+        package: "nftables",
+    },
+    Program {
+        command: "wrk",
+        package: "wrk",
+    },
+];
+
 /// Makes sure of what `build` needs.
 pub(crate) fn for_build() -> Result<BpfTools> {
     with_apt(&mut Apt::default(), &[])
@@ -49,6 +73,11 @@ pub(crate) fn for_build() -> Result<BpfTools> {
 /// Makes sure of what `run` needs.
 pub(crate) fn for_run() -> Result<BpfTools> {
     with_apt(&mut Apt::default(), &[&LAB])
+}
+
+/// Makes sure of what `bench` needs.
+pub(crate) fn for_bench() -> Result<BpfTools> {
+    with_apt(&mut Apt::default(), &[&LAB, &BENCH])
 }
 
 /// Makes sure of what `test` needs: all there is.

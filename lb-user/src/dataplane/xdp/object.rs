@@ -1,20 +1,26 @@
 //! Loading the eBPF object.
 
-use std::{error::Error, io, sync::Arc, time::Duration};
+use std::{
+    error::Error,
+    hash::{BuildHasher as _, Hasher as _, RandomState},
+    io,
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::Chain;
 use aya::{
     EbpfError, EbpfLoader, TestRun as _, TestRunOptions,
     programs::{ProgramError, Xdp as Program},
 };
-use lb_common::memory::Memory;
+use lb_common::{layout, memory::Memory};
 
 use super::{
     Mode, adopt, clock,
     pins::{AdoptError, Pins},
     tables::{self, Tables},
 };
-use crate::dataplane::{Capacity, fresh};
+use crate::dataplane::Capacity;
 
 /// The object's programs and tables, loaded into the kernel, attached to nothing by themselves.
 pub struct Object {
@@ -67,7 +73,7 @@ impl Object {
     /// Loads the object that is built into this binary, with empty tables that have room for `capacity`.
     pub fn load(capacity: &Capacity) -> Result<Self, LoadError> {
         let object = Self::load_by(&mut loader(capacity), false)?;
-        fresh::initialise(&object.memory());
+        object.initialise();
         Ok(object)
     }
 
@@ -88,7 +94,7 @@ impl Object {
         }
         let object = Self::load_by(&mut loader, adopted)?;
         if !adopted {
-            fresh::initialise(&object.memory());
+            object.initialise();
         }
         Ok(object)
     }
@@ -158,6 +164,18 @@ impl Object {
     pub fn program(&mut self, name: &str) -> Result<&mut Program, ProgramError> {
         program(&mut self.ebpf, name)
     }
+
+    /// Writes the settings of empty tables.
+    fn initialise(&self) {
+        let memory = self.memory();
+        let settings = memory.settings;
+        settings.bucket_mask_v4.store(mask(memory.buckets_v4));
+        settings.bucket_mask_v6.store(mask(memory.buckets_v6));
+        settings.service_mask.store(mask(memory.service_slots));
+        settings.backend_capacity.store(rows(memory.backends));
+        settings.seed.store(rand_seed());
+        settings.version.store(layout::VERSION);
+    }
 }
 
 fn loader(capacity: &Capacity) -> EbpfLoader<'static> {
@@ -166,6 +184,20 @@ fn loader(capacity: &Capacity) -> EbpfLoader<'static> {
         loader.map_max_entries(name, rows);
     }
     loader
+}
+
+fn rows<T>(table: &[T]) -> u32 {
+    u32::try_from(table.len()).unwrap_or(u32::MAX)
+}
+
+/// The mask that brings an index into a table whose length is a power of two.
+fn mask<T>(table: &[T]) -> u32 {
+    rows(table) - 1
+}
+
+/// A secret that nobody outside can guess, from the operating system.
+fn rand_seed() -> u64 {
+    RandomState::new().build_hasher().finish()
 }
 
 fn program<'e>(ebpf: &'e mut aya::Ebpf, name: &str) -> Result<&'e mut Program, ProgramError> {

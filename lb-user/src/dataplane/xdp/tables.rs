@@ -21,21 +21,19 @@ use crate::dataplane::{
 
 /// A map's name in the object and its rows.
 pub(super) fn sizes(capacity: &Capacity) -> [(&'static str, u32); 11] {
+    let sizes = capacity.sizes();
     [
         ("SETTINGS", 1),
         ("PORTS", 1),
-        ("SERVICE_SLOTS", capacity.service_slots()),
-        ("SERVICES", capacity.services.max(1)),
-        ("CHOICES", capacity.choice_words()),
-        ("BACKENDS", capacity.backends.max(1)),
-        ("SOURCES", capacity.source_rows()),
-        ("FLOWS_V4", Capacity::buckets(capacity.flows_v4)),
-        ("FLOWS_V6", Capacity::buckets(capacity.flows_v6)),
-        ("PACKETS", capacity.workers),
-        (
-            "TRAFFIC",
-            capacity.workers.saturating_mul(capacity.backends.max(1)),
-        ),
+        ("SERVICE_SLOTS", sizes.service_slots),
+        ("SERVICES", sizes.services),
+        ("CHOICES", sizes.choices),
+        ("BACKENDS", sizes.backends),
+        ("SOURCES", sizes.sources),
+        ("FLOWS_V4", sizes.buckets_v4),
+        ("FLOWS_V6", sizes.buckets_v6),
+        ("PACKETS", sizes.workers),
+        ("TRAFFIC", sizes.workers.saturating_mul(sizes.backends)),
     ]
 }
 

@@ -1,0 +1,88 @@
+//! Addresses, ports and flow keys, as they stand on the wire.
+//!
+//! Each type is aligned to its size where that helps: BPF's stack takes aligned accesses only.
+
+use core::fmt::Debug;
+
+use crate::{checksum::Sum, flow::Bucket, tables::Tables};
+
+mod tuple;
+mod v4;
+mod v6;
+mod words;
+
+pub use tuple::Tuple;
+pub use v4::V4;
+pub use v6::V6;
+pub(crate) use words::{join, split};
+
+/// Protocol number of TCP (IANA).
+pub const TCP: u8 = 6;
+/// Protocol number of UDP (IANA).
+pub const UDP: u8 = 17;
+
+/// A port in network order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(C, align(2))]
+pub struct Port(pub [u8; 2]);
+
+/// A MAC address.
+pub type Mac = [u8; 6];
+
+impl Port {
+    /// From a number in host order.
+    #[inline(always)]
+    #[must_use]
+    pub const fn new(number: u16) -> Self {
+        Self(number.to_be_bytes())
+    }
+
+    /// The number in host order.
+    #[inline(always)]
+    #[must_use]
+    pub const fn number(self) -> u16 {
+        u16::from_be_bytes(self.0)
+    }
+}
+
+/// An address family: what differs between IPv4 and IPv6 in the packet path, so that all else is written once.
+pub trait Address: Copy + Eq + Debug + Default + 'static {
+    /// The IP header of the family.
+    type Header;
+
+    /// An address in table memory.
+    type Cell: AddressCell<Self>;
+
+    /// Length of the IP header without options or extension headers, in bytes.
+    const HEADER_LEN: usize;
+
+    /// The one's-complement sum of the address.
+    fn sum(self) -> Sum;
+
+    /// Two words that hold all of the address, for hashing.
+    fn words(self) -> (u64, u64);
+
+    /// The address as IPv6, IPv4 as IPv4-mapped (RFC 4291 2.5.5.2): the form in the service table.
+    fn mapped(self) -> V6;
+
+    /// Back from [`Address::mapped`]; bytes that the family has not are ignored.
+    fn from_mapped(mapped: V6) -> Self;
+
+    /// The flow-table bucket at `index` in the family's table.
+    fn bucket<T: Tables>(tables: &T, index: u32) -> Option<&Bucket<Self>>
+    where
+        Self: Sized;
+
+    /// Puts the address pair into the header, takes one off TTL or hop limit and mends the header checksum.
+    fn translate(header: &mut Self::Header, from: (Self, Self), to: (Self, Self))
+    where
+        Self: Sized;
+}
+
+/// An address in table memory.
+pub trait AddressCell<A>: Default {
+    /// The address.
+    fn load(&self) -> A;
+    /// Puts another one there.
+    fn store(&self, address: A);
+}

@@ -1,0 +1,123 @@
+//! Flow keys.
+
+use super::{Address, Port, V4, join};
+use crate::{checksum::Sum, hash};
+
+/// The key of one direction of a flow: what a packet of it carries. Aligned for whole words: LLVM joins the loads of two
+/// IPv4 addresses, and BPF's stack takes aligned accesses only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C, align(8))]
+pub struct Tuple<A> {
+    /// Source address.
+    pub src: A,
+    /// Destination address.
+    pub dst: A,
+    /// Source port.
+    pub src_port: Port,
+    /// Destination port.
+    pub dst_port: Port,
+}
+
+impl<A: Address> Tuple<A> {
+    /// From addresses and what [`Tuple::ports`] gave.
+    #[inline(always)]
+    #[must_use]
+    pub const fn new(src: A, dst: A, ports: u32) -> Self {
+        let [p0, p1, p2, p3] = ports.to_ne_bytes();
+        Self {
+            src,
+            dst,
+            src_port: Port([p0, p1]),
+            dst_port: Port([p2, p3]),
+        }
+    }
+
+    /// Source and destination port as they lie in memory.
+    #[inline(always)]
+    #[must_use]
+    pub const fn ports(&self) -> u32 {
+        let ([p0, p1], [p2, p3]) = (self.src_port.0, self.dst_port.0);
+        u32::from_ne_bytes([p0, p1, p2, p3])
+    }
+
+    /// The key of the answer to a packet of this key.
+    #[inline(always)]
+    #[must_use]
+    pub fn reversed(&self) -> Self {
+        Self {
+            src: self.dst,
+            dst: self.src,
+            src_port: self.dst_port,
+            dst_port: self.src_port,
+        }
+    }
+
+    /// A 64-bit hash of key and protocol. Equal seeds give equal hashes on every machine.
+    #[inline(always)]
+    #[must_use]
+    pub fn hash(&self, protocol: u8, seed: u64) -> u64 {
+        let ports = join(self.ports(), u32::from(protocol));
+        let ((a, b), (c, d)) = (self.src.words(), self.dst.words());
+        if A::HEADER_LEN == V4::HEADER_LEN {
+            // Both IPv4 addresses fit one word.
+            hash::mix(hash::mix(seed, a | c << 32), ports)
+        } else {
+            let sources = hash::mix(hash::mix(seed, a), b);
+            hash::mix(hash::mix(hash::mix(sources, c), d), ports)
+        }
+    }
+
+    /// The one's-complement sum of the two addresses.
+    #[inline(always)]
+    #[must_use]
+    pub fn address_sum(&self) -> Sum {
+        self.src.sum().add(self.dst.sum())
+    }
+
+    /// The one's-complement sum of the two ports.
+    #[inline(always)]
+    #[must_use]
+    pub fn port_sum(&self) -> Sum {
+        Sum::ZERO.add_u32(self.ports())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::address::{TCP, UDP};
+
+    #[test]
+    fn the_hash_depends_on_every_field() {
+        let base = Tuple {
+            src: V4([1, 2, 3, 4]),
+            dst: V4([5, 6, 7, 8]),
+            src_port: Port::new(1),
+            dst_port: Port::new(2),
+        };
+        let others = [
+            Tuple {
+                src: V4([1, 2, 3, 5]),
+                ..base
+            },
+            Tuple {
+                dst: V4([5, 6, 7, 9]),
+                ..base
+            },
+            Tuple {
+                src_port: Port::new(3),
+                ..base
+            },
+            Tuple {
+                dst_port: Port::new(3),
+                ..base
+            },
+            base.reversed(),
+        ];
+        for other in others {
+            assert_ne!(base.hash(TCP, 7), other.hash(TCP, 7), "{other:?}");
+        }
+        assert_ne!(base.hash(TCP, 7), base.hash(UDP, 7));
+        assert_ne!(base.hash(TCP, 7), base.hash(TCP, 8));
+    }
+}

@@ -1,0 +1,83 @@
+//! IPv4.
+
+use super::{Address, AddressCell, V6, join, split};
+use crate::{checksum::Sum, flow::Bucket, shared::Shared, tables::Tables, wire::Ipv4Hdr};
+
+/// An IPv4 address in network order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(C, align(4))]
+pub struct V4(pub [u8; 4]);
+
+impl Address for V4 {
+    type Header = Ipv4Hdr;
+    type Cell = Shared<u32>;
+
+    const HEADER_LEN: usize = 20;
+
+    #[inline(always)]
+    fn sum(self) -> Sum {
+        Sum::ZERO.add_u32(u32::from_ne_bytes(self.0))
+    }
+
+    #[inline(always)]
+    fn words(self) -> (u64, u64) {
+        (u64::from(u32::from_ne_bytes(self.0)), 0)
+    }
+
+    #[inline(always)]
+    fn mapped(self) -> V6 {
+        let high = (u32::from_ne_bytes([0, 0, 0xff, 0xff]), u32::from_ne_bytes(self.0));
+        V6([0, join(high.0, high.1)])
+    }
+
+    #[inline(always)]
+    fn from_mapped(mapped: V6) -> Self {
+        let [_, second] = mapped.0;
+        Self(split(second).1.to_ne_bytes())
+    }
+
+    #[inline(always)]
+    fn bucket<T: Tables>(tables: &T, index: u32) -> Option<&Bucket<Self>> {
+        tables.bucket_v4(index)
+    }
+
+    #[inline(always)]
+    fn translate(header: &mut Ipv4Hdr, from: (Self, Self), to: (Self, Self)) {
+        // TTL shares its 16-bit word with the protocol: one less TTL is one less in that word's first byte.
+        let old = from
+            .0
+            .sum()
+            .add(from.1.sum())
+            .add_bytes([header.ttl, header.proto]);
+        header.ttl = header.ttl.wrapping_sub(1);
+        let new = to.0.sum().add(to.1.sum()).add_bytes([header.ttl, header.proto]);
+        header.check = old.replaced_by(new).in_checksum(header.check);
+        header.src_addr = to.0.0;
+        header.dst_addr = to.1.0;
+    }
+}
+
+impl AddressCell<V4> for Shared<u32> {
+    #[inline(always)]
+    fn load(&self) -> V4 {
+        V4(Self::load(self).to_ne_bytes())
+    }
+
+    #[inline(always)]
+    fn store(&self, address: V4) {
+        Self::store(self, u32::from_ne_bytes(address.0));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_mapped_as_rfc_4291_says_and_back() {
+        let address = V4([192, 0, 2, 1]);
+        let expected = std::net::Ipv4Addr::from(address.0).to_ipv6_mapped().octets();
+        assert_eq!(address.mapped().octets(), expected);
+        assert_eq!(V4::from_mapped(address.mapped()), address);
+    }
+}

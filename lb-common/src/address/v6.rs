@@ -1,0 +1,109 @@
+//! IPv6.
+
+use super::{Address, AddressCell};
+use crate::{checksum::Sum, flow::Bucket, shared::Shared, tables::Tables, wire::Ipv6Hdr};
+
+/// An IPv6 address in network order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(C, align(8))]
+pub struct V6(pub [u64; 2]);
+
+impl V6 {
+    /// From the bytes of the wire.
+    #[inline(always)]
+    #[must_use]
+    pub const fn from_octets(octets: [u8; 16]) -> Self {
+        let value = u128::from_ne_bytes(octets);
+        // Two native words that lie in memory as the sixteen bytes do.
+        if cfg!(target_endian = "little") {
+            Self([low(value), low(value >> 64)])
+        } else {
+            Self([low(value >> 64), low(value)])
+        }
+    }
+
+    /// To the bytes of the wire.
+    #[inline(always)]
+    #[must_use]
+    pub const fn octets(self) -> [u8; 16] {
+        let [first, second] = self.0;
+        let value = if cfg!(target_endian = "little") {
+            first as u128 | (second as u128) << 64
+        } else {
+            second as u128 | (first as u128) << 64
+        };
+        value.to_ne_bytes()
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the low half is what is wanted")]
+const fn low(value: u128) -> u64 {
+    value as u64
+}
+
+impl Address for V6 {
+    type Header = Ipv6Hdr;
+    type Cell = [Shared<u64>; 2];
+
+    const HEADER_LEN: usize = 40;
+
+    #[inline(always)]
+    fn sum(self) -> Sum {
+        let [first, second] = self.0;
+        Sum::ZERO.add_u64(first).add_u64(second)
+    }
+
+    #[inline(always)]
+    fn words(self) -> (u64, u64) {
+        let [first, second] = self.0;
+        (first, second)
+    }
+
+    #[inline(always)]
+    fn mapped(self) -> V6 {
+        self
+    }
+
+    #[inline(always)]
+    fn from_mapped(mapped: V6) -> Self {
+        mapped
+    }
+
+    #[inline(always)]
+    fn bucket<T: Tables>(tables: &T, index: u32) -> Option<&Bucket<Self>> {
+        tables.bucket_v6(index)
+    }
+
+    #[inline(always)]
+    fn translate(header: &mut Ipv6Hdr, _from: (Self, Self), to: (Self, Self)) {
+        header.hop_limit = header.hop_limit.wrapping_sub(1);
+        header.src_addr = to.0.octets();
+        header.dst_addr = to.1.octets();
+    }
+}
+
+impl AddressCell<V6> for [Shared<u64>; 2] {
+    #[inline(always)]
+    fn load(&self) -> V6 {
+        let [first, second] = self;
+        V6([first.load(), second.load()])
+    }
+
+    #[inline(always)]
+    fn store(&self, address: V6) {
+        let ([first, second], V6([one, two])) = (self, address);
+        first.store(one);
+        second.store(two);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_keeps_its_bytes() {
+        let octets = core::array::from_fn(|i| u8::try_from(i).unwrap());
+        assert_eq!(V6::from_octets(octets).octets(), octets);
+    }
+}

@@ -1,0 +1,172 @@
+//! An entry that was found, and the flow that it is one direction of.
+//!
+//! Two rules keep the directions together. Whatever is done to a partner is done to one that was looked up while
+//! the entry itself was still the same flow's. And where both are changed or given up, the client's entry goes
+//! first: without it no packet reaches the backend, while a reply's that is left over does no harm and is swept.
+
+use crate::{
+    address::Address,
+    flow::{
+        control::{Control, State},
+        entry::{Client, Entry},
+        table::{is_claimed, partner},
+    },
+    tables::Tables,
+};
+
+/// How often a change is tried while other CPUs change the same entry.
+const ATTEMPTS: u32 = 2;
+
+/// An entry that was found.
+pub struct Hit<'t, A: Address> {
+    /// The entry.
+    pub entry: &'t Entry<A>,
+    /// Where it stands.
+    pub index: u32,
+    /// Its control word when it was found.
+    pub control: Control,
+}
+
+impl<'t, A: Address> Hit<'t, A> {
+    /// Whether the entry is still what it was when it was found, and so all that was read of it since belongs
+    /// together.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        self.entry.control.load() == self.control.0
+    }
+
+    /// The entry of the flow's other direction, if it is still there.
+    #[inline(always)]
+    #[must_use]
+    pub fn partner<T: Tables>(&self, tables: &'t T) -> Option<Self> {
+        partner(tables, self.entry, self.index)
+    }
+
+    /// Adds to the state of this entry, whatever others have added since it was found; says whether it is still
+    /// the same flow's. Whoever closes the client's entry counts the flow as closed.
+    #[inline(always)]
+    pub fn advance<T: Tables>(&self, tables: &T, gained: State) -> bool {
+        for _ in 0..ATTEMPTS {
+            let Some(now) = self.renewed() else {
+                return false;
+            };
+            let (old, new) = (now.state(), now.state().with(gained).settled());
+            let backend = self.entry.backend();
+            if self.entry.control.compare_exchange(now.0, now.with_state(new).0) {
+                if new.has(State::CLOSED) && old.is_active() {
+                    count_closed(tables, backend);
+                }
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Changes the way to the client in both entries of the flow, or in none. For a moment in between nobody can
+    /// read them. To be called with the client's entry: that it is claimed keeps two CPUs from leading the two
+    /// entries to two places.
+    #[inline(always)]
+    pub fn follow<T: Tables>(&self, tables: &T, client: &Client) {
+        let Some(before) = self.take() else {
+            return;
+        };
+        let led = match partner(tables, self.entry, self.index) {
+            Some(reply) => reply.lead(client),
+            None => false,
+        };
+        if led {
+            self.entry
+                .lead(client, self.entry.backend(), self.entry.protocol());
+        }
+        self.give(before);
+    }
+
+    /// Changes the way to the client in this entry; says whether it did.
+    #[inline(always)]
+    fn lead(&self, client: &Client) -> bool {
+        let Some(before) = self.take() else {
+            return false;
+        };
+        self.entry
+            .lead(client, self.entry.backend(), self.entry.protocol());
+        self.give(before);
+        true
+    }
+
+    /// Ends the flow: frees this entry and its partner. Says whether this entry was freed, which it is not if it
+    /// was changed since it was found, or is a reply's and the client's is being changed.
+    #[inline(always)]
+    pub fn end<T: Tables>(&self, tables: &T) -> bool {
+        let other = partner(tables, self.entry, self.index);
+        // Else the partner may be that of the next flow in this place.
+        if !self.is_current() {
+            return false;
+        }
+        match other {
+            Some(client) if self.control.state().has(State::REPLY) => {
+                client.free(tables) && self.free(tables)
+            }
+            None if self.control.state().has(State::REPLY) => {
+                !is_claimed::<A, T>(tables, self.entry.partner()) && self.free(tables)
+            }
+            Some(reply) => {
+                let ours = self.free(tables);
+                if ours {
+                    // Where another CPU was faster, it is left over, or another flow's already.
+                    reply.free(tables);
+                }
+                ours
+            }
+            None => self.free(tables),
+        }
+    }
+
+    /// Frees the entry, unless somebody else changed it since it was found; says whether it did. Whoever frees
+    /// the client's entry of an active flow counts it as closed.
+    #[inline(always)]
+    fn free<T: Tables>(&self, tables: &T) -> bool {
+        let backend = self.entry.backend();
+        let ours = self
+            .entry
+            .control
+            .compare_exchange(self.control.0, self.control.freed().0);
+        if ours && self.control.state().is_active() {
+            count_closed(tables, backend);
+        }
+        ours
+    }
+
+    /// The control word now, if the entry is still the same flow's.
+    #[inline(always)]
+    fn renewed(&self) -> Option<Control> {
+        let now = self.entry.control();
+        now.is_same_flow(self.control).then_some(now)
+    }
+
+    /// Claims the entry of a flow to change it; the word before, to be given back.
+    #[inline(always)]
+    fn take(&self) -> Option<Control> {
+        let before = self.renewed()?;
+        let claimed = before.claimed(before.tag());
+        self.entry
+            .control
+            .compare_exchange(before.0, claimed.0)
+            .then_some(before)
+    }
+
+    /// Publishes the entry again.
+    #[inline(always)]
+    fn give(&self, before: Control) {
+        let published = before.claimed(before.tag()).with_state(before.state());
+        self.entry.control.store(published.0);
+    }
+}
+
+/// One active flow less.
+#[inline(always)]
+fn count_closed<T: Tables>(tables: &T, backend: u16) {
+    if let Some(counters) = tables.backend_counters(u32::from(backend)) {
+        counters.flows_closed.add(1);
+    }
+}

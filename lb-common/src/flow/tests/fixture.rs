@@ -1,0 +1,152 @@
+//! A flow table on the heap, and flows that are known by a number.
+
+use crate::{
+    address::{Address, Port, TCP, Tuple, V4},
+    flow::{self, Bucket, Claim, Client, Flow, Hit, State},
+    layout::Settings,
+    memory::{Heap, Memory, Sizes, Worker},
+    parse::Segment,
+    reason::Reason,
+};
+
+/// Backend of all flows here.
+pub(super) const BACKEND: u16 = 1;
+
+/// The time in most tests: about to wrap around, as a clock that is only ever compared may.
+pub(super) const NOW: u32 = u32::MAX - 3;
+
+/// Tables with so many buckets for IPv4 flows.
+pub(super) fn heap(buckets: u32, workers: u32) -> Heap {
+    let heap = Heap::new(&Sizes {
+        service_slots: 1,
+        services: 1,
+        choices: 1,
+        backends: 2,
+        sources: 1,
+        buckets_v4: buckets,
+        buckets_v6: 2,
+        workers,
+    });
+    heap.memory().settings.seed.store(0x5eed);
+    heap
+}
+
+/// What packets of client number `n` carry.
+pub(super) fn key(n: u16) -> Tuple<V4> {
+    Tuple {
+        src: V4([192, 0, 2, 1]),
+        dst: V4([198, 51, 100, 1]),
+        src_port: Port::new(n),
+        dst_port: Port::new(80),
+    }
+}
+
+/// What they leave with: all of it a function of the number.
+pub(super) fn translated(n: u16) -> Tuple<V4> {
+    Tuple {
+        src: V4([203, 0, 113, 1]),
+        dst: V4([10, 0, 0, 1]),
+        src_port: Port::new(n.rotate_left(5) ^ 0x5a5a),
+        dst_port: Port::new(8080),
+    }
+}
+
+/// Where that client is.
+pub(super) fn client(n: u16) -> Client {
+    let [high, low] = n.to_be_bytes();
+    Client {
+        interface: u32::from(n),
+        mac: [2, 0, 0, 0, high, low],
+        own_mac: [2, 1, 0, 0, high, low],
+    }
+}
+
+/// Opens flow number `n` as [`crate::open`] does: two claims, then the reply's entry, then the client's.
+pub(super) fn open(worker: &Worker<'_>, settings: &Settings, n: u16, now: u32) -> Result<(), Reason> {
+    let to = translated(n);
+    if flow::is_taken(worker, settings, &to.reversed(), TCP)? {
+        return Err(Reason::NoSourcePort);
+    }
+    let ours = flow::claim(worker, &key(n), TCP, now)?;
+    let reply = match flow::claim(worker, &to.reversed(), TCP, now) {
+        Ok(reply) => reply,
+        Err(reason) => {
+            ours.release::<V4, _>(worker);
+            return Err(reason);
+        }
+    };
+    publish(worker, n, ours, reply, now);
+    Ok(())
+}
+
+fn publish(worker: &Worker<'_>, n: u16, ours: Claim, reply: Claim, now: u32) {
+    use crate::Tables as _;
+
+    let flow = Flow {
+        key: key(n),
+        to: translated(n),
+        protocol: TCP,
+        backend: BACKEND,
+        client: client(n),
+        partner: reply.index,
+    };
+    let answer = flow.reply(ours.index);
+    reply.publish(worker, &answer, State::READY.with(State::REPLY), now);
+    ours.publish(worker, &flow, State::READY, now);
+    if let Some(counters) = worker.backend_counters(u32::from(BACKEND)) {
+        counters.flows_opened.add(1);
+    }
+}
+
+/// The entry of a key, which must be readable.
+pub(super) fn find<'t>(worker: &'t Worker<'_>, settings: &Settings, key: &Tuple<V4>) -> Option<Hit<'t, V4>> {
+    flow::find(worker, settings, key, TCP).unwrap()
+}
+
+/// A packet without data.
+pub(super) fn segment(tuple: Tuple<V4>, flags: u8) -> Segment<V4> {
+    Segment {
+        tuple,
+        protocol: TCP,
+        ttl: 64,
+        flags,
+        ack: 0,
+        offset: 34,
+        length: 20,
+        check: [0; 2],
+    }
+}
+
+/// Notes that a packet has come, if its flow is known.
+pub(super) fn packet(worker: &Worker<'_>, settings: &Settings, tuple: Tuple<V4>, flags: u8) {
+    let hit = find(worker, settings, &tuple).expect("the flow is there");
+    flow::track(worker, &segment(tuple, flags), &hit);
+}
+
+/// Flows opened and closed, as all workers together have counted them.
+pub(super) fn counted(memory: &Memory<'_>) -> (u64, u64) {
+    memory
+        .backend_counters
+        .iter()
+        .fold((0, 0), |(opened, closed), row| {
+            (opened + row.flows_opened.load(), closed + row.flows_closed.load())
+        })
+}
+
+/// Control words of all entries that are not free, with the entries' keys.
+pub(super) fn entries<A: Address>(buckets: &[Bucket<A>]) -> Vec<(State, Tuple<A>)> {
+    let entries = buckets.iter().flat_map(|bucket| &bucket.0);
+    entries
+        .map(|entry| (entry.control().state(), entry.key()))
+        .filter(|(state, _)| *state != State::FREE)
+        .collect()
+}
+
+/// Client entries that count as active.
+pub(super) fn active(memory: &Memory<'_>) -> usize {
+    let entries = entries(memory.buckets_v4);
+    entries
+        .iter()
+        .filter(|(state, _)| state.has(State::READY) && !state.has(State::REPLY) && !state.has(State::CLOSED))
+        .count()
+}

@@ -1,0 +1,97 @@
+//! Tables that own their memory.
+
+use alloc::{boxed::Box, vec::Vec};
+
+use super::Memory;
+use crate::{
+    address::{V4, V6},
+    flow::Bucket,
+    layout::{
+        Backend, BackendCounters, ChoiceWord, PacketCounters, PortFilter, Service, ServiceSlot, Settings,
+        Source, VERSION,
+    },
+};
+
+/// Rows of each table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sizes {
+    /// Slots of the service index: a power of two.
+    pub service_slots: u32,
+    /// Services.
+    pub services: u32,
+    /// Words of four slots of the choice table.
+    pub choices: u32,
+    /// Backends.
+    pub backends: u32,
+    /// Source addresses for full NAT.
+    pub sources: u32,
+    /// Buckets of the IPv4 flow table: a power of two, 2 at least.
+    pub buckets_v4: u32,
+    /// Buckets of the IPv6 flow table: a power of two, 2 at least.
+    pub buckets_v6: u32,
+    /// Threads that forward and count.
+    pub workers: u32,
+}
+
+/// Tables on the heap, for an engine in userspace.
+pub struct Heap {
+    settings: Box<Settings>,
+    ports: Box<PortFilter>,
+    service_slots: Vec<ServiceSlot>,
+    services: Vec<Service>,
+    choices: Vec<ChoiceWord>,
+    backends: Vec<Backend>,
+    sources: Vec<Source>,
+    buckets_v4: Vec<Bucket<V4>>,
+    buckets_v6: Vec<Bucket<V6>>,
+    packet_counters: Vec<PacketCounters>,
+    backend_counters: Vec<BackendCounters>,
+}
+
+impl Heap {
+    /// Tables that are empty but for what their sizes say: the masks, the counters' room and the version.
+    #[must_use]
+    pub fn new(sizes: &Sizes) -> Self {
+        let settings = Box::<Settings>::default();
+        settings.service_mask.store(sizes.service_slots.wrapping_sub(1));
+        settings.bucket_mask_v4.store(sizes.buckets_v4.wrapping_sub(1));
+        settings.bucket_mask_v6.store(sizes.buckets_v6.wrapping_sub(1));
+        settings.backend_capacity.store(sizes.backends);
+        settings.version.store(VERSION);
+        Self {
+            settings,
+            ports: Box::default(),
+            service_slots: rows(sizes.service_slots),
+            services: rows(sizes.services),
+            choices: rows(sizes.choices),
+            backends: rows(sizes.backends),
+            sources: rows(sizes.sources),
+            buckets_v4: rows(sizes.buckets_v4),
+            buckets_v6: rows(sizes.buckets_v6),
+            packet_counters: rows(sizes.workers),
+            backend_counters: rows(sizes.workers.saturating_mul(sizes.backends)),
+        }
+    }
+
+    /// For reading, writing and forwarding by.
+    #[must_use]
+    pub fn memory(&self) -> Memory<'_> {
+        Memory {
+            settings: &self.settings,
+            ports: &self.ports,
+            service_slots: &self.service_slots,
+            services: &self.services,
+            choices: &self.choices,
+            backends: &self.backends,
+            sources: &self.sources,
+            buckets_v4: &self.buckets_v4,
+            buckets_v6: &self.buckets_v6,
+            packet_counters: &self.packet_counters,
+            backend_counters: &self.backend_counters,
+        }
+    }
+}
+
+fn rows<T: Default>(count: u32) -> Vec<T> {
+    (0..count).map(|_| T::default()).collect()
+}

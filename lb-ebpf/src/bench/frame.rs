@@ -1,0 +1,99 @@
+//! The frame for the next run.
+//!
+//! The kernel's test run with a repeat count gives a program its own output as the next input. So each wrapper
+//! here puts a fresh header into the frame. It does so after the packet path had the frame and not before: by the
+//! next run these stores have reached the cache, as a NIC's have, and nothing waits for them.
+
+use aya_ebpf::{macros::map, maps::Array};
+use lb_common::Packet;
+
+/// Longest header to put back: Ethernet, IPv6, TCP, in whole words.
+const HEADER_WORDS: usize = 10;
+
+/// The header as it came: the first bytes of the frame.
+#[map]
+static HEADER: Array<[u64; HEADER_WORDS]> = Array::with_max_entries(1, 0);
+
+/// Which client's frame comes next: see [`Course`].
+#[map]
+static COURSE: Array<Course> = Array::with_max_entries(1, 0);
+
+/// A way through `mask + 1` clients that meets each once: a linear congruential generator, whose period is the whole
+/// of any power of two where `multiplier` is 1 modulo 4 (Knuth, TAOCP 3.2.1.2, theorem A).
+///
+/// Client number `n` has the address and port of [`HEADER`], plus `n / 16` and `n % 16`.
+#[repr(C)]
+pub struct Course {
+    /// Clients on the way less one; their count is a power of two.
+    mask: u64,
+    /// Number of the first of them.
+    first: u64,
+    /// From one to the next; 1 takes them by their numbers.
+    multiplier: u64,
+    /// Where on the way the next run is, below `mask + 1`.
+    position: u64,
+}
+
+/// What differs between the families' frames.
+pub trait Form {
+    /// The bytes that a forwarded packet may differ in.
+    type Header: lb_common::packet::Wire + AsMut<[u8]>;
+    /// Where the last four bytes of the source address are.
+    const ADDRESS: usize;
+    /// Where the source port is.
+    const PORT: usize;
+}
+
+/// IPv4 without options.
+pub struct V4;
+
+/// IPv6 without extension headers.
+pub struct V6;
+
+impl Form for V4 {
+    type Header = [u8; 56];
+    const ADDRESS: usize = 26;
+    const PORT: usize = 34;
+}
+
+impl Form for V6 {
+    type Header = [u8; 80];
+    const ADDRESS: usize = 34;
+    const PORT: usize = 54;
+}
+
+/// Puts the same frame back.
+#[inline(always)]
+pub fn again<F: Form>(packet: &mut Packet<'_>) -> Option<()> {
+    let header = HEADER.get(0)?;
+    let bytes = packet.header_mut::<F::Header>(0)?.as_mut();
+    let (chunks, _) = bytes.as_chunks_mut::<8>();
+    for (chunk, word) in chunks.iter_mut().zip(header) {
+        *chunk = word.to_ne_bytes();
+    }
+    Some(())
+}
+
+/// Puts the next client's frame there, and says where on the way that is.
+#[inline(always)]
+pub fn next<F: Form>(packet: &mut Packet<'_>) -> Option<u64> {
+    again::<F>(packet)?;
+    let course = COURSE.get_ptr_mut(0)?;
+    // SAFETY: a map's value lives as long as the map, and one CPU at a time runs this.
+    let course = unsafe { &mut *course };
+    let position = course.position.wrapping_mul(course.multiplier).wrapping_add(1) & course.mask;
+    course.position = position;
+    let client = course.first.wrapping_add(position);
+    shift(packet.header_mut(F::ADDRESS)?, (client >> 4) as u32);
+    let port = packet.header_mut::<[u8; 2]>(F::PORT)?;
+    *port = u16::from_be_bytes(*port)
+        .wrapping_add((client & 15) as u16)
+        .to_be_bytes();
+    Some(position)
+}
+
+/// Adds to four bytes in network order.
+#[inline(always)]
+fn shift(bytes: &mut [u8; 4], by: u32) {
+    *bytes = u32::from_be_bytes(*bytes).wrapping_add(by).to_be_bytes();
+}

@@ -1,0 +1,78 @@
+//! The packet path in wrappers, and the wrappers alone.
+
+use aya_ebpf::{bindings::xdp_action::XDP_ABORTED, macros::xdp, programs::XdpContext};
+use lb_common::{Address, Packet, Tables as _, V4, V6, flow::Bucket, shared::Shared};
+
+use crate::{
+    balance,
+    frame::{self, Form},
+    maps::Maps,
+};
+
+/// Defines a program that hands its frame to the packet path and then gets a new one, and its twin that only
+/// gets a new one.
+macro_rules! wrapped {
+    ($($(#[$doc:meta])* $path:ident, $alone:ident: $renew:expr;)*) => {$(
+        $(#[$doc])*
+        #[xdp]
+        pub fn $path(context: XdpContext) -> u32 {
+            let packet = &mut balance::packet(&context);
+            let action = balance::balance(packet);
+            done(action, $renew(packet))
+        }
+
+        #[doc = concat!("What `", stringify!($path), "` does, without the packet path.")]
+        #[xdp]
+        pub fn $alone(context: XdpContext) -> u32 {
+            done(aya_ebpf::bindings::xdp_action::XDP_TX, $renew(&mut balance::packet(&context)))
+        }
+    )*};
+}
+
+wrapped! {
+    /// The same IPv4 frame each time.
+    again_v4, again_v4_alone: frame::again::<frame::V4>;
+    /// The same IPv6 frame each time.
+    again_v6, again_v6_alone: frame::again::<frame::V6>;
+    /// The next IPv4 client's frame each time.
+    next_v4, next_v4_alone: frame::next::<frame::V4>;
+    /// The next IPv6 client's frame each time.
+    next_v6, next_v6_alone: frame::next::<frame::V6>;
+    /// The next IPv4 client's frame each time, and two buckets of the flow table are emptied.
+    open_v4, open_v4_alone: open_next::<frame::V4, V4>;
+    /// The next IPv6 client's frame each time, and two buckets of the flow table are emptied.
+    open_v6, open_v6_alone: open_next::<frame::V6, V6>;
+}
+
+/// The action, unless the frame could not be renewed: the bench stops at that.
+#[inline(always)]
+fn done<T>(action: u32, renewed: Option<T>) -> u32 {
+    renewed.map_or(XDP_ABORTED, |_| action)
+}
+
+/// The next client's frame, and room for its flow: two buckets are emptied in turn for each flow, so that no bucket
+/// ever has more than a flow's two entries on average.
+#[inline(always)]
+fn open_next<F: Form, A: Address>(packet: &mut Packet<'_>) -> Option<()> {
+    let position = frame::next::<F>(packet)?;
+    let settings = Maps.settings()?;
+    let mask = if A::HEADER_LEN == V4::HEADER_LEN {
+        &settings.bucket_mask_v4
+    } else {
+        &settings.bucket_mask_v6
+    };
+    let first = (position as u32).wrapping_mul(2);
+    empty(A::bucket(&Maps, first & mask.load())?);
+    empty(A::bucket(&Maps, first.wrapping_add(1) & mask.load())?);
+    Some(())
+}
+
+/// Fills a bucket with zeros, whatever its layout: that is how an unused one looks.
+#[inline(always)]
+fn empty<A: Address>(bucket: &Bucket<A>) {
+    let words = core::ptr::from_ref(bucket).cast::<Shared<u64>>();
+    for index in 0..size_of::<Bucket<A>>() / size_of::<Shared<u64>>() {
+        // SAFETY: within the bucket, which is whole words of shared cells, aligned to a cache line.
+        unsafe { &*words.wrapping_add(index) }.store(0);
+    }
+}

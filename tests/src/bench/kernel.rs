@@ -1,0 +1,261 @@
+//! The packet path and the bench programs in the kernel, run without any interface (`BPF_PROG_TEST_RUN`).
+
+use std::{
+    fs,
+    os::fd::{AsFd as _, AsRawFd as _},
+    path::{Path, PathBuf},
+    process,
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use aya::{
+    Ebpf, EbpfLoader, TestRun as _, TestRunOptions,
+    maps::{Array, Map, MapData},
+    programs::Xdp,
+};
+use lb_common::memory::{Memory, Worker};
+use lb_user::dataplane::{Capacity, Object};
+
+use crate::command;
+
+/// Bytes of a header that the bench programs put back, in whole words.
+const HEADER_WORDS: usize = 10;
+
+/// What a program did with a frame, and what that took.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Run {
+    /// The action of the last run.
+    pub action: u32,
+    /// Mean time of a run in nanoseconds. The kernel rounds it down to a whole one.
+    pub nanoseconds: f64,
+}
+
+/// XDP's actions, as include/uapi/linux/bpf.h numbers them.
+pub mod action {
+    /// The program has failed.
+    pub const ABORTED: u32 = 0;
+    /// Nobody gets the packet.
+    pub const DROP: u32 = 1;
+    /// The host gets it.
+    pub const PASS: u32 = 2;
+    /// It goes out where it came in.
+    pub const TX: u32 = 3;
+    /// It goes out elsewhere.
+    pub const REDIRECT: u32 = 4;
+}
+
+/// Which clients' frames the wrappers that change the client go through.
+#[derive(Debug, Clone, Copy)]
+pub struct Course {
+    /// Number of the first client.
+    pub first: u32,
+    /// Their count, a power of two.
+    pub count: u32,
+    /// In which order.
+    pub order: Order,
+}
+
+/// The order in which clients are gone through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// By their numbers.
+    Rising,
+    /// One that no cache can guess, the same each time.
+    Random,
+}
+
+impl Order {
+    /// What the bench programs know it by.
+    fn multiplier(self) -> u64 {
+        match self {
+            Self::Rising => 1,
+            // Knuth's for MMIX (TAOCP 3.3.4, table 1).
+            Self::Random => 6_364_136_223_846_793_005,
+        }
+    }
+}
+
+/// Ballast's own programs and tables, and the bench programs over the same tables.
+pub struct Kernel {
+    object: Object,
+    bench: Ebpf,
+    /// The counters' rows, and the row after those of the CPUs.
+    workers: u32,
+}
+
+impl Kernel {
+    /// Loads Ballast's object with tables of this capacity, and the bench object over the same tables. `sizes` are
+    /// those of the bench object's own tables, as far as they matter.
+    pub fn load(capacity: &Capacity, sizes: &[(&str, u32)]) -> Result<Self> {
+        let mut object = Object::load(capacity)?;
+        let shared = SharedTables::pin(&mut object)?;
+        let file = object_file()?;
+        let bytes = fs::read(&file)
+            .with_context(|| format!("cannot read {}: run `cargo xtask build`", file.display()))?;
+        let mut loader = EbpfLoader::new();
+        for (name, path) in &shared.maps {
+            loader.map_pin_path(name, path.as_path());
+        }
+        for (name, rows) in sizes {
+            loader.map_max_entries(name, *rows);
+        }
+        Ok(Self {
+            object,
+            bench: loader.load(&bytes).context("cannot load the bench object")?,
+            workers: capacity.workers,
+        })
+    }
+
+    /// Ballast's tables.
+    #[must_use]
+    pub fn memory(&self) -> Memory<'_> {
+        self.object.memory()
+    }
+
+    /// Ballast's programs.
+    pub fn object(&mut self) -> &mut Object {
+        &mut self.object
+    }
+
+    /// The tables as the packet path in this process sees them, at the kernel's time.
+    pub fn worker(&mut self) -> Result<Worker<'_>> {
+        let now = self.object.now()?;
+        Ok(Worker::new(self.object.memory(), self.workers as usize - 1, now))
+    }
+
+    /// Sets the header that the wrappers put back: the first bytes of `frame`.
+    pub fn set_header(&mut self, frame: &[u8]) -> Result<()> {
+        let mut words = [0_u64; HEADER_WORDS];
+        for (word, bytes) in words.iter_mut().zip(frame.chunks(8)) {
+            let mut whole = [0; 8];
+            whole[..bytes.len()].copy_from_slice(bytes);
+            *word = u64::from_ne_bytes(whole);
+        }
+        let mut header: Array<_, [u64; HEADER_WORDS]> = Array::try_from(self.map_mut("HEADER")?)?;
+        Ok(header.set(0, words, 0)?)
+    }
+
+    /// Sets the clients that the wrappers go through.
+    pub fn set_course(&mut self, course: Course) -> Result<()> {
+        ensure!(
+            course.count.is_power_of_two(),
+            "{} clients are no power of two",
+            course.count
+        );
+        let words = [
+            u64::from(course.count) - 1,
+            u64::from(course.first),
+            course.order.multiplier(),
+            0,
+        ];
+        let mut map: Array<_, [u64; 4]> = Array::try_from(self.map_mut("COURSE")?)?;
+        Ok(map.set(0, words, 0)?)
+    }
+
+    /// Runs a bench program on `frame` so many times in a row.
+    pub fn run(&mut self, program: &str, frame: &[u8], repeat: u32) -> Result<Run> {
+        let options = TestRunOptions {
+            data_in: Some(frame),
+            repeat,
+            ..TestRunOptions::new()
+        };
+        let result = self.program(program)?.test_run(options)?;
+        Ok(Run {
+            action: result.return_value,
+            nanoseconds: result.duration.as_secs_f64() * 1e9,
+        })
+    }
+
+    /// A bench program, which the verifier sees when it is first asked for: that takes its time.
+    fn program(&mut self, name: &str) -> Result<&mut Xdp> {
+        let program = self.bench.program_mut(name);
+        let program: &mut Xdp = program
+            .with_context(|| format!("there is no bench program `{name}`: run `cargo xtask build`"))?
+            .try_into()?;
+        if program.fd().is_err() {
+            program
+                .load()
+                .with_context(|| format!("the kernel refuses bench program `{name}`"))?;
+        }
+        Ok(program)
+    }
+
+    /// Memory of a hash table of the bench object, in bytes, as the kernel accounts for it.
+    pub fn map_bytes(&self, name: &str) -> Result<u64> {
+        let (Some(Map::HashMap(table)) | Some(Map::LruHashMap(table))) = self.bench.map(name) else {
+            bail!("the bench object has no hash table {name}: run `cargo xtask build`");
+        };
+        let file = format!("/proc/self/fdinfo/{}", table.fd().as_fd().as_raw_fd());
+        let text = fs::read_to_string(&file).with_context(|| format!("cannot read {file}"))?;
+        let bytes = text.lines().find_map(|line| line.strip_prefix("memlock:"));
+        let bytes = bytes.with_context(|| format!("no `memlock` in {file}"))?;
+        bytes
+            .trim()
+            .parse()
+            .with_context(|| format!("cannot understand {file}"))
+    }
+
+    fn map_mut(&mut self, name: &str) -> Result<&mut Map> {
+        self.bench
+            .map_mut(name)
+            .with_context(|| format!("the bench object has no table {name}"))
+    }
+}
+
+/// Ballast's tables under names in the BPF file system, for the other object to find; gone when dropped.
+struct SharedTables {
+    directory: PathBuf,
+    maps: Vec<(String, PathBuf)>,
+}
+
+impl SharedTables {
+    fn pin(object: &mut Object) -> Result<Self> {
+        let directory = Path::new("/sys/fs/bpf").join(format!("ballast-bench-{}", process::id()));
+        fs::create_dir(&directory).with_context(|| {
+            format!(
+                "cannot make {}: is the BPF file system mounted (`mount -t bpf bpf /sys/fs/bpf`)?",
+                directory.display()
+            )
+        })?;
+        let mut shared = Self {
+            directory,
+            maps: Vec::new(),
+        };
+        let ids = object.program("ballast")?.info()?.map_ids()?;
+        for id in ids.context("this kernel does not tell a program's maps")? {
+            shared.add(&MapData::from_id(id)?)?;
+        }
+        Ok(shared)
+    }
+
+    fn add(&mut self, map: &MapData) -> Result<()> {
+        let info = map.info()?;
+        let Some(name) = info.name_as_str() else {
+            bail!("a table's name is not UTF-8");
+        };
+        let path = self.directory.join(name);
+        map.pin(&path)?;
+        self.maps.push((name.to_owned(), path));
+        Ok(())
+    }
+}
+
+impl Drop for SharedTables {
+    fn drop(&mut self) {
+        // Files of this file system go with their directory only one by one.
+        for (_, path) in &self.maps {
+            let _ = fs::remove_file(path);
+        }
+        if let Err(error) = fs::remove_dir(&self.directory) {
+            eprintln!("cannot remove {}: {error}", self.directory.display());
+        }
+    }
+}
+
+/// The bench object: `BALLAST_BENCH_OBJECT`, else where `cargo xtask build` puts it.
+fn object_file() -> Result<PathBuf> {
+    match std::env::var_os("BALLAST_BENCH_OBJECT") {
+        Some(path) => Ok(PathBuf::from(path)),
+        None => Ok(command::target_directory()?.join("bpf/bench.bpf.o")),
+    }
+}

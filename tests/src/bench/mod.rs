@@ -1,0 +1,69 @@
+//! `ballast-bench`: what Ballast costs, beside what other things cost in the same run.
+//!
+//! [`packet`], [`primitive`] and [`flows`] time programs in the kernel's test run ([`kernel`]) over tables of a
+//! made-up network ([`scene`]).
+
+pub mod flows;
+mod flows_report;
+pub mod kernel;
+pub mod machine;
+pub mod packet;
+pub mod primitive;
+pub mod report;
+pub mod sample;
+pub mod scene;
+pub mod timing;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use self::{
+    machine::Machine,
+    report::{Report, Table},
+    timing::Effort,
+};
+use crate::command;
+
+/// A part of the bench.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Part {
+    /// Nanoseconds per packet, case by case, and of primitives.
+    Packet,
+    /// Nanoseconds per packet with up to four million flows.
+    Flows,
+}
+
+impl Part {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Packet, Self::Flows];
+
+    fn measure(self, effort: Effort) -> Result<Vec<Table>> {
+        match self {
+            Self::Packet => Ok(vec![primitive::measure(effort)?, packet::measure(effort)?]),
+            Self::Flows => flows::measure(effort, &flows::SIZES),
+        }
+    }
+}
+
+/// Measures these parts one after the other, and prints each when it is done.
+pub fn run(parts: &[Part], effort: Effort) -> Result<Report> {
+    let machine = Machine::new()?;
+    println!("{machine}");
+    machine::stay_on_one_cpu()?;
+    let mut report = Report {
+        machine,
+        tables: Vec::new(),
+    };
+    for part in parts {
+        let tables = part.measure(effort)?;
+        tables.iter().for_each(Table::print);
+        report.tables.extend(tables);
+    }
+    Ok(report)
+}
+
+/// Where the report goes: `target/bench/report.json`.
+pub fn report_file() -> Result<PathBuf> {
+    Ok(command::target_directory()?.join("bench/report.json"))
+}

@@ -1,0 +1,84 @@
+//! What single look-ups and helpers cost: the distance of the packet path from what is possible at all.
+
+use anyhow::Result;
+use lb_user::dataplane::Capacity;
+
+use super::{
+    kernel::Kernel,
+    report::{Column, Row, Table},
+    scene::{Ends, Kind, Protocol},
+    timing::{Effort, Timed, in_turn, once},
+};
+use crate::Family;
+
+/// Bench programs, and what they do.
+const PROGRAMS: [(&str, &str); 17] = [
+    ("floor_swap", "parse, swap MAC addresses"),
+    ("array", "array look-up"),
+    ("per_cpu_array", "per-CPU array look-up"),
+    ("compare_and_swap", "array look-up, compare-and-swap"),
+    ("hash_hit", "kernel hash, 16-byte key, hit"),
+    ("hash_miss", "kernel hash, 16-byte key, miss"),
+    ("hash_update", "kernel hash, 16-byte key, update"),
+    ("long_hash_hit", "kernel hash, 40-byte key, hit"),
+    ("long_hash_update", "kernel hash, 40-byte key, update"),
+    ("lru_hit", "kernel LRU hash, 16-byte key, hit"),
+    ("lru_miss", "kernel LRU hash, 16-byte key, miss"),
+    ("lru_update", "kernel LRU hash, 16-byte key, update"),
+    ("ktime", "bpf_ktime_get_ns"),
+    ("ktime_coarse", "bpf_ktime_get_coarse_ns"),
+    ("jiffies", "bpf_jiffies64"),
+    ("processor", "bpf_get_smp_processor_id"),
+    ("redirect", "bpf_redirect"),
+];
+
+/// Those that put the entries there that others look up.
+const FILLING: [&str; 3] = ["hash_update", "long_hash_update", "lru_update"];
+
+/// Measures all of them.
+pub fn measure(effort: Effort) -> Result<Table> {
+    let mut kernel = Kernel::load(&SMALLEST, &[])?;
+    let frame = Ends::of_client(0, Family::V4).frame(Protocol::Tcp, Kind::Data, 22);
+    for program in FILLING {
+        once(&mut kernel, &Timed::tx(program, &frame), 1)?;
+    }
+    let mut rows = Vec::new();
+    for (program, name) in PROGRAMS {
+        let programs = ["floor_tx", program].map(|program| Timed::tx(program, &frame));
+        let samples = in_turn(&mut kernel, effort, &programs)?;
+        let (floor, sample) = (&samples[0], &samples[1]);
+        let figures = [
+            sample.min() - floor.min(),
+            sample.median() - floor.median(),
+            sample.min() / floor.min(),
+            floor.min(),
+        ];
+        rows.push(Row::new(name, figures.map(Some)));
+    }
+    Ok(Table {
+        name: "primitives",
+        title: "Primitives, warm caches: nanoseconds above a program that returns XDP_TX".to_owned(),
+        notes: vec!["The kernel tells whole nanoseconds: a figure may be off by one.".to_owned()],
+        columns: [
+            ("above_floor_min_ns", "above floor, min ns", 1),
+            ("above_floor_median_ns", "median ns", 1),
+            ("ratio_to_floor", "× floor", 2),
+            ("floor_ns", "floor ns", 1),
+        ]
+        .map(|(key, heading, digits)| Column::new(key, heading, digits))
+        .to_vec(),
+        rows,
+    })
+}
+
+/// Of Ballast's own tables nothing is used here.
+const SMALLEST: Capacity = Capacity {
+    services: 1,
+    virtual_addresses: 1,
+    choice_slots: 1,
+    backends: 1,
+    sources: 1,
+    flows_v4: 1,
+    flows_v6: 1,
+    workers: 1,
+};

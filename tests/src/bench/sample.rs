@@ -1,0 +1,77 @@
+//! Repeated measurements of one thing.
+
+/// Measurements of one thing, in its unit.
+#[derive(Debug, Clone, Default)]
+pub struct Sample(Vec<f64>);
+
+impl Sample {
+    /// Adds one.
+    pub fn push(&mut self, value: f64) {
+        self.0.push(value);
+        self.0.sort_by(f64::total_cmp);
+    }
+
+    /// The least: what it takes when nothing disturbs.
+    ///
+    /// # Panics
+    ///
+    /// When nothing was measured.
+    #[must_use]
+    pub fn min(&self) -> f64 {
+        self.0[0]
+    }
+
+    /// The middle one.
+    ///
+    /// # Panics
+    ///
+    /// When nothing was measured.
+    #[must_use]
+    pub fn median(&self) -> f64 {
+        let upper = self.0.len() / 2;
+        if self.0.len() % 2 == 1 {
+            self.0[upper]
+        } else {
+            f64::midpoint(self.0[upper - 1], self.0[upper])
+        }
+    }
+
+    /// How far the middle half spreads, as a part of the median.
+    ///
+    /// # Panics
+    ///
+    /// When nothing was measured.
+    #[must_use]
+    pub fn spread(&self) -> f64 {
+        let quarter = self.0.len() / 4;
+        (self.0[self.0.len() - 1 - quarter] - self.0[quarter]) / self.median()
+    }
+}
+
+impl FromIterator<f64> for Sample {
+    fn from_iter<I: IntoIterator<Item = f64>>(values: I) -> Self {
+        let mut sample = Self::default();
+        values.into_iter().for_each(|value| sample.push(value));
+        sample
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[expect(clippy::float_cmp, reason = "these are exact")]
+    fn min_and_median_do_not_depend_on_the_order() {
+        let odd = Sample::from_iter([3.0, 1.0, 2.0]);
+        assert_eq!((odd.min(), odd.median()), (1.0, 2.0));
+        let even = Sample::from_iter([4.0, 1.0, 3.0, 2.0]);
+        assert_eq!((even.min(), even.median()), (1.0, 2.5));
+    }
+
+    #[test]
+    fn one_outlier_among_many_does_not_spread() {
+        let sample = Sample::from_iter([1.0, 1.0, 1.0, 1.0, 9.0]);
+        assert!(sample.spread() < 1e-9);
+    }
+}

@@ -1,0 +1,233 @@
+//! Where a row's story is told: frames in, expectations on what comes out.
+
+use std::net::SocketAddr;
+
+use lb_common::{Reason, memory::Memory};
+
+use crate::{
+    engine::{Core, Engine, Kernel, Outcome},
+    frame::{Check, Frame},
+    oracle,
+    world::{self, BACK_MAC, BACKEND_MAC, Family},
+};
+
+/// Tells a story to each engine and compares what they did.
+pub(crate) fn play(family: Family, story: fn(&mut Bench<'_>)) {
+    let plain = tell(&mut Core::new(), family, story);
+    let kernel = tell(&mut *Kernel::borrow(), family, story);
+    assert!(!plain.is_empty(), "a row without a packet");
+    for (number, (plain, kernel)) in plain.iter().zip(&kernel).enumerate() {
+        assert_eq!(plain, kernel, "frame {number}: plain memory and kernel differ");
+    }
+    assert_eq!(plain.len(), kernel.len());
+}
+
+fn tell(engine: &mut dyn Engine, family: Family, story: fn(&mut Bench<'_>)) -> Vec<Outcome> {
+    let mut bench = Bench::new(engine, family);
+    story(&mut bench);
+    bench.outcomes
+}
+
+/// An engine over the standard world, and all that became of frames on it.
+pub(crate) struct Bench<'e> {
+    /// The family that the story is told for.
+    pub(crate) family: Family,
+    engine: &'e mut dyn Engine,
+    outcomes: Vec<Outcome>,
+    /// Where the last frame went, if the engine tells.
+    interface: Option<u32>,
+}
+
+impl<'e> Bench<'e> {
+    pub(crate) fn new(engine: &'e mut dyn Engine, family: Family) -> Self {
+        world::set_up(&engine.memory());
+        Self {
+            family,
+            engine,
+            outcomes: Vec::new(),
+            interface: None,
+        }
+    }
+
+    /// The tables, to change the world.
+    pub(crate) fn memory(&self) -> Memory<'_> {
+        self.engine.memory()
+    }
+
+    /// Flows opened and closed.
+    pub(crate) fn flows(&self) -> (u64, u64) {
+        world::flows(&self.memory())
+    }
+
+    /// Expects a client's frame to be sent to its backend, and nothing of it changed but what full NAT changes.
+    /// Returns it as it left.
+    pub(crate) fn reaches_backend(&mut self, frame: &Frame) -> Frame {
+        let row = self.family.row(frame.protocol, frame.to.port());
+        self.reaches_backend_of(frame, row)
+    }
+
+    /// The same, with the backend named by its row.
+    pub(crate) fn reaches_backend_of(&mut self, frame: &Frame, row: u16) -> Frame {
+        let bytes = self.forwarded(frame);
+        let port = frame.transport_offset();
+        let port = u16::from_be_bytes([bytes[port], bytes[port + 1]]);
+        let settings = self.memory().settings;
+        let pool = settings.pool_first.load()..=settings.pool_first.load() + (settings.pool_count.load() - 1);
+        assert!(
+            pool.contains(&port),
+            "{}: port {port} is not of the pool",
+            self.engine.name()
+        );
+        let hop = &self.memory().backends[usize::from(row)].hops[0];
+        let expected = Frame {
+            interface: hop.interface.load(),
+            from_mac: BACK_MAC,
+            to_mac: BACKEND_MAC,
+            from: SocketAddr::new(self.family.source(), port),
+            to: SocketAddr::new(
+                self.family.backend().ip(),
+                world::backend_port(&self.memory(), row),
+            ),
+            ttl: frame.ttl - 1,
+            check: self.check_after(frame.check),
+            ..frame.clone()
+        };
+        self.left_as(frame, &expected);
+        expected
+    }
+
+    /// Expects a backend's frame to be sent to the client that sent `sent`, the way that came.
+    pub(crate) fn reaches_client(&mut self, answer: &Frame, sent: &Frame) -> Frame {
+        self.forwarded(answer);
+        let expected = Frame {
+            interface: sent.interface,
+            from_mac: sent.to_mac,
+            to_mac: sent.from_mac,
+            from: sent.to,
+            to: sent.from,
+            ttl: answer.ttl - 1,
+            check: self.check_after(answer.check),
+            ..answer.clone()
+        };
+        self.left_as(answer, &expected);
+        expected
+    }
+
+    /// A connection's first three packets. Returns what the SYN left as.
+    pub(crate) fn handshake(&mut self, syn: &Frame) -> Frame {
+        use lb_common::wire::{ACK, SYN};
+
+        let left = self.reaches_backend(syn);
+        self.reaches_client(&left.answer(SYN | ACK, b""), syn);
+        self.reaches_backend(&syn.with(ACK, b""));
+        left
+    }
+
+    /// Expects the host's own stack to get the frame.
+    pub(crate) fn passes(&mut self, frame: &Frame, reason: Reason) {
+        self.passes_bytes(&frame.bytes(), reason);
+    }
+
+    /// The same of a frame that is more than a [`Frame`] can say.
+    pub(crate) fn passes_bytes(&mut self, frame: &[u8], reason: Reason) {
+        self.untouched(frame, world::FRONT, ("pass", reason));
+    }
+
+    /// Expects that nobody gets the frame.
+    pub(crate) fn drops(&mut self, frame: &Frame, reason: Reason) {
+        self.untouched(&frame.bytes(), frame.interface, ("drop", reason));
+    }
+
+    /// Gives the engine a frame. The counters must say what the engine says, and count it once.
+    pub(crate) fn send(&mut self, frame: &[u8], interface: u32) -> Outcome {
+        let before = world::packets(&self.memory());
+        let forwarded = self.engine.forward(frame, interface);
+        let after = world::packets(&self.memory());
+        let verdict = moved(&before.0, &after.0).map(|index| lb_common::Verdict::NAMES[index]);
+        assert_eq!(
+            verdict,
+            Some(forwarded.verdict),
+            "{}: verdict counters",
+            self.engine.name()
+        );
+        let outcome = Outcome {
+            verdict: forwarded.verdict,
+            reason: moved(&before.1, &after.1).map(|index| Reason::ALL[index]),
+            bytes: forwarded.bytes,
+        };
+        self.interface = forwarded.interface;
+        self.outcomes.push(outcome.clone());
+        outcome
+    }
+
+    fn untouched(&mut self, frame: &[u8], interface: u32, (verdict, reason): (&str, Reason)) {
+        let engine = self.engine.name();
+        let outcome = self.send(frame, interface);
+        assert_eq!(
+            (outcome.verdict, outcome.reason),
+            (verdict, Some(reason)),
+            "{engine}"
+        );
+        assert_eq!(
+            outcome.bytes, frame,
+            "{engine}: a frame that is not forwarded is not touched"
+        );
+    }
+
+    /// Sends a frame that is to be forwarded; its bytes as they left.
+    fn forwarded(&mut self, frame: &Frame) -> Vec<u8> {
+        let outcome = self.send(&frame.bytes(), frame.interface);
+        let engine = self.engine.name();
+        assert!(
+            ["tx", "redirect"].contains(&outcome.verdict),
+            "{engine}: not forwarded but {} for {:?}: {frame:?}",
+            outcome.verdict,
+            outcome.reason
+        );
+        outcome.bytes
+    }
+
+    /// Compares the last frame with what was expected.
+    fn left_as(&self, sent: &Frame, expected: &Frame) {
+        let engine = self.engine.name();
+        let outcome = self.outcomes.last().expect("a frame was sent");
+        let verdict = if sent.interface == expected.interface {
+            "tx"
+        } else {
+            "redirect"
+        };
+        assert_eq!((outcome.verdict, outcome.reason), (verdict, None), "{engine}");
+        if let Some(interface) = self.interface {
+            assert_eq!(interface, expected.interface, "{engine}: interface");
+        }
+        assert_eq!(
+            outcome.bytes,
+            expected.bytes(),
+            "{engine}: {sent:?} should have left as {expected:?}"
+        );
+        if expected.check == Check::Right {
+            oracle::assert_right(&outcome.bytes);
+        }
+    }
+
+    fn check_after(&self, check: Check) -> Check {
+        let completes =
+            self.memory().settings.partial_checksums.load() == lb_common::layout::COMPLETE_PARTIAL;
+        if check == Check::Partial && completes {
+            Check::Right
+        } else {
+            check
+        }
+    }
+}
+
+/// The one counter that has moved, by one.
+fn moved(before: &[u64], after: &[u64]) -> Option<usize> {
+    let steps: Vec<u64> = after
+        .iter()
+        .zip(before)
+        .map(|(after, before)| after - before)
+        .collect();
+    assert!(steps.iter().sum::<u64>() <= 1, "one packet, counted by {steps:?}");
+    steps.iter().position(|step| *step == 1)
+}

@@ -1,0 +1,45 @@
+//! The packet path as plain code over plain memory.
+
+use super::{Engine, Forwarded, capacity};
+use lb_common::{
+    Packet, Verdict,
+    memory::{Heap, Memory, Worker},
+    process,
+};
+
+/// The time, which stands still.
+const NOW: u32 = 1_000_000;
+
+/// [`process`] over tables on the heap.
+pub(crate) struct Core(Heap);
+
+impl Core {
+    pub(crate) fn new() -> Self {
+        Self(Heap::new(&capacity().sizes()))
+    }
+}
+
+impl Engine for Core {
+    fn name(&self) -> &'static str {
+        "plain memory"
+    }
+
+    fn memory(&self) -> Memory<'_> {
+        self.0.memory()
+    }
+
+    fn forward(&mut self, frame: &[u8], interface: u32) -> Forwarded {
+        let mut bytes = frame.to_vec();
+        let worker = Worker::new(self.0.memory(), 0, NOW);
+        let verdict = process(&mut Packet::new(&mut bytes, interface), &worker);
+        Forwarded {
+            verdict: Verdict::NAMES[verdict.index()],
+            interface: match verdict {
+                Verdict::Redirect(target) => Some(target),
+                Verdict::Tx => Some(interface),
+                Verdict::Pass(_) | Verdict::Drop(_) => None,
+            },
+            bytes,
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! The packet path as the kernel runs it: `BPF_PROG_TEST_RUN` of the program that is attached in production.
+
+use std::{
+    fs::File,
+    process::Command,
+    sync::{LazyLock, Mutex, MutexGuard, PoisonError},
+};
+
+use aya::{TestRun as _, TestRunOptions};
+use lb_common::{Verdict, memory::Memory};
+use lb_user::dataplane::Object;
+use nix::sched::{CloneFlags, setns, unshare};
+
+use super::{Engine, Forwarded, capacity};
+
+/// Actions of XDP programs (include/uapi/linux/bpf.h), in order, as verdicts.
+const ACTIONS: [&str; 5] = ["aborted", "drop", "pass", "tx", "redirect"];
+
+/// The program over its maps, in a network namespace that has the interfaces which frames come in by.
+pub(crate) struct Kernel {
+    object: Object,
+    namespace: File,
+}
+
+impl Kernel {
+    /// The one that all rows take turns at: loading takes longer than a row.
+    pub(crate) fn borrow() -> MutexGuard<'static, Self> {
+        static KERNEL: LazyLock<Mutex<Kernel>> = LazyLock::new(|| Mutex::new(Kernel::new()));
+        // A row that failed leaves nothing behind that the next one's set-up would not clear.
+        let kernel = KERNEL.lock().unwrap_or_else(PoisonError::into_inner);
+        // The kernel looks a frame's interface up in the calling thread's namespace; each test is its own thread.
+        setns(&kernel.namespace, CloneFlags::CLONE_NEWNET).expect("cannot enter the network namespace");
+        kernel
+    }
+
+    fn new() -> Self {
+        unshare(CloneFlags::CLONE_NEWNET).expect("cannot make a network namespace (this needs root)");
+        // Index 1 is the loopback interface's: together they are world::OTHER, FRONT and BACK.
+        let made = Command::new("ip")
+            .args("link add index 2 name front type veth peer name back index 3".split(' '))
+            .status()
+            .expect("cannot run `ip`");
+        assert!(made.success(), "cannot make two interfaces");
+        Self {
+            object: Object::load(&capacity()).unwrap_or_else(|error| panic!("{error}")),
+            namespace: File::open("/proc/thread-self/ns/net").expect("cannot open the namespace"),
+        }
+    }
+}
+
+impl Engine for Kernel {
+    fn name(&self) -> &'static str {
+        "kernel test run"
+    }
+
+    fn memory(&self) -> Memory<'_> {
+        self.object.memory()
+    }
+
+    fn forward(&mut self, frame: &[u8], interface: u32) -> Forwarded {
+        let mut bytes = vec![0; frame.len() + 256];
+        let context = context(frame.len(), interface);
+        let options = TestRunOptions {
+            data_in: Some(frame),
+            data_out: Some(&mut bytes),
+            ctx_in: Some(&context),
+            ..TestRunOptions::new()
+        };
+        let program = self.object.program("ballast").expect("the program is loaded");
+        let result = program.test_run(options).expect("the kernel runs the program");
+        bytes.truncate(result.data_size_out.try_into().expect("a frame's length"));
+        let action = usize::try_from(result.return_value).expect("an action");
+        let verdict = ACTIONS.get(action).copied().unwrap_or("no action");
+        assert!(
+            Verdict::NAMES.contains(&verdict),
+            "the program ended with {action}"
+        );
+        Forwarded {
+            verdict,
+            interface: None,
+            bytes,
+        }
+    }
+}
+
+/// The program's context, a `struct xdp_md` (include/uapi/linux/bpf.h): `data`, `data_end`, `data_meta`,
+/// `ingress_ifindex`, `rx_queue_index`, `egress_ifindex`.
+fn context(length: usize, interface: u32) -> Vec<u8> {
+    let end = u32::try_from(length).expect("a frame's length");
+    [0, end, 0, interface, 0, 0].map(u32::to_ne_bytes).concat()
+}

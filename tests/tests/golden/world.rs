@@ -1,0 +1,281 @@
+//! The tables that rows begin with.
+//!
+//! For each address family there are a client, a virtual address, a backend and a source address; on the virtual
+//! address TCP port 80, UDP port 80 and TCP port 81, each a service of its own with a backend row of its own. The
+//! port pool has one port, so that all of an expected frame is known.
+
+use std::net::{IpAddr, SocketAddr};
+
+use lb_common::{
+    Address as _, Mac, Port, V4, V6,
+    address::{AddressCell as _, TCP, UDP},
+    choice::Choices,
+    flow::{self, Bucket, Entry, Limits},
+    layout::{BackendCounters, COMPLETE_PARTIAL, PortFilter, mac_to_word},
+    memory::{Memory, Worker},
+    service::{self, SlotKey},
+    shared::Shared,
+};
+
+/// An interface that clients may move to: the kernel's loopback.
+pub(crate) const OTHER: u32 = 1;
+/// The interface towards clients.
+pub(crate) const FRONT: u32 = 2;
+/// The interface towards backends.
+pub(crate) const BACK: u32 = 3;
+
+/// MAC addresses: the client's, ours towards it, ours towards the backend, the backend's.
+pub(crate) const CLIENT_MAC: Mac = [2, 0, 0, 0, 0, 1];
+pub(crate) const FRONT_MAC: Mac = [2, 0, 0, 0, 0, 2];
+pub(crate) const BACK_MAC: Mac = [2, 0, 0, 0, 0, 3];
+pub(crate) const BACKEND_MAC: Mac = [2, 0, 0, 0, 0, 4];
+
+/// The first port of the pool.
+pub(crate) const POOL: u16 = 20_000;
+
+/// The port of two services on each virtual address, TCP and UDP.
+pub(crate) const PORT: u16 = 80;
+/// The port of a third one, TCP.
+pub(crate) const SECOND_PORT: u16 = 81;
+
+/// Rows per family: its services', and as many of its backends'.
+const ROWS: u16 = 3;
+
+/// An address family.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Family {
+    V4,
+    V6,
+}
+
+impl Family {
+    fn address(self, v4: &str, v6: &str) -> IpAddr {
+        let text = match self {
+            Self::V4 => v4,
+            Self::V6 => v6,
+        };
+        text.parse().expect("an address")
+    }
+
+    pub(crate) fn client(self) -> SocketAddr {
+        SocketAddr::new(self.address("192.0.2.7", "2001:db8::7"), 40_000)
+    }
+
+    pub(crate) fn virtual_address(self) -> SocketAddr {
+        SocketAddr::new(self.address("10.0.0.100", "fd00::100"), PORT)
+    }
+
+    pub(crate) fn backend(self) -> SocketAddr {
+        SocketAddr::new(self.address("10.1.0.10", "fd01::10"), 8080)
+    }
+
+    pub(crate) fn source(self) -> IpAddr {
+        self.address("10.1.0.1", "fd01::1")
+    }
+
+    /// The row of the family's service on a port, and of its backend.
+    pub(crate) fn row(self, protocol: u8, port: u16) -> u16 {
+        let first = if self == Self::V4 { 0 } else { ROWS };
+        match (protocol, port) {
+            (TCP, PORT) => first,
+            (UDP, PORT) => first + 1,
+            _ => first + 2,
+        }
+    }
+}
+
+/// Empties the tables, whatever a row before left in them, and sets the world up.
+pub(crate) fn set_up(memory: &Memory<'_>) {
+    clear(memory);
+    let settings = memory.settings;
+    settings.seed.store(0x0123_4567_89ab_cdef);
+    settings.partial_checksums.store(COMPLETE_PARTIAL);
+    pool(memory, POOL, 1);
+    for (row, family) in [Family::V4, Family::V6].into_iter().enumerate() {
+        memory.sources[row].address.store(mapped(family.source()));
+        for (protocol, port) in [(TCP, PORT), (UDP, PORT), (TCP, SECOND_PORT)] {
+            let backend = family.row(protocol, port);
+            let mut address = family.backend();
+            // Another one for each service, so that a mix-up shows.
+            address.set_port(address.port() + backend % ROWS);
+            self::backend(memory, backend, address, row);
+            next_hop(memory, backend, BACKEND_MAC, BACK);
+            choices(memory, backend, &[backend]);
+            let mut bind = family.virtual_address();
+            bind.set_port(port);
+            virtual_address(memory, bind, protocol, backend);
+        }
+    }
+}
+
+/// The pool of source ports.
+pub(crate) fn pool(memory: &Memory<'_>, first: u16, count: u16) {
+    memory.settings.pool_first.store(first);
+    memory.settings.pool_count.store(count);
+    for port in first..first + count {
+        want(memory, port, PortFilter::TCP | PortFilter::UDP);
+    }
+}
+
+/// The port that a backend of the standard world has.
+pub(crate) fn backend_port(memory: &Memory<'_>, row: u16) -> u16 {
+    Port(memory.backends[usize::from(row)].port.load().to_ne_bytes()).number()
+}
+
+/// Where a backend is reached; a MAC address of zeros: unknown.
+pub(crate) fn next_hop(memory: &Memory<'_>, row: u16, mac: Mac, interface: u32) {
+    let hop = &memory.backends[usize::from(row)].hops[0];
+    hop.peer.store(mac_to_word(mac));
+    hop.own.store(mac_to_word(BACK_MAC));
+    hop.interface.store(interface);
+}
+
+/// The backends of a service, by row.
+pub(crate) fn choices(memory: &Memory<'_>, service: u16, backends: &[u16]) {
+    // Eight slots for each service.
+    let first = u32::from(service) * 8;
+    for (slot, backend) in (first as usize..).zip(backends) {
+        memory.choices[slot / 4].slots[slot % 4].store(*backend);
+    }
+    let count = u32::try_from(backends.len()).expect("a few backends");
+    let word = Choices { first, count }.to_word();
+    memory.services[usize::from(service)].choices.store(word);
+}
+
+/// Makes all flows older by so many ticks.
+pub(crate) fn age(memory: &Memory<'_>, ticks: u32) {
+    fn older<A: lb_common::Address>(entry: &Entry<A>, ticks: u32) {
+        entry.seen.store(entry.seen.load().wrapping_sub(ticks));
+    }
+    entries(memory.buckets_v4).for_each(|entry| older(entry, ticks));
+    entries(memory.buckets_v6).for_each(|entry| older(entry, ticks));
+}
+
+/// Ends all flows, as the daemon's sweep does it once they were quiet for long enough.
+pub(crate) fn end_all(memory: &Memory<'_>) {
+    let worker = Worker::new(*memory, 0, 0);
+    let limits = |_| Limits {
+        established: 0,
+        half_open: 0,
+        closed: 0,
+    };
+    for bucket in 0..u32::try_from(memory.buckets_v4.len()).expect("a small table") {
+        flow::sweep::<V4, _>(&worker, bucket, 0, limits);
+    }
+    for bucket in 0..u32::try_from(memory.buckets_v6.len()).expect("a small table") {
+        flow::sweep::<V6, _>(&worker, bucket, 0, limits);
+    }
+}
+
+/// Packets and bytes from clients, packets and bytes to clients.
+pub(crate) fn traffic(memory: &Memory<'_>) -> (u64, u64, u64, u64) {
+    let sum = |counter: fn(&BackendCounters) -> &Shared<u64>| {
+        memory
+            .backend_counters
+            .iter()
+            .map(|row| counter(row).load())
+            .sum()
+    };
+    (
+        sum(|row| &row.packets_in),
+        sum(|row| &row.bytes_in),
+        sum(|row| &row.packets_out),
+        sum(|row| &row.bytes_out),
+    )
+}
+
+/// Flows opened and closed, over all workers and backends.
+pub(crate) fn flows(memory: &Memory<'_>) -> (u64, u64) {
+    memory
+        .backend_counters
+        .iter()
+        .fold((0, 0), |(opened, closed), row| {
+            (opened + row.flows_opened.load(), closed + row.flows_closed.load())
+        })
+}
+
+/// Packets so far, by verdict and by reason, over all workers.
+pub(crate) fn packets(memory: &Memory<'_>) -> (Vec<u64>, Vec<u64>) {
+    let rows = memory.packet_counters;
+    let verdict = |index: usize| rows.iter().map(|row| row.verdicts[index].load()).sum();
+    let reason = |index: usize| rows.iter().map(|row| row.reasons[index].load()).sum();
+    (
+        (0..lb_common::Verdict::COUNT).map(verdict).collect(),
+        (0..lb_common::Reason::ALL.len()).map(reason).collect(),
+    )
+}
+
+fn backend(memory: &Memory<'_>, row: u16, address: SocketAddr, source: usize) {
+    let record = &memory.backends[usize::from(row)];
+    record.hop.store(0);
+    record.address.store(mapped(address.ip()));
+    record.port.store(u16::from_ne_bytes(Port::new(address.port()).0));
+    record
+        .first_source
+        .store(source.try_into().expect("a few sources"));
+    record.source_count.store(1);
+}
+
+fn virtual_address(memory: &Memory<'_>, bind: SocketAddr, protocol: u8, service: u16) {
+    let (address, port) = (mapped(bind.ip()), Port::new(bind.port()));
+    let home = service::home(memory.settings, address, protocol, port) as usize;
+    let places = (home..home + service::PROBES as usize).map(|place| place % memory.service_slots.len());
+    let slot = places
+        .map(|place| &memory.service_slots[place])
+        .find(|slot| slot.key.load() == 0)
+        .expect("room for a few services");
+    slot.address.store(address);
+    slot.key.store(SlotKey::new(protocol, port, service).0);
+    let bit = if protocol == TCP {
+        PortFilter::TCP
+    } else {
+        PortFilter::UDP
+    };
+    want(memory, bind.port(), bit);
+}
+
+fn want(memory: &Memory<'_>, port: u16, bits: u8) {
+    let cell = &memory.ports.destinations[usize::from(port)];
+    cell.store(cell.load() | bits);
+}
+
+fn mapped(address: IpAddr) -> V6 {
+    match address {
+        IpAddr::V4(address) => V4(address.octets()).mapped(),
+        IpAddr::V6(address) => V6::from_octets(address.octets()),
+    }
+}
+
+fn clear(memory: &Memory<'_>) {
+    let mask = |rows: usize| u32::try_from(rows - 1).expect("a small table");
+    memory
+        .settings
+        .bucket_mask_v4
+        .store(mask(memory.buckets_v4.len()));
+    memory
+        .settings
+        .bucket_mask_v6
+        .store(mask(memory.buckets_v6.len()));
+    memory.ports.destinations.iter().for_each(|port| port.store(0));
+    memory.service_slots.iter().for_each(|slot| slot.key.store(0));
+    entries(memory.buckets_v4).for_each(|entry| entry.control.store(0));
+    entries(memory.buckets_v6).for_each(|entry| entry.control.store(0));
+    for row in memory.packet_counters {
+        row.verdicts
+            .iter()
+            .chain(&row.reasons)
+            .for_each(|counter| counter.store(0));
+    }
+    for row in memory.backend_counters {
+        let counters = [&row.packets_in, &row.bytes_in, &row.packets_out, &row.bytes_out];
+        let flows = [&row.flows_opened, &row.flows_closed];
+        counters
+            .into_iter()
+            .chain(flows)
+            .for_each(|counter| counter.store(0));
+    }
+}
+
+fn entries<A: lb_common::Address>(buckets: &[Bucket<A>]) -> impl Iterator<Item = &Entry<A>> {
+    buckets.iter().flat_map(|bucket| &bucket.0)
+}

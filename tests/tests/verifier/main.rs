@@ -1,0 +1,72 @@
+//! What the packet path costs the kernel's verifier, and how much of its limits is left. Needs root.
+
+mod stack;
+
+use lb_user::dataplane::{Capacity, OBJECT, Object};
+use stack::{Chain, LIMIT};
+
+/// What a program may cost. A little above what it does cost: who exceeds one has made the packet path larger,
+/// and decides here whether it is worth that.
+struct Budget {
+    /// Instructions that the verifier follows, all paths together. The kernel gives up at a million; older kernels
+    /// prune worse and follow more.
+    verified: u32,
+    /// Bytes of stack of the deepest chain of calls. The kernel allows [`LIMIT`], and counts in steps of 32.
+    stack: u32,
+    /// Bytes of instructions.
+    size: u32,
+}
+
+const BALLAST: Budget = Budget {
+    verified: 150_000,
+    stack: 480,
+    size: 72_000,
+};
+
+const SMALL: Budget = Budget {
+    verified: 10,
+    stack: 32,
+    size: 100,
+};
+
+#[test]
+fn the_programs_stay_within_their_budgets() {
+    let mut object = Object::load(&capacity()).unwrap_or_else(|error| panic!("{error}"));
+    for name in Object::PROGRAMS {
+        let program = object.program(name).expect("the program is loaded");
+        let info = program.info().expect("the kernel tells about its programs");
+        // Kernels before 5.16 do not count.
+        let verified = info.verified_instruction_count().unwrap_or_default();
+        let size = info.size_translated().expect("root may know the size");
+        let chain = Chain::deepest(OBJECT, name);
+        println!(
+            "{name}: {verified} instructions verified, {size} bytes long ({} as machine code), {} of {LIMIT} bytes of stack: {chain}",
+            info.size_jitted(),
+            chain.stack(),
+        );
+        let budget = if name == "ballast" { BALLAST } else { SMALL };
+        assert!(
+            verified <= budget.verified,
+            "{name}: {verified} instructions verified"
+        );
+        assert!(
+            chain.stack() <= budget.stack,
+            "{name}: {} bytes of stack",
+            chain.stack()
+        );
+        assert!(size <= budget.size, "{name}: {size} bytes long");
+    }
+}
+
+fn capacity() -> Capacity {
+    Capacity {
+        services: 8,
+        virtual_addresses: 8,
+        choice_slots: 65_537,
+        backends: 64,
+        sources: 8,
+        flows_v4: 1024,
+        flows_v6: 1024,
+        workers: 2,
+    }
+}

@@ -1,0 +1,32 @@
+//! `cargo xtask bench`: what Ballast costs, beside what others cost on the same machine.
+
+use std::{os::unix::process::CommandExt as _, process::ExitCode};
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+
+use crate::{build, process::as_root, setup, workspace};
+
+/// What to measure.
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// Only these parts: packet, flows, end-to-end, control or scale
+    #[arg(value_name = "PART")]
+    parts: Vec<String>,
+    /// Fewer and shorter measurements, for a first look
+    #[arg(long)]
+    quick: bool,
+}
+
+/// Builds, then becomes the bench; comes back only when that cannot be started.
+pub(crate) fn bench(arguments: &Arguments) -> Result<ExitCode> {
+    build::with(&setup::for_bench()?)?;
+
+    let program = workspace::target("release/ballast-bench");
+    let mut command = as_root(&program)?;
+    command
+        .env("BALLAST_BIN", workspace::target("release/ballast"))
+        .args(&arguments.parts)
+        .args(arguments.quick.then_some("--quick"));
+    Err(command.exec()).with_context(|| format!("cannot start {}", program.display()))
+}
