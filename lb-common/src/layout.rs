@@ -4,7 +4,7 @@
 use crate::{address::Mac, shared::Shared};
 
 /// Version of all layouts together; a daemon adopts only tables of its own version.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Room for reasons in [`PacketCounters`], a whole number of cache lines.
 pub const MAX_REASONS: usize = 60;
@@ -33,6 +33,9 @@ pub struct Settings {
     pub backend_capacity: Shared<u32>,
     /// Always 0, which neither compiler nor verifier knows.
     pub zero: Shared<u32>,
+    /// When a daemon last looked after the tables, in milliseconds since the Unix epoch. Not for packets: the next
+    /// daemon tells by it for how long nobody has checked the backends.
+    pub tended: Shared<u64>,
     reserved: [u32; 4],
 }
 
@@ -99,7 +102,10 @@ pub struct Backend {
     pub first_source: Shared<u16>,
     /// Count of its source addresses.
     pub source_count: Shared<u16>,
-    reserved_too: [u16; 21],
+    /// Row of its [`Service`] plus one; 0 while the row is nobody's. Not for packets: the next daemon tells by it,
+    /// the address and the port whose row this is.
+    pub service: Shared<u16>,
+    reserved_too: [u16; 20],
 }
 
 /// Where packets go next.

@@ -41,6 +41,16 @@ impl SlotKey {
     pub const fn service(self) -> u32 {
         (self.0 & 0xffff) as u32
     }
+
+    /// Protocol and port, if the slot is in use.
+    #[must_use]
+    pub const fn protocol_and_port(self) -> Option<(u8, Port)> {
+        if self.0 & Self::IN_USE == 0 {
+            return None;
+        }
+        let [.., protocol, port_high, port_low, _, _] = self.0.to_be_bytes();
+        Some((protocol, Port([port_high, port_low])))
+    }
 }
 
 /// The first slot to look for a virtual address in.

@@ -10,6 +10,7 @@ pub mod config;
 pub mod control;
 pub mod daemon;
 pub mod dataplane;
+pub mod flows;
 pub mod health;
 pub mod next_hop;
 pub mod stats;

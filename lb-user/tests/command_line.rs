@@ -8,7 +8,8 @@ use std::{
 
 use lb_user::{
     api,
-    daemon::{AttachedInterface, Handle, Request, Status},
+    daemon::{AttachedInterface, Handle, Request, Status, Stopping},
+    flows::{Flow, FlowPage, FlowState, Query},
     stats::Statistics,
 };
 use serde_json::Value;
@@ -74,6 +75,35 @@ fn status() -> Status {
     }
 }
 
+/// Three flows on two pages.
+fn flow_page(query: &Query) -> FlowPage {
+    let flow = |port: u16| Flow {
+        client: ([10, 0, 0, 7], port).into(),
+        virtual_address: ([10, 0, 0, 100], 9030).into(),
+        protocol: "tcp".to_owned(),
+        service: query.service.clone(),
+        backend: "node1".to_owned(),
+        backend_address: ([10, 0, 0, 80], 9030).into(),
+        snat_address: ([10, 0, 0, 1], 2048).into(),
+        state: FlowState::Established,
+        idle_seconds: 61,
+    };
+    let first: u16 = query.from.map_or(1, |_| 3);
+    let last = if first == 1 { 2 } else { 3 };
+    FlowPage {
+        total: 3,
+        flows: (first..=last).rev().map(flow).take(query.limit()).collect(),
+        next: (first == 1).then_some(17),
+    }
+}
+
+fn stopping() -> Stopping {
+    Stopping {
+        keeps: false,
+        interfaces: vec!["eth0".to_owned()],
+    }
+}
+
 /// Answers the API on a socket with the document above, until the runtime is dropped.
 fn daemon(socket: &Path) -> tokio::runtime::Runtime {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
@@ -87,6 +117,9 @@ fn daemon(socket: &Path) -> tokio::runtime::Runtime {
                     answer.send(statistics).is_ok()
                 }
                 Request::Status(answer) => answer.send(status()).is_ok(),
+                Request::Flows(query, answer) => answer.send(Ok(flow_page(&query))).is_ok(),
+                // Taken, and never carried out.
+                Request::Stop(_, answer) => answer.send(stopping()).is_ok(),
             };
         }
     });
@@ -159,7 +192,12 @@ fn without_a_daemon_there_is_one_clear_line() {
     let directory = tempfile::tempdir().expect("a directory");
     let socket = directory.path().join("none.sock");
     let socket = socket.to_str().expect("UTF-8");
-    for arguments in [&["stats"][..], &["status", "--json"], &["backend", "list"]] {
+    for arguments in [
+        &["stats"][..],
+        &["status", "--json"],
+        &["backend", "list"],
+        &["flow", "list"],
+    ] {
         assert_eq!(
             error_line(&ballast(&[arguments, &["--socket", socket]].concat())),
             format!(
@@ -206,4 +244,45 @@ fn tables_have_no_colours_off_a_terminal_and_the_socket_may_come_from_the_enviro
         stdout(&output)
     );
     assert!(!stdout(&output).contains('\u{1b}'));
+}
+
+#[test]
+fn flows_are_fetched_page_by_page_up_to_the_limit() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let socket = directory.path().join("ballast.sock");
+    let _daemon = daemon(&socket);
+    let list = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_ballast"))
+            .args(["flow", "list", "--service", "fe"])
+            .args(arguments)
+            .env("BALLAST_SOCKET", &socket)
+            .output()
+            .expect("the command runs");
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        stdout(&output).to_owned()
+    };
+    let document: Value = serde_json::from_str(&list(&["--json"])).expect("one JSON document");
+    assert_eq!(document["total"], 3);
+    let clients: Vec<&Value> = (0..3).map(|index| &document["flows"][index]["client"]).collect();
+    assert_eq!(clients, ["10.0.0.7:1", "10.0.0.7:2", "10.0.0.7:3"], "in order");
+    let document: Value = serde_json::from_str(&list(&["--json", "--limit", "1"])).expect("one document");
+    assert_eq!(document["flows"].as_array().map(Vec::len), Some(1));
+
+    let text = list(&["--limit", "2"]);
+    let row = "fe       10.0.0.7:1  10.0.0.100:9030 tcp  node1    10.0.0.1:2048  established  1m 1s";
+    assert!(text.contains(row), "{text}");
+    assert!(text.ends_with("\n2 of 3 flows; --limit shows more\n"), "{text}");
+    assert!(!list(&[]).contains("--limit"), "all are shown");
+}
+
+#[test]
+fn stop_says_when_there_is_nothing_to_stop() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let socket = directory.path().join("none.sock");
+    let socket = socket.to_str().expect("UTF-8");
+    for arguments in [&["stop"][..], &["stop", "--keep"]] {
+        let line = error_line(&ballast(&[arguments, &["--socket", socket]].concat())).to_owned();
+        let start = format!("nothing to stop: nobody listens on {socket}, and no daemon has left anything");
+        assert!(line.starts_with(&start), "{line}");
+    }
 }

@@ -8,11 +8,12 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
-use lb_user::{daemon::Status, stats::Statistics};
+use lb_user::{daemon::Status, flows::Flow, stats::Statistics};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{command, wait_for};
@@ -66,6 +67,19 @@ impl Daemon {
         serde_json::from_str(&self.ask("stats")?).context("`ballast stats --json` is not JSON")
     }
 
+    /// `ballast flow list --json`: how many flows there are, and all of them.
+    pub fn flows(&self) -> Result<(u64, Vec<Flow>)> {
+        #[derive(Deserialize)]
+        struct Listed {
+            total: u64,
+            flows: Vec<Flow>,
+        }
+        let arguments = ["flow", "list", "--limit", "1000000"];
+        let Listed { total, flows } = serde_json::from_str(&self.ask_with(&arguments)?)
+            .context("`ballast flow list --json` is not as documented")?;
+        Ok((total, flows))
+    }
+
     /// State of a backend: `up`, `down`, …
     pub fn backend_state(&self, service: &str, backend: &str) -> Result<String> {
         let stats = self.stats()?;
@@ -106,8 +120,13 @@ impl Daemon {
     }
 
     /// Stops it as Ctrl-C does, and waits. It must exit with code 0.
-    pub fn stop(mut self) -> Result<()> {
+    pub fn stop(self) -> Result<()> {
         signal(&self.child, Signal::SIGINT)?;
+        self.wait_for_end()
+    }
+
+    /// Waits until it ends because something else told it to. It must exit with code 0.
+    pub fn wait_for_end(mut self) -> Result<()> {
         let (status, _) = wait_for("the daemon to stop", STOP_LIMIT, || Ok(self.child.try_wait()?))?;
         ensure!(status.success(), "the daemon stopped with {status}");
         Ok(())
@@ -141,9 +160,14 @@ impl Daemon {
     }
 
     fn ask(&self, question: &str) -> Result<String> {
+        self.ask_with(&[question])
+    }
+
+    fn ask_with(&self, arguments: &[&str]) -> Result<String> {
         command::output(
             Command::new(&self.program)
-                .args([question, "--json", "--socket"])
+                .args(arguments)
+                .args(["--json", "--socket"])
                 .arg(&self.socket),
         )
     }

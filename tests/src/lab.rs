@@ -59,9 +59,14 @@ impl Lab {
 
     /// Starts the daemon, and waits until it found all backends up.
     pub fn start_daemon(&mut self) -> Result<&Daemon> {
-        let config = self.config();
-        let file = self.write_config(&config.to_toml())?;
-        let daemon = Daemon::start(self.ballast()?, &file, config.socket(), &self.log())?;
+        self.start_daemon_on(&self.config().to_toml())
+    }
+
+    /// Starts the daemon on another configuration, and waits until it found all its backends up.
+    pub fn start_daemon_on(&mut self, config: &str) -> Result<&Daemon> {
+        let file = self.write_config(config)?;
+        let socket = self.config().socket();
+        let daemon = Daemon::start(self.ballast()?, &file, socket, &self.log())?;
         let daemon = self.daemon.insert(daemon);
         daemon.wait_until_all_up(ALL_UP_LIMIT)?;
         Ok(daemon)
@@ -87,6 +92,20 @@ impl Lab {
             .context("the daemon has not been started")?
             .kill()
             .map(drop)
+    }
+
+    /// Waits until the daemon ends that something else told to. It must exit with code 0.
+    pub fn wait_for_daemon_end(&mut self) -> Result<()> {
+        self.daemon
+            .take()
+            .context("the daemon has not been started")?
+            .wait_for_end()
+    }
+
+    /// All that the daemons of this lab have logged.
+    pub fn daemon_log(&self) -> Result<String> {
+        let file = self.log();
+        fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))
     }
 
     /// The backends.

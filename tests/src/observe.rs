@@ -1,6 +1,9 @@
 //! What the kernel says happened in a namespace, through the tools an operator would use.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+};
 
 use anyhow::{Context as _, Result};
 use serde_json::Value;
@@ -16,6 +19,8 @@ pub struct TcpCounters {
     pub active_opens: u64,
     /// Connections that others opened to this stack.
     pub passive_opens: u64,
+    /// Segments sent again because no acknowledgement of them came.
+    pub retransmitted: u64,
 }
 
 /// TCP counters of the namespace's own stack.
@@ -31,6 +36,7 @@ pub fn tcp_counters(namespace: &Namespace) -> Result<TcpCounters> {
         in_segments: counter("TcpInSegs")?,
         active_opens: counter("TcpActiveOpens")?,
         passive_opens: counter("TcpPassiveOpens")?,
+        retransmitted: counter("TcpRetransSegs")?,
     })
 }
 
@@ -71,6 +77,36 @@ pub fn received_frames(namespace: &Namespace, interfaces: &[String]) -> Result<u
                 .context("`ip` shows no packet counter")
         })
         .sum()
+}
+
+/// Frames that the namespace's interfaces took or were to send, and dropped.
+pub fn dropped_frames(namespace: &Namespace) -> Result<u64> {
+    let links = links(namespace)?;
+    let counter = |link: &Value, direction: &str| {
+        let counters = &link["stats64"][direction];
+        let [dropped, errors] = ["dropped", "errors"].map(|counter| counters[counter].as_u64());
+        dropped.zip(errors).context("`ip` shows no drop counters")
+    };
+    links.iter().try_fold(0, |sum, link| {
+        let ((rx, rx_errors), (tx, tx_errors)) = (counter(link, "rx")?, counter(link, "tx")?);
+        Ok(sum + rx + rx_errors + tx + tx_errors)
+    })
+}
+
+/// The namespace's own ends of its established TCP connections to `peer`.
+pub fn connections_to(namespace: &Namespace, peer: SocketAddr) -> Result<BTreeSet<SocketAddr>> {
+    let filter = ["-Htn", "state", "established", "dst", &peer.to_string()];
+    let text = command::output(namespace.command("ss").args(filter))?;
+    let own_end = |line: &str| {
+        // Receive queue, send queue, own end, peer.
+        let end = line
+            .split_whitespace()
+            .nth(2)
+            .context("`ss` shows a line without an address")?;
+        end.parse()
+            .with_context(|| format!("`ss` shows {end} as an address"))
+    };
+    text.lines().map(own_end).collect()
 }
 
 /// Sockets that listen in the namespace, one line each as `ss` prints them.

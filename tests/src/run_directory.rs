@@ -1,7 +1,8 @@
 //! Where a lab keeps its files, and the sweep that removes what killed labs left behind.
 //!
-//! Everything of a lab carries its identity, `ballast-<pid>-<n>`: its directory under [`ROOT`], and its
-//! namespaces, `ballast-<pid>-<n>-<role>`. What carries the pid of a process that is gone is swept.
+//! Everything of a lab carries its identity, `ballast-<pid>-<n>`: its directory under [`ROOT`], its namespaces,
+//! `ballast-<pid>-<n>-<role>`, and what its daemon pins in the BPF file system, by the path of its control socket.
+//! What carries the pid of a process that is gone is swept.
 
 use std::{
     fs,
@@ -12,7 +13,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use crate::{command, namespace};
+use crate::{command, namespace, pins};
 
 /// Parent of all labs' directories.
 pub const ROOT: &str = "/run/ballast-lab";
@@ -54,6 +55,7 @@ impl RunDirectory {
 
 impl Drop for RunDirectory {
     fn drop(&mut self) {
+        pins::remove(&self.identity);
         if let Err(error) = fs::remove_dir_all(&self.path) {
             eprintln!("cannot remove {}: {error}", self.path.display());
         }
@@ -78,6 +80,7 @@ pub fn sweep() -> Result<()> {
         command::ip(["netns", "delete", name])?;
     }
     for name in names(ROOT)?.iter().filter(|name| is_left_over(name)) {
+        pins::remove(name);
         fs::remove_dir_all(Path::new(ROOT).join(name)).with_context(|| format!("cannot remove {name}"))?;
     }
     Ok(())

@@ -2,15 +2,17 @@
 
 use axum::{
     Json, Router,
-    extract::State,
+    extract::{Query, State, rejection::QueryRejection},
     http::StatusCode,
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{get, post},
 };
+use serde::Deserialize;
 use serde_json::json;
 
 use crate::{
-    daemon::{Handle, Status, Stopped},
+    daemon::{Ending, FlowsError, Handle, Status, Stopped, Stopping},
+    flows::{self, FlowPage},
     stats::{ListedBackend, Statistics},
 };
 
@@ -20,8 +22,17 @@ pub(super) fn questions(handle: Handle) -> Router {
         .route("/api/v1/stats", get(statistics))
         .route("/api/v1/status", get(status))
         .route("/api/v1/backends", get(backends))
+        .route("/api/v1/flows", get(flow_page))
         .fallback(nothing)
         .with_state(handle)
+}
+
+/// Those and the orders, for whoever may open the control socket.
+pub(super) fn questions_and_orders(handle: Handle) -> Router {
+    let orders = Router::new()
+        .route("/api/v1/stop", post(stop))
+        .with_state(handle.clone());
+    questions(handle).merge(orders)
 }
 
 async fn statistics(State(handle): State<Handle>) -> Result<Json<Statistics>, Stopped> {
@@ -37,6 +48,48 @@ async fn backends(State(handle): State<Handle>) -> Result<Json<Vec<ListedBackend
         .statistics()
         .await
         .map(|statistics| Json(statistics.listed_backends()))
+}
+
+async fn flow_page(
+    State(handle): State<Handle>,
+    query: Result<Query<flows::Query>, QueryRejection>,
+) -> Result<Json<FlowPage>, Response> {
+    let Query(query) = query.map_err(misunderstood)?;
+    let page = handle.flows(query).await.map_err(IntoResponse::into_response)?;
+    page.map(Json).map_err(|reason| {
+        let status = match reason {
+            FlowsError::NoService(_) => StatusCode::NOT_FOUND,
+            FlowsError::Clock(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        error(status, &reason.to_string())
+    })
+}
+
+/// Arguments of the order to stop.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Stop {
+    /// Leave the packet path forwarding.
+    #[serde(default)]
+    keep: bool,
+}
+
+async fn stop(
+    State(handle): State<Handle>,
+    arguments: Result<Query<Stop>, QueryRejection>,
+) -> Result<Json<Stopping>, Response> {
+    let Query(Stop { keep }) = arguments.map_err(misunderstood)?;
+    let ending = if keep { Ending::Keep } else { Ending::Detach };
+    handle
+        .stop(ending)
+        .await
+        .map(Json)
+        .map_err(IntoResponse::into_response)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "what `map_err` hands over")]
+fn misunderstood(rejection: QueryRejection) -> Response {
+    error(StatusCode::BAD_REQUEST, &rejection.body_text())
 }
 
 async fn nothing() -> Response {

@@ -3,13 +3,14 @@
 use std::{net::SocketAddr, os::unix::fs::PermissionsExt as _, path::Path, time::Duration};
 
 use axum::http::{StatusCode, header};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::{
     config::types::Stats,
-    daemon::{AttachedInterface, Handle, Request, Status},
+    daemon::{AttachedInterface, Ending, FlowsError, Handle, Request, Status, Stopping},
+    flows::{self, FlowPage},
     stats::{ListedBackend, Statistics, sample},
 };
 
@@ -22,6 +23,8 @@ fn daemon() -> Handle {
             let _ = match request {
                 Request::Statistics(answer) => answer.send(sample::statistics()).is_ok(),
                 Request::Status(answer) => answer.send(status()).is_ok(),
+                Request::Flows(query, answer) => answer.send(flow_page(query)).is_ok(),
+                Request::Stop(ending, answer) => answer.send(stopping(ending)).is_ok(),
             };
         }
     });
@@ -43,6 +46,25 @@ fn status() -> Status {
         services_up: 0,
         services_degraded: 1,
         services_down: 0,
+    }
+}
+
+/// A page on which a daemon that knows the service `fe` alone says what it was asked.
+fn flow_page(query: flows::Query) -> Result<FlowPage, FlowsError> {
+    match query.service {
+        Some(service) if service != "fe" => Err(FlowsError::NoService(service)),
+        _ => Ok(FlowPage {
+            total: query.limit() as u64,
+            flows: Vec::new(),
+            next: query.from,
+        }),
+    }
+}
+
+fn stopping(ending: Ending) -> Stopping {
+    Stopping {
+        keeps: ending == Ending::Keep,
+        interfaces: vec!["eth0".to_owned()],
     }
 }
 
@@ -139,6 +161,65 @@ async fn the_document_has_the_shape_that_is_promised() {
         (&"10.0.0.80:9030".into(), &987_654_321.into())
     );
     assert_eq!(backend["check"]["detail"], "HTTP 200");
+}
+
+#[tokio::test]
+async fn flows_are_asked_for_by_service_and_page() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("ballast.sock");
+    let _server = serve_socket(&path, daemon(), CancellationToken::new())
+        .await
+        .expect("a socket");
+    let ask = async |arguments: &str| {
+        let url = format!("http://ballast/api/v1/flows{arguments}");
+        let answer = over_socket(&path).get(url).send().await.expect("an answer");
+        let status = answer.status();
+        (status, answer.json::<Value>().await.expect("a document"))
+    };
+    let (status, page) = ask("?service=fe&limit=7&from=99").await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(page, json!({ "total": 7, "flows": [], "next": 99 }));
+    let (_, page) = ask("?limit=99999999").await;
+    assert_eq!(page["total"], flows::Query::MOST, "a page has an end");
+    let (status, refusal) = ask("?service=fee").await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    assert_eq!(
+        refusal["error"],
+        "there is no service `fee`; `ballast stats` lists those there are"
+    );
+    for wrong in ["?limit=many", "?sort=age"] {
+        let (status, refusal) = ask(wrong).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{refusal}");
+        assert!(refusal["error"].is_string(), "{refusal}");
+    }
+}
+
+#[tokio::test]
+async fn only_the_socket_takes_orders() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("ballast.sock");
+    let shutdown = CancellationToken::new();
+    let _socket = serve_socket(&path, daemon(), shutdown.clone())
+        .await
+        .expect("a socket");
+    let order = async |arguments: &str| {
+        let url = format!("http://ballast/api/v1/stop{arguments}");
+        over_socket(&path).post(url).send().await.expect("an answer")
+    };
+    for (arguments, ending) in [
+        ("", Ending::Detach),
+        ("?keep=false", Ending::Detach),
+        ("?keep=true", Ending::Keep),
+    ] {
+        let said: Stopping = order(arguments).await.json().await.expect("an answer");
+        assert_eq!(said, stopping(ending), "{arguments}");
+    }
+    assert_eq!(order("?keep=perhaps").await.status(), StatusCode::BAD_REQUEST);
+
+    let stats = stats_server(daemon(), &shutdown).await;
+    let url = format!("http://{}/api/v1/stop", stats.address());
+    let refused = reqwest::Client::new().post(url).send().await.expect("an answer");
+    assert_eq!(refused.status(), StatusCode::NOT_FOUND);
 }
 
 #[tokio::test]

@@ -3,10 +3,12 @@
 mod backend;
 mod check;
 mod client;
+mod flow;
 mod output;
 mod run;
 mod stats;
 mod status;
+mod stop;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -32,10 +34,13 @@ const EXAMPLE: &str = "Example:
 enum Command {
     Run(run::Run),
     Check(check::Check),
+    Stop(stop::Stop),
     Stats(stats::Stats),
     Status(status::Status),
     #[command(subcommand)]
     Backend(backend::Backend),
+    #[command(subcommand)]
+    Flow(flow::FlowCommand),
 }
 
 /// Runs the command line of this process: a usage error exits 2, any other error prints one line and exits 1.
@@ -57,9 +62,11 @@ impl Cli {
         match self.command {
             Command::Run(run) => run.run(),
             Command::Check(check) => check.run(),
+            Command::Stop(stop) => stop.run(),
             Command::Stats(stats) => stats.run(),
             Command::Status(status) => status.run(),
             Command::Backend(backend) => backend.run(),
+            Command::Flow(flow) => flow.run(),
         }
     }
 }

@@ -12,9 +12,11 @@ use crate::{
 #[test]
 fn the_arguments_are_well_formed_and_every_help_has_an_example() {
     Cli::command().debug_assert();
-    let words: [&[&str]; 6] = [
+    let words: [&[&str]; 8] = [
         &[],
         &["run"],
+        &["stop"],
+        &["flow", "list"],
         &["check"],
         &["stats"],
         &["status"],

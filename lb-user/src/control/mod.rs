@@ -1,18 +1,22 @@
 //! Desired state, and the way from it to the tables.
 //!
-//! A configuration is laid out over the tables once (`plan`); then health and next hops come in, each backend's
-//! standing follows from them (`standing`), and what has changed is stored (`write`).
+//! A configuration is laid out over the tables once (`plan`, `layout`), around what they hold if packets are
+//! forwarded by them already (`inheritance`); then health and next hops come in, each backend's standing follows
+//! from them (`standing`), and what has changed is stored (`write`).
 
+mod inheritance;
+mod layout;
 pub mod maglev;
 mod plan;
 mod standing;
 mod statistics;
+mod taken;
 #[cfg(test)]
 mod tests;
 mod write;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     net::IpAddr,
     time::{Duration, Instant},
 };
@@ -20,14 +24,18 @@ use std::{
 use lb_common::{flow::Limits, memory::Memory};
 use tracing::{info, warn};
 
-pub use self::{plan::TooMany, write::IndexFull};
 use self::{
+    inheritance::{Inheritance, VirtualAddress},
     plan::{Plan, Pool},
     standing::Standing,
 };
+pub use self::{
+    plan::{PlanError, capacity},
+    write::IndexFull,
+};
 use crate::{
     config::{Config, types::Service},
-    dataplane::Capacity,
+    flows::{self, Names},
     health::{Event, Target},
     next_hop::NextHops,
 };
@@ -39,6 +47,10 @@ const HALF_OPEN: Duration = Duration::from_secs(20);
 /// (`TCP_TIMEWAIT_LEN`, include/net/tcp.h).
 const CLOSED: Duration = Duration::from_mins(1);
 
+/// How long a flow may be quiet whose backend is configured no more: its service's word for it is not known any
+/// more either, and the default is the longest of the usual ones.
+const OF_A_BACKEND_THAT_HAS_GONE: Duration = Duration::from_hours(1);
+
 /// The control plane: knows what the tables should hold, and stores it.
 #[derive(Debug)]
 pub struct Control {
@@ -49,11 +61,17 @@ pub struct Control {
 }
 
 impl Control {
-    /// Lays a configuration out; nothing is stored yet.
-    pub fn new(config: Config) -> Result<Self, TooMany> {
-        let plan = Plan::new(&config)?;
+    /// Lays a configuration out over tables, around what they hold; nothing is stored yet.
+    ///
+    /// In tables that packets are forwarded by, every backend that is still configured keeps its row, and stays up
+    /// or down until its first check; the rows of others stay as they are for as long as there are flows to them.
+    pub fn new(config: Config, memory: &Memory<'_>) -> Result<Self, PlanError> {
+        let plan = Plan::new(&config, &Inheritance::of(memory))?;
         let started = Instant::now();
-        let standings = plan.backends.iter().map(|_| Standing::new(started)).collect();
+        let rows = (0..=u16::MAX).take(plan.backends.len());
+        let standings = rows
+            .map(|row| Standing::new(started, plan.was_chosen.contains(&row)))
+            .collect();
         Ok(Self {
             config,
             plan,
@@ -66,12 +84,6 @@ impl Control {
     #[must_use]
     pub fn config(&self) -> &Config {
         &self.config
-    }
-
-    /// How large the tables have to be for it.
-    #[must_use]
-    pub fn capacity(&self, workers: u32) -> Capacity {
-        self.plan.capacity(workers)
     }
 
     /// What to check.
@@ -94,35 +106,58 @@ impl Control {
     #[must_use]
     pub fn destinations(&self) -> BTreeSet<IpAddr> {
         self.plan
-            .backends
-            .iter()
-            .map(|backend| backend.address.ip())
+            .placed()
+            .map(|(_, backend)| backend.address.ip())
             .collect()
     }
 
-    /// Fills empty tables. No backend takes flows before its health and next hop are known.
+    /// Makes the tables hold the configuration. A backend that did not take flows before takes none until its health
+    /// and next hop are known.
     pub fn install(&self, memory: &Memory<'_>) -> Result<(), IndexFull> {
-        for (row, source) in (0..).zip(&self.plan.sources) {
-            write::source(memory, row, *source);
-        }
-        for (row, backend) in (0..).zip(&self.plan.backends) {
-            write::backend(memory, row, backend.address, backend.sources);
-        }
-        for (row, pool) in (0..).zip(&self.plan.pools) {
-            write::choices(memory, u32::from(row), pool.first_slot, &[]);
-            for bind in &pool.binds {
-                write::virtual_address(memory, *bind, pool.protocol, row)?;
+        for (first, sources) in &self.plan.sources {
+            for (row, source) in (*first..).zip(sources) {
+                write::source(memory, row, *source);
             }
         }
+        for (row, backend) in self.plan.placed() {
+            let service = self.plan.pools[backend.pool].row;
+            write::backend(memory, row, backend.address, backend.sources, service);
+        }
+        let mut addresses: BTreeMap<VirtualAddress, u16> = BTreeMap::new();
+        for pool in &self.plan.pools {
+            self.choose(memory, pool);
+            addresses.extend(pool.binds.iter().map(|bind| ((pool.protocol, *bind), pool.row)));
+        }
+        for ((protocol, address), service) in write::known_addresses(memory, addresses) {
+            write::virtual_address(memory, address, protocol, service)?;
+        }
         write::port_pool(memory, self.plan.ports);
+        self.free_rows(memory);
         Ok(())
+    }
+
+    /// Gives up the rows of backends that are not configured any more and to which no flow is left. Those that were
+    /// chosen a moment ago wait for the next time: a packet that chose them may still be on its way.
+    fn free_rows(&self, memory: &Memory<'_>) {
+        let gone = (0..=u16::MAX)
+            .zip(memory.backends)
+            .filter(|(row, record)| record.service.load() != 0 && self.plan.backend(*row).is_none());
+        let mut gone: BTreeSet<u16> = gone.map(|(row, _)| row).collect();
+        gone.retain(|row| !self.plan.was_chosen.contains(row));
+        if gone.is_empty() {
+            return;
+        }
+        let in_use = flows::backends(memory);
+        for row in gone.difference(&in_use) {
+            write::free_backend(memory, *row);
+        }
     }
 
     /// Takes the result of a health check in.
     pub fn checked(&mut self, memory: &Memory<'_>, event: Event) {
         let row = event.id as usize;
-        let (Some(standing), Some(backend)) = (self.standings.get_mut(row), self.plan.backends.get(row))
-        else {
+        let backend = self.plan.backends.get(row).and_then(Option::as_ref);
+        let (Some(standing), Some(backend)) = (self.standings.get_mut(row), backend) else {
             return;
         };
         if event.changed {
@@ -138,29 +173,43 @@ impl Control {
     /// Takes next hops in.
     pub fn resolved(&mut self, memory: &Memory<'_>, next_hops: &NextHops) {
         let mut changed = BTreeSet::new();
-        for (row, (standing, backend)) in (0..).zip(self.standings.iter_mut().zip(&self.plan.backends)) {
+        for (row, backend) in self.plan.placed() {
+            let standing = &mut self.standings[usize::from(row)];
             let Some(next_hop) = next_hops.get(&backend.address.ip()) else {
                 continue;
             };
-            let Some(next_hop) = standing.resolved(next_hop, &self.config.global.interfaces, &backend.name)
-            else {
-                continue;
-            };
-            // An own row means that no source address is configured.
-            if usize::from(backend.sources.0) >= self.plan.sources.len() {
-                write::source(memory, backend.sources.0, next_hop.source);
+            let took_flows = standing.takes_flows();
+            let next_hop = standing.resolved(next_hop, &self.config.global.interfaces, &backend.name);
+            if let Some(next_hop) = next_hop {
+                if backend.has_own_source {
+                    write::source(memory, backend.sources.0, next_hop.source);
+                }
+                let hop = write::Hop {
+                    peer: next_hop.peer_mac,
+                    own: next_hop.own_mac,
+                    interface: next_hop.ifindex,
+                };
+                write::hop(memory, row, hop);
             }
-            let hop = write::Hop {
-                peer: next_hop.peer_mac,
-                own: next_hop.own_mac,
-                interface: next_hop.ifindex,
-            };
-            write::hop(memory, row, hop);
-            changed.insert(backend.pool);
+            if took_flows != standing.takes_flows() {
+                changed.insert(backend.pool);
+            }
         }
         for pool in changed {
             self.rebuild(memory, pool);
         }
+    }
+
+    /// By backend row, the names of service and backend.
+    #[must_use]
+    pub fn names(&self) -> Names {
+        let mut names = vec![None; self.plan.backends.len()];
+        for (service, rows) in self.config.services.iter().zip(&self.plan.rows) {
+            for (backend, row) in service.backends.iter().zip(rows) {
+                names[usize::from(*row)] = Some((service.name.to_string(), backend.name.to_string()));
+            }
+        }
+        names
     }
 
     /// After how many ticks a backend's flows may go.
@@ -168,8 +217,8 @@ impl Control {
     pub fn limits(&self, backend: u16, tick: Duration) -> Limits {
         let ticks =
             |time: Duration| u32::try_from(time.as_nanos() / tick.as_nanos().max(1)).unwrap_or(u32::MAX / 4);
-        let planned = self.plan.backends.get(usize::from(backend));
-        let established = planned.map_or(CLOSED, |backend| backend.idle_timeout);
+        let planned = self.plan.backend(backend);
+        let established = planned.map_or(OF_A_BACKEND_THAT_HAS_GONE, |backend| backend.idle_timeout);
         Limits {
             established: ticks(established),
             half_open: ticks(HALF_OPEN.min(established)),
@@ -181,22 +230,29 @@ impl Control {
         let Some(pool) = self.plan.pools.get(index) else {
             return;
         };
-        let candidates = self.candidates(pool);
-        let slots = maglev::build(pool.table_size, &candidates);
-        if slots.is_empty() && !pool.binds.is_empty() {
+        let (backends, changed) = self.choose(memory, pool);
+        if backends == 0 && !pool.binds.is_empty() {
             warn!(
                 service = pool.service,
                 "service has no backend that is up: new flows are dropped"
             );
         }
-        let row = u32::try_from(index).unwrap_or(u32::MAX);
-        let changed = write::choices(memory, row, pool.first_slot, &slots);
         info!(
             service = pool.service,
-            backends = candidates.len(),
-            changed,
-            "choice table is written"
+            backends, changed, "choice table is written"
         );
+    }
+
+    /// Writes the choices of a service; how many backends there are to choose from, and how many slots changed.
+    fn choose(&self, memory: &Memory<'_>, pool: &Pool) -> (usize, usize) {
+        // Nobody can ask for it, and it has no slots.
+        if pool.binds.is_empty() {
+            return (0, 0);
+        }
+        let candidates = self.candidates(pool);
+        let slots = maglev::build(pool.table_size, &candidates);
+        let changed = write::choices(memory, pool.row, pool.first_slot, &slots);
+        (candidates.len(), changed)
     }
 
     fn candidates(&self, pool: &Pool) -> Vec<maglev::Candidate> {
@@ -206,7 +262,7 @@ impl Control {
                 .is_some_and(Standing::takes_flows)
         });
         rows.filter_map(|row| {
-            let backend = self.plan.backends.get(usize::from(*row))?;
+            let backend = self.plan.backend(*row)?;
             Some(maglev::Candidate {
                 index: *row,
                 identity: backend.identity,

@@ -1,11 +1,12 @@
 //! Which row of which table each part of a configuration has.
 
 use std::{
+    collections::BTreeSet,
     net::{IpAddr, SocketAddr},
     time::Duration,
 };
 
-use super::maglev;
+use super::{inheritance::Inheritance, layout::Layout};
 use crate::{
     config::{
         Config,
@@ -15,20 +16,20 @@ use crate::{
 };
 
 /// A configuration laid out over the tables.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Plan {
-    /// Row by row of the service table.
+    /// Services, once per address family.
     pub(super) pools: Vec<Pool>,
-    /// Row by row of the backend table.
-    pub(super) backends: Vec<Backend>,
+    /// Row by row of the backend table; none where the row is free, or kept for flows of a backend that has gone.
+    pub(super) backends: Vec<Option<Backend>>,
     /// By service and backend as they stand in the configuration, the backend's row.
     pub(super) rows: Vec<Vec<u16>>,
-    /// Configured source addresses; those of one family stand next to each other.
-    pub(super) sources: Vec<IpAddr>,
+    /// Configured source addresses, those of each family behind a first row.
+    pub(super) sources: Vec<(u16, Vec<IpAddr>)>,
     /// First and last source port of full NAT.
     pub(super) ports: (u16, u16),
-    /// Flows to have room for.
-    max_flows: u32,
+    /// Rows of the backends that new flows went to before.
+    pub(super) was_chosen: BTreeSet<u16>,
 }
 
 /// The part of a service that one address family has: virtual addresses, and the backends behind them.
@@ -40,6 +41,8 @@ pub(super) struct Pool {
     pub(super) binds: Vec<SocketAddr>,
     /// Transport protocol.
     pub(super) protocol: Protocol,
+    /// Row in the service table.
+    pub(super) row: u16,
     /// First slot in the choice table.
     pub(super) first_slot: u32,
     /// Slots in the choice table.
@@ -61,117 +64,68 @@ pub(super) struct Backend {
     pub(super) identity: u64,
     /// How long its flows may be quiet.
     pub(super) idle_timeout: Duration,
-    /// Row of its service.
+    /// Which of the pools it is in.
     pub(super) pool: usize,
-    /// First source address and count of them; a row of its own, still empty, where none are configured.
+    /// First source address and count of them; a row of its own where none are configured.
     pub(super) sources: (u16, u16),
+    /// Whether that row is its own, to be filled when its next hop is known.
+    pub(super) has_own_source: bool,
 }
 
-/// More than the tables have numbers for.
+/// A configuration cannot be laid out over the tables.
 #[derive(Debug, thiserror::Error)]
-#[error("{0} backends are more than the 65535 that the tables can number: use fewer")]
-pub struct TooMany(usize);
+pub enum PlanError {
+    /// More than the tables have numbers for.
+    #[error("{0} backends are more than the 65535 that the tables can number: use fewer")]
+    TooMany(usize),
+    /// More than the tables have rows for, beside what live flows and services hold.
+    #[error("the tables have no room for another {0}")]
+    NoRoom(&'static str),
+}
 
 impl Plan {
-    pub(super) fn new(config: &Config) -> Result<Self, TooMany> {
-        let mut sources = config.global.snat_addresses.clone();
-        sources.sort_by_key(IpAddr::is_ipv6);
-        let (first, last) = config.global.snat_ports;
-        let mut plan = Self {
-            pools: Vec::new(),
-            backends: Vec::new(),
-            rows: Vec::new(),
-            sources,
-            ports: (first.get(), last.get()),
-            max_flows: config.global.max_flows,
-        };
-        for service in &config.services {
-            plan.rows.push(vec![0; service.backends.len()]);
-            for is_v4 in [true, false] {
-                plan.add_pool(service, is_v4)?;
-            }
-        }
-        Ok(plan)
+    /// Lays it out around what the tables hold already.
+    pub(super) fn new(config: &Config, inherited: &Inheritance) -> Result<Self, PlanError> {
+        Layout::new(inherited).plan(config)
     }
 
-    fn add_pool(&mut self, service: &Service, is_v4: bool) -> Result<(), TooMany> {
-        let mut pool = Pool {
-            service: service.name.to_string(),
-            binds: service
-                .bind
-                .iter()
-                .copied()
-                .filter(|bind| bind.is_ipv4() == is_v4)
-                .collect(),
-            protocol: service.protocol,
-            first_slot: self
-                .pools
-                .last()
-                .map_or(0, |pool| pool.first_slot + pool.table_size),
-            table_size: service.table_size,
-            backends: Vec::new(),
-        };
-        for (position, backend) in service.backends.iter().enumerate() {
-            if backend.address.is_ipv4() != is_v4 {
-                continue;
-            }
-            let row = u16::try_from(self.backends.len()).map_err(|_| TooMany(self.backends.len()))?;
-            let sources = self.sources_for(is_v4, row)?;
-            self.backends.push(Backend {
-                name: format!("{}/{}", service.name, backend.name),
-                address: backend.address,
-                weight: backend.weight,
-                identity: maglev::identity(backend.address),
-                idle_timeout: service.idle_timeout,
-                pool: self.pools.len(),
-                sources,
-            });
-            pool.backends.push(row);
-            if let Some(place) = self.rows.last_mut().and_then(|rows| rows.get_mut(position)) {
-                *place = row;
-            }
-        }
-        self.pools.push(pool);
-        Ok(())
+    /// The backend that has this row.
+    pub(super) fn backend(&self, row: u16) -> Option<&Backend> {
+        self.backends.get(usize::from(row))?.as_ref()
     }
 
-    /// The configured source addresses of the family, or else the row after all configured ones that is the
-    /// backend's own.
-    fn sources_for(&self, is_v4: bool, row: u16) -> Result<(u16, u16), TooMany> {
-        let number = |count: usize| u16::try_from(count).map_err(|_| TooMany(count));
-        let first = self.sources.iter().position(|source| source.is_ipv4() == is_v4);
-        let count = self
-            .sources
-            .iter()
-            .filter(|source| source.is_ipv4() == is_v4)
-            .count();
-        match first {
-            Some(first) => Ok((number(first)?, number(count)?)),
-            None => Ok((number(self.sources.len() + usize::from(row))?, 1)),
-        }
+    /// All backends with their rows.
+    pub(super) fn placed(&self) -> impl Iterator<Item = (u16, &Backend)> {
+        let rows = (0..=u16::MAX).zip(&self.backends);
+        rows.filter_map(|(row, backend)| Some((row, backend.as_ref()?)))
     }
+}
 
-    /// How large the tables have to be.
-    pub(super) fn capacity(&self, workers: u32) -> Capacity {
-        let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-        // A family without virtual addresses has no flows.
-        let flows = |is_v4: bool| {
-            let served = self
-                .pools
-                .iter()
-                .flat_map(|pool| &pool.binds)
-                .any(|bind| bind.is_ipv4() == is_v4);
-            if served { self.max_flows } else { 1 }
-        };
-        Capacity {
-            services: count(self.pools.len()),
-            virtual_addresses: count(self.pools.iter().map(|pool| pool.binds.len()).sum()),
-            choice_slots: self.pools.iter().map(|pool| pool.table_size).sum(),
-            backends: count(self.backends.len()),
-            sources: count(self.sources.len() + self.backends.len()),
-            flows_v4: flows(true),
-            flows_v6: flows(false),
-            workers,
-        }
+/// How large tables for a configuration have to be at least.
+#[must_use]
+pub fn capacity(config: &Config, workers: u32) -> Capacity {
+    let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+    let services = &config.services;
+    // A family without virtual addresses has neither choices nor flows.
+    let has_binds = |service: &Service, is_v4: bool| service.bind.iter().any(|bind| bind.is_ipv4() == is_v4);
+    let flows = |is_v4: bool| {
+        let served = services.iter().any(|service| has_binds(service, is_v4));
+        if served { config.global.max_flows } else { 1 }
+    };
+    let choices = |service: &Service| {
+        let families = [true, false]
+            .into_iter()
+            .filter(|is_v4| has_binds(service, *is_v4));
+        service.table_size.saturating_mul(count(families.count()))
+    };
+    Capacity {
+        services: count(services.len() * 2),
+        virtual_addresses: count(services.iter().map(|service| service.bind.len()).sum()),
+        choice_slots: services.iter().map(choices).fold(0, u32::saturating_add),
+        backends: count(services.iter().map(|service| service.backends.len()).sum()),
+        sources: count(config.global.snat_addresses.len()),
+        flows_v4: flows(true),
+        flows_v6: flows(false),
+        workers,
     }
 }

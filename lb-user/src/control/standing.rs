@@ -20,15 +20,19 @@ pub(super) struct Standing {
     unresolved: Option<String>,
     /// When `state` last changed.
     changed: Instant,
+    /// Whether new flows went there when this daemon took over from another: until the first check and next hop
+    /// say otherwise, what that one knew stays in force.
+    was_chosen: bool,
 }
 
 impl Standing {
-    pub(super) fn new(now: Instant) -> Self {
+    pub(super) fn new(now: Instant, was_chosen: bool) -> Self {
         Self {
             health: None,
             next_hop: None,
             unresolved: None,
             changed: now,
+            was_chosen,
         }
     }
 
@@ -52,6 +56,7 @@ impl Standing {
         match found {
             Ok(next_hop) if !interfaces.contains(&next_hop.interface) => {
                 let interface = &next_hop.interface;
+                self.was_chosen = false;
                 self.unusable(
                     backend,
                     &format!("its answers come in by {interface}, which is not among `interfaces`"),
@@ -82,12 +87,15 @@ impl Standing {
 
     /// Whether new flows may go there, its weight aside.
     pub(super) fn takes_flows(&self) -> bool {
-        self.is_up() && self.next_hop.is_some()
+        self.is_up() && (self.next_hop.is_some() || self.was_chosen)
     }
 
     /// Whether its last checks were good.
     pub(super) fn is_up(&self) -> bool {
-        matches!(self.health, Some((State::Up, _)))
+        match self.health {
+            Some((state, _)) => state == State::Up,
+            None => self.was_chosen,
+        }
     }
 
     /// The last check's report.

@@ -92,9 +92,17 @@ fn packets(memory: &Memory<'_>) -> Packets {
     }
 }
 
-fn counters(memory: &Memory<'_>, row: usize) -> Counters {
+/// A backend's counters, worker by worker.
+pub(super) fn counters_of<'m>(
+    memory: &Memory<'m>,
+    row: usize,
+) -> impl Iterator<Item = &'m BackendCounters> + Clone + use<'m> {
     let capacity = memory.settings.backend_capacity.load() as usize;
-    let rows = memory.backend_counters.iter().skip(row).step_by(capacity.max(1));
+    memory.backend_counters.iter().skip(row).step_by(capacity.max(1))
+}
+
+fn counters(memory: &Memory<'_>, row: usize) -> Counters {
+    let rows = counters_of(memory, row);
     let sum = |cell: fn(&BackendCounters) -> u64| rows.clone().map(cell).sum::<u64>();
     // Closed first: a flow that opens and closes in between is then counted as active and not below nothing.
     let closed = sum(|counters| counters.flows_closed.load());

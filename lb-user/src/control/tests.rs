@@ -1,5 +1,7 @@
 //! The control plane over plain memory, its work looked at through the packet path's own look-ups.
 
+mod adoption;
+
 use std::{
     collections::BTreeMap,
     net::{IpAddr, SocketAddr},
@@ -16,7 +18,7 @@ use lb_common::{
     service,
 };
 
-use super::Control;
+use super::{Control, capacity};
 use crate::{
     config,
     health::{Event, Outcome, Report, State},
@@ -61,18 +63,12 @@ struct World {
 impl World {
     fn new(text: &str) -> Self {
         let config = config::parse(text, Path::new("test.toml")).unwrap();
-        let control = Control::new(config).unwrap();
-        let capacity = control.capacity(1);
         let heap = Heap::new(&Sizes {
-            service_slots: capacity.service_slots(),
-            services: capacity.services,
-            choices: capacity.choice_words(),
-            backends: capacity.backends,
-            sources: capacity.sources,
             buckets_v4: 2,
             buckets_v6: 2,
-            workers: 1,
+            ..capacity(&config, 1).sizes()
         });
+        let control = Control::new(config, &heap.memory()).unwrap();
         control.install(&heap.memory()).unwrap();
         Self { control, heap }
     }

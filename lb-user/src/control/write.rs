@@ -1,16 +1,24 @@
 //! Stores into the tables, in an order that never exposes a half-made state.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+};
 
 use lb_common::{
     Address as _, Mac, Port, V4, V6,
     address::{AddressCell as _, TCP, UDP},
     choice::Choices,
-    layout::{PortFilter, mac_to_word},
+    layout::{BackendCounters, PortFilter, mac_to_word},
     memory::Memory,
     service::{self, SlotKey},
+    shared::Shared,
 };
 
+use super::{
+    inheritance::{self, VirtualAddress},
+    statistics,
+};
 use crate::config::types::Protocol;
 
 /// Where packets go next.
@@ -33,8 +41,12 @@ pub(super) fn source(memory: &Memory<'_>, row: u16, address: IpAddr) {
 
 /// The source ports of full NAT, first and last.
 pub(super) fn port_pool(memory: &Memory<'_>, (first, last): (u16, u16)) {
-    memory.settings.pool_first.store(first);
-    memory.settings.pool_count.store(last - first + 1);
+    let count = last - first + 1;
+    change_range(
+        &memory.settings.pool_first,
+        &memory.settings.pool_count,
+        (first, count),
+    );
     // Answers come to these ports; whether they are of a flow, the flow table knows.
     for port in first..=last {
         want(memory, port, PortFilter::TCP | PortFilter::UDP);
@@ -42,12 +54,53 @@ pub(super) fn port_pool(memory: &Memory<'_>, (first, last): (u16, u16)) {
 }
 
 /// Fills a backend's row, all but its next hop.
-pub(super) fn backend(memory: &Memory<'_>, row: u16, address: SocketAddr, sources: (u16, u16)) {
+pub(super) fn backend(memory: &Memory<'_>, row: u16, address: SocketAddr, sources: (u16, u16), service: u16) {
     let record = &memory.backends[usize::from(row)];
     record.address.store(mapped(address.ip()));
     record.port.store(u16::from_ne_bytes(Port::new(address.port()).0));
-    record.first_source.store(sources.0);
-    record.source_count.store(sources.1);
+    change_range(&record.first_source, &record.source_count, sources);
+    record.service.store(service + 1);
+}
+
+/// Gives a backend's row up, which no choice and no flow may refer to.
+pub(super) fn free_backend(memory: &Memory<'_>, row: u16) {
+    let record = &memory.backends[usize::from(row)];
+    for hop in &record.hops {
+        hop.peer.store(0);
+    }
+    for counters in statistics::counters_of(memory, usize::from(row)) {
+        let BackendCounters {
+            packets_in,
+            bytes_in,
+            packets_out,
+            bytes_out,
+            flows_opened,
+            flows_closed,
+            ..
+        } = counters;
+        for counter in [
+            packets_in,
+            bytes_in,
+            packets_out,
+            bytes_out,
+            flows_opened,
+            flows_closed,
+        ] {
+            counter.store(0);
+        }
+    }
+    record.service.store(0);
+}
+
+/// Changes a range that packets are using: at no moment does it reach beyond the old and the new one, as one row is
+/// within either.
+fn change_range(first: &Shared<u16>, count: &Shared<u16>, new: (u16, u16)) {
+    let old = (first.load(), count.load());
+    if old != new {
+        count.store(old.1.min(1));
+        first.store(new.0);
+        count.store(new.1);
+    }
 }
 
 /// Changes a backend's next hop in one step.
@@ -62,8 +115,8 @@ pub(super) fn hop(memory: &Memory<'_>, row: u16, hop: Hop) {
 }
 
 /// Changes the slots that differ, and returns how many did. No slots: the service has no backend.
-pub(super) fn choices(memory: &Memory<'_>, pool: u32, first: u32, slots: &[u16]) -> usize {
-    let record = &memory.services[pool as usize];
+pub(super) fn choices(memory: &Memory<'_>, service: u16, first: u32, slots: &[u16]) -> usize {
+    let record = &memory.services[usize::from(service)];
     let count = u32::try_from(slots.len()).unwrap_or_default();
     let mut changed = 0;
     for (slot, backend) in (first as usize..).zip(slots) {
@@ -82,7 +135,7 @@ pub(super) fn virtual_address(
     memory: &Memory<'_>,
     address: SocketAddr,
     protocol: Protocol,
-    pool: u16,
+    service: u16,
 ) -> Result<(), IndexFull> {
     let (number, bit) = match protocol {
         Protocol::Tcp => (TCP, PortFilter::TCP),
@@ -96,9 +149,31 @@ pub(super) fn virtual_address(
         .find(|slot| matches!(SlotKey(slot.key.load()), SlotKey(0) | SlotKey::REMOVED))
         .ok_or(IndexFull(address))?;
     slot.address.store(ip);
-    slot.key.store(SlotKey::new(number, port, pool).0);
+    slot.key.store(SlotKey::new(number, port, service).0);
     want(memory, address.port(), bit);
     Ok(())
+}
+
+/// Makes the virtual addresses that are in the index those of `wanted`, each with the row of its service; returns
+/// those that are not there yet. Ports stay let past the first look-up: flows to them may live on.
+pub(super) fn known_addresses(
+    memory: &Memory<'_>,
+    mut wanted: BTreeMap<VirtualAddress, u16>,
+) -> BTreeMap<VirtualAddress, u16> {
+    for slot in memory.service_slots {
+        let key = SlotKey(slot.key.load());
+        let Some((number, port)) = key.protocol_and_port() else {
+            continue;
+        };
+        let new = match inheritance::virtual_address(slot).and_then(|address| wanted.remove(&address)) {
+            Some(service) => SlotKey::new(number, port, service),
+            None => SlotKey::REMOVED,
+        };
+        if new != key {
+            slot.key.store(new.0);
+        }
+    }
+    wanted
 }
 
 /// Lets packets to a port past the first, cheap look-up.

@@ -5,7 +5,10 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::stats::Statistics;
+use crate::{
+    flows::{FlowPage, Query},
+    stats::Statistics,
+};
 
 /// A question or order to the daemon's loop.
 #[derive(Debug)]
@@ -14,6 +17,39 @@ pub enum Request {
     Statistics(oneshot::Sender<Statistics>),
     /// A short summary.
     Status(oneshot::Sender<Status>),
+    /// A part of the flow table.
+    Flows(Query, oneshot::Sender<Result<FlowPage, FlowsError>>),
+    /// The end of the daemon.
+    Stop(Ending, oneshot::Sender<Stopping>),
+}
+
+/// What becomes of the packet path when the daemon stops.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// It is detached, and its flows are interrupted.
+    Detach,
+    /// It goes on forwarding, for the next daemon to adopt.
+    Keep,
+}
+
+/// What became of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stopping {
+    /// Whether it goes on forwarding.
+    pub keeps: bool,
+    /// The interfaces that it was detached from, or goes on forwarding on.
+    pub interfaces: Vec<String>,
+}
+
+/// The flow table cannot be shown.
+#[derive(Debug, thiserror::Error)]
+pub enum FlowsError {
+    /// There is no such service.
+    #[error("there is no service `{0}`; `ballast stats` lists those there are")]
+    NoService(String),
+    /// The engine has no clock to tell the flows' ages by.
+    #[error("cannot read the flow table's clock: {0}")]
+    Clock(String),
 }
 
 /// `ballast status`: is it running, on what, and can it serve.
@@ -75,6 +111,16 @@ impl Handle {
     /// A short summary.
     pub async fn status(&self) -> Result<Status, Stopped> {
         self.ask(Request::Status).await
+    }
+
+    /// A part of the flow table.
+    pub async fn flows(&self, query: Query) -> Result<Result<FlowPage, FlowsError>, Stopped> {
+        self.ask(|answer| Request::Flows(query, answer)).await
+    }
+
+    /// Stops the daemon; answered when the packet path is where it shall be, just before the daemon ends.
+    pub async fn stop(&self, ending: Ending) -> Result<Stopping, Stopped> {
+        self.ask(|answer| Request::Stop(ending, answer)).await
     }
 
     async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Result<T, Stopped> {

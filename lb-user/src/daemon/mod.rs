@@ -1,9 +1,10 @@
 //! The running daemon.
 
+mod event_loop;
 mod handle;
 mod run;
 mod status;
 mod sweep;
 
-pub use handle::{AttachedInterface, Handle, Request, Status, Stopped};
+pub use handle::{AttachedInterface, Ending, FlowsError, Handle, Request, Status, Stopped, Stopping};
 pub use run::run;

@@ -1,6 +1,6 @@
 //! How large the tables are.
 
-use lb_common::flow::ENTRIES;
+use lb_common::{flow::ENTRIES, memory::Sizes};
 
 /// Sizes of the tables, fixed when they are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,7 +13,7 @@ pub struct Capacity {
     pub choice_slots: u32,
     /// Backends.
     pub backends: u32,
-    /// Source addresses for full NAT.
+    /// Source addresses for full NAT, besides one for each backend.
     pub sources: u32,
     /// IPv4 flows.
     pub flows_v4: u32,
@@ -33,20 +33,51 @@ impl Capacity {
         entries.div_ceil(per_bucket).max(2).next_power_of_two()
     }
 
+    /// Flows that a table of so many buckets has room for: the inverse of [`Capacity::buckets`], but for its rounding.
+    #[must_use]
+    pub fn flows(buckets: u32) -> u32 {
+        let per_bucket = u32::try_from(ENTRIES / 2).unwrap_or(1);
+        buckets.saturating_mul(per_bucket) / 2
+    }
+
+    /// Rows of each table.
+    #[must_use]
+    pub fn sizes(&self) -> Sizes {
+        Sizes {
+            service_slots: self.service_slots(),
+            services: self.services.max(1),
+            choices: self.choice_slots.div_ceil(4).max(1),
+            backends: self.backends.max(1),
+            sources: self.sources.saturating_add(self.backends).max(1),
+            buckets_v4: Self::buckets(self.flows_v4),
+            buckets_v6: Self::buckets(self.flows_v6),
+            workers: self.workers,
+        }
+    }
+
+    /// The same with room to grow in all that a configuration grows by, since the tables keep their size for as
+    /// long as packets are forwarded by them. Flows and CPUs are what they are said to be.
+    #[must_use]
+    pub fn with_room(&self) -> Self {
+        let room = |count: u32, least: u32| count.saturating_add(count / 2).max(least);
+        Self {
+            services: room(self.services, 64),
+            virtual_addresses: room(self.virtual_addresses, 64),
+            choice_slots: room(self.choice_slots, 4 * 65_537),
+            // A row's number has 16 bits.
+            backends: room(self.backends, 64).min(1 << 16),
+            sources: room(self.sources, 64),
+            ..*self
+        }
+    }
+
     /// Slots of the service index: a power of two, at most a quarter full, so that every virtual address finds a
     /// slot within the distance that a look-up goes.
-    #[must_use]
-    pub fn service_slots(&self) -> u32 {
+    fn service_slots(&self) -> u32 {
         self.virtual_addresses
             .saturating_mul(4)
             .max(64)
             .next_power_of_two()
-    }
-
-    /// Words of four slots of the choice table.
-    #[must_use]
-    pub fn choice_words(&self) -> u32 {
-        self.choice_slots.div_ceil(4).max(1)
     }
 }
 
@@ -62,6 +93,7 @@ mod tests {
                 entries >= 4 * u64::from(flows),
                 "{flows} flows have {entries} entries"
             );
+            assert!(Capacity::flows(Capacity::buckets(flows)) >= flows);
         }
     }
 }

@@ -8,7 +8,7 @@ mod mapped;
 mod xdp;
 
 pub use capacity::Capacity;
-pub use xdp::{AttachError, LoadError, Mode, Object, Xdp};
+pub use xdp::{AdoptError, AttachError, LoadError, Mode, Object, Pins, PinsError, Tables, Xdp};
 
 /// The eBPF object, as `cargo xtask build` made it.
 pub static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("BALLAST_EBPF_OBJECT"));

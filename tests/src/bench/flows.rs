@@ -111,7 +111,7 @@ struct Changes {
 
 impl Bench {
     fn new(flows: u32, effort: Effort) -> Result<Self> {
-        let mut scene = Scene::new(&[Family::V4], flows, INTERFACE)?;
+        let scene = Scene::new(&[Family::V4], flows, INTERFACE)?;
         let sizes = KERNEL_TABLES.map(|(name, _)| (name, 2 * flows));
         let kernel = Kernel::load(&capacity(&scene)?, &sizes)?;
         scene.install(&kernel.memory())?;

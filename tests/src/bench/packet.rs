@@ -169,7 +169,7 @@ struct Bench(Kernel);
 
 impl Bench {
     fn new(towards: u32) -> Result<Self> {
-        let mut scene = Scene::new(&[Family::V4, Family::V6], FLOWS, towards)?;
+        let scene = Scene::new(&[Family::V4, Family::V6], FLOWS, towards)?;
         let kernel = Kernel::load(&capacity(&scene)?, &[])?;
         scene.install(&kernel.memory())?;
         Ok(Self(kernel))
@@ -225,7 +225,7 @@ fn forget_flows(kernel: &mut Kernel) -> Result<()> {
 /// Room for one CPU's counters more than there are CPUs, as in the daemon.
 pub(super) fn capacity(scene: &Scene) -> Result<Capacity> {
     let cpus = u32::try_from(std::thread::available_parallelism()?.get())?;
-    Ok(scene.control().capacity(cpus + 1))
+    Ok(scene.capacity(cpus + 1))
 }
 
 /// Packets so far, by verdict.

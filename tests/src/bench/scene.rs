@@ -12,8 +12,9 @@ use anyhow::Result;
 use etherparse::PacketBuilder;
 use lb_common::memory::Memory;
 use lb_user::{
-    config,
-    control::Control,
+    config::{self, Config},
+    control::{self, Control},
+    dataplane::Capacity,
     health::{Event, Outcome, Report, State},
     next_hop::{NextHop, NextHops},
 };
@@ -188,10 +189,10 @@ fn backend(number: u16, family: Family) -> IpAddr {
     }
 }
 
-/// A control plane that wants a service of each protocol and family, with room for `flows`, and knows all
-/// backends up and reachable through interface `towards`.
+/// A configuration with a service of each protocol and family and room for `flows`, whose backends are all up and
+/// reachable through interface `towards`.
 pub struct Scene {
-    control: Control,
+    config: Config,
     towards: u32,
 }
 
@@ -199,26 +200,24 @@ impl Scene {
     /// Lays the scene out; nothing is stored yet.
     pub fn new(families: &[Family], flows: u32, towards: u32) -> Result<Self> {
         let config = config::parse(&text(families, flows)?, Path::new("bench.toml"))?;
-        Ok(Self {
-            control: Control::new(config)?,
-            towards,
-        })
+        Ok(Self { config, towards })
     }
 
-    /// The control plane.
+    /// How large its tables have to be.
     #[must_use]
-    pub fn control(&self) -> &Control {
-        &self.control
+    pub fn capacity(&self, workers: u32) -> Capacity {
+        control::capacity(&self.config, workers)
     }
 
     /// Fills empty tables.
-    pub fn install(&mut self, memory: &Memory<'_>) -> Result<()> {
-        self.control.install(memory)?;
-        for target in self.control.targets() {
-            self.control.checked(memory, is_up(target.id));
+    pub fn install(self, memory: &Memory<'_>) -> Result<()> {
+        let mut control = Control::new(self.config, memory)?;
+        control.install(memory)?;
+        for target in control.targets() {
+            control.checked(memory, is_up(target.id));
         }
-        let next_hops = next_hops(self.control.destinations(), self.towards);
-        self.control.resolved(memory, &next_hops);
+        let next_hops = next_hops(control.destinations(), self.towards);
+        control.resolved(memory, &next_hops);
         Ok(())
     }
 }

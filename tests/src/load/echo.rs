@@ -3,12 +3,23 @@
 use std::{
     collections::BTreeMap,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    panic::resume_unwind,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result};
-use tokio::{net::UdpSocket, task::JoinSet, time::timeout};
+use tokio::{
+    net::UdpSocket,
+    task::JoinSet,
+    time::{sleep, timeout},
+};
 
-use super::{PATIENCE, block_on_in};
+use super::{PATIENCE, block_on, block_on_in};
 use crate::{
     Namespace,
     backend::{Blob, WHO},
@@ -47,26 +58,37 @@ impl EchoReport {
 impl Echo {
     /// Makes the load from `namespace`, and waits for its end.
     pub fn run(self, namespace: &Namespace) -> Result<EchoReport> {
-        block_on_in(namespace, || async move {
-            let mut flows = JoinSet::new();
-            for flow in 0..self.flows {
-                flows.spawn(self.run_flow(flow));
-            }
-            let mut report = EchoReport {
-                sent: u64::from(self.flows) * u64::from(self.datagrams),
-                ..EchoReport::default()
-            };
-            for outcome in flows.join_all().await {
-                let (backend, returned) = outcome?;
-                report.returned += returned;
-                *report.flows.entry(backend).or_default() += 1;
-            }
-            Ok(report)
-        })
+        block_on_in(namespace, || self.work(Arc::default(), Duration::ZERO))
     }
 
-    /// Name of the flow's backend, and how many datagrams came back.
-    async fn run_flow(self, flow: u16) -> Result<(String, u64)> {
+    /// Makes the load meanwhile, with a pause after each datagram, until it is stopped or through.
+    #[must_use]
+    pub fn start(self, namespace: &Namespace, pause: Duration) -> RunningEcho {
+        let stop = Arc::<AtomicBool>::default();
+        let thread = namespace.spawn({
+            let stop = Arc::clone(&stop);
+            move || block_on(self.work(stop, pause))
+        });
+        RunningEcho { stop, thread }
+    }
+
+    async fn work(self, stop: Arc<AtomicBool>, pause: Duration) -> Result<EchoReport> {
+        let mut flows = JoinSet::new();
+        for flow in 0..self.flows {
+            flows.spawn(self.run_flow(flow, Arc::clone(&stop), pause));
+        }
+        let mut report = EchoReport::default();
+        for outcome in flows.join_all().await {
+            let (backend, sent, returned) = outcome?;
+            report.sent += sent;
+            report.returned += returned;
+            *report.flows.entry(backend).or_default() += 1;
+        }
+        Ok(report)
+    }
+
+    /// Name of the flow's backend, how many datagrams were sent, and how many came back.
+    async fn run_flow(self, flow: u16, stop: Arc<AtomicBool>, pause: Duration) -> Result<(String, u64, u64)> {
         let any = match self.target {
             SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
             SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
@@ -74,11 +96,37 @@ impl Echo {
         let socket = UdpSocket::bind(any).await?;
         socket.connect(self.target).await?;
         let backend = who(&socket).await?;
-        let mut returned = 0;
+        let (mut sent, mut returned) = (0, 0);
         for number in 0..self.datagrams {
+            if stop.load(Ordering::Relaxed) {
+                break;
+            }
+            sent += 1;
             returned += u64::from(comes_back(&socket, &payload(flow, number)).await?);
+            sleep(pause).await;
         }
-        Ok((backend, returned))
+        Ok((backend, sent, returned))
+    }
+}
+
+/// An echo load under way.
+#[derive(Debug)]
+pub struct RunningEcho {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<Result<EchoReport>>,
+}
+
+impl RunningEcho {
+    /// Whether it is through, well or not.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.thread.is_finished()
+    }
+
+    /// Sends no more, and waits for what is on its way.
+    pub fn stop(self) -> Result<EchoReport> {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().unwrap_or_else(|panic| resume_unwind(panic))
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use tokio::runtime;
 
-pub use echo::{Echo, EchoReport};
+pub use echo::{Echo, EchoReport, RunningEcho};
 pub use report::{Failure, Report};
 pub use requests::{Requests, Running};
 pub use transfer::{Direction, SlowTransfer, Transfer, TransferReport};

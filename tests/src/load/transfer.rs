@@ -1,9 +1,19 @@
 //! Long transfers: many bytes on one connection, compared by hash.
 
-use std::{net::SocketAddr, panic::resume_unwind, sync::mpsc, thread::JoinHandle, time::Duration};
+use std::{
+    net::SocketAddr,
+    panic::resume_unwind,
+    sync::{Arc, mpsc},
+    thread::JoinHandle,
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result, bail};
 use sha2::{Digest as _, Sha256};
+use tokio::{
+    sync::Notify,
+    time::{Instant, timeout_at},
+};
 
 use super::{backend_of, block_on, block_on_in, one_shot_client};
 use crate::{
@@ -75,7 +85,11 @@ impl Transfer {
     /// it is known which backend sends.
     pub fn start_slowly(self, namespace: &Namespace, duration: Duration) -> Result<SlowTransfer> {
         let (sender, receiver) = mpsc::channel();
-        let thread = namespace.spawn(move || block_on(self.download_slowly(duration, sender)));
+        let hurry = Arc::<Notify>::default();
+        let thread = namespace.spawn({
+            let hurry = Arc::clone(&hurry);
+            move || block_on(self.download_slowly(duration, sender, hurry))
+        });
         let Ok(backend) = receiver.recv() else {
             thread.join().unwrap_or_else(|panic| resume_unwind(panic))?;
             bail!("the transfer ended before it began");
@@ -83,6 +97,7 @@ impl Transfer {
         Ok(SlowTransfer {
             backend,
             blob: self.blob(),
+            hurry,
             thread,
         })
     }
@@ -97,17 +112,26 @@ impl Transfer {
         Ok((backend, hex(hasher)))
     }
 
-    async fn download_slowly(self, duration: Duration, begun: mpsc::Sender<String>) -> Result<String> {
+    async fn download_slowly(
+        self,
+        duration: Duration,
+        begun: mpsc::Sender<String>,
+        hurry: Arc<Notify>,
+    ) -> Result<String> {
         let mut response = self.request_blob().await?;
         // The receiver waits for this and nothing else.
         let _ = begun.send(backend_of(&response)?);
-        let start = tokio::time::Instant::now();
+        let start = Instant::now();
         let mut hasher = Sha256::new();
         let mut received = 0;
+        let mut is_slow = true;
         while let Some(chunk) = response.chunk().await.context("the download broke off")? {
             hasher.update(&chunk);
             received += chunk.len() as u64;
-            tokio::time::sleep_until(start + part(duration, received, self.size)).await;
+            if is_slow {
+                let due = start + part(duration, received, self.size);
+                is_slow = timeout_at(due, hurry.notified()).await.is_err();
+            }
         }
         Ok(hex(hasher))
     }
@@ -145,6 +169,7 @@ pub struct SlowTransfer {
     /// Who sends.
     pub backend: String,
     blob: Blob,
+    hurry: Arc<Notify>,
     thread: JoinHandle<Result<String>>,
 }
 
@@ -155,12 +180,18 @@ impl SlowTransfer {
         self.thread.is_finished()
     }
 
+    /// Lets it go on as fast as it can.
+    pub fn hurry(&self) {
+        self.hurry.notify_one();
+    }
+
     /// Waits for its end.
     pub fn wait(self) -> Result<TransferReport> {
         let Self {
             backend,
             blob,
             thread,
+            hurry: _,
         } = self;
         let hash = thread.join().unwrap_or_else(|panic| resume_unwind(panic));
         let hash = hash.with_context(|| format!("the transfer from {backend} failed"))?;

@@ -97,5 +97,7 @@ pub(crate) fn assert_nothing_remains(lab: &Lab) -> Result<()> {
         !lab.config().socket().exists(),
         "the control socket is still there"
     );
+    let pinned = lab::pinned(lab.directory().identity());
+    assert!(pinned.is_empty(), "still pinned: {pinned:?}");
     Ok(())
 }

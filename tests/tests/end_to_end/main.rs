@@ -12,3 +12,4 @@ mod lifecycle;
 mod one_armed;
 mod statistics;
 mod story;
+mod survival;

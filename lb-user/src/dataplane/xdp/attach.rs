@@ -1,60 +1,17 @@
-//! Attaching to interfaces, and letting go of them.
+//! Attaching to interfaces, going on where another daemon left off, and letting go.
 
-use std::{error::Error, io};
-
-use anyhow::Chain;
-use aya::programs::{ProgramError, XdpMode, xdp::XdpLinkId};
-use lb_common::{layout, memory::Memory};
+use lb_common::memory::Memory;
 use tracing::{info, warn};
 
-use super::Object;
+use super::{
+    AttachError, Mode, Object, Pins,
+    link::{attach, number, replace},
+};
 
-/// How the kernel runs the program.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// In the driver, before the kernel makes an skb of a frame.
-    Native,
-    /// After that: works on every interface, and is slower.
-    Generic,
-}
-
-impl Mode {
-    /// The word of configuration and statistics.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Native => "xdp",
-            Self::Generic => "xdp-generic",
-        }
-    }
-}
-
-/// An interface refuses the program.
-#[derive(Debug, thiserror::Error)]
-pub enum AttachError {
-    /// There is no such interface.
-    #[error("there is no interface `{0}`: `ip link` lists those there are")]
-    NoInterface(String),
-    /// Another program is attached there.
-    #[error(
-        "interface `{0}` has an XDP program already: `ip link show {0}` names it, `ip link set {0} xdp off` removes it"
-    )]
-    Busy(String),
-    /// The kernel or driver refuses.
-    #[error("interface `{interface}` refuses XDP ({mode}): {reason}")]
-    Refused {
-        /// The interface.
-        interface: String,
-        /// How it was to be attached.
-        mode: &'static str,
-        /// What the kernel says.
-        reason: String,
-    },
-}
-
-/// The packet path, attached. Dropping it detaches from all interfaces.
+/// The packet path, attached. It stays attached when this is dropped, or the process killed: see [`Xdp::detach`].
 pub struct Xdp {
     object: Object,
+    pins: Pins,
     interfaces: Vec<String>,
     mode: Mode,
     fallback: Option<String>,
@@ -64,32 +21,35 @@ impl Xdp {
     /// Attaches to all interfaces in one mode, or to none. `auto` tries native, then generic.
     ///
     /// All in one mode, since frames are redirected between interfaces only where both ends run in the same.
+    ///
+    /// A packet path that is in force keeps its mode. On the interfaces that it is attached to, its program is
+    /// replaced in one step, with no packet between the old and the new one; it leaves those that are not wanted
+    /// any more.
     pub fn attach(
         mut object: Object,
+        mut pins: Pins,
         interfaces: &[String],
         wanted: Option<Mode>,
     ) -> Result<Self, AttachError> {
-        let interfaces = interfaces.to_vec();
-        let first = wanted.unwrap_or(Mode::Native);
-        match attach_all(&mut object, &interfaces, first) {
-            Ok(()) => Ok(Self {
-                object,
-                interfaces,
-                mode: first,
-                fallback: None,
-            }),
-            Err(error @ AttachError::Refused { .. }) if wanted.is_none() => {
-                warn!(%error, "falling back to generic XDP");
-                attach_all(&mut object, &interfaces, Mode::Generic)?;
-                Ok(Self {
-                    object,
-                    interfaces,
-                    mode: Mode::Generic,
-                    fallback: Some(error.to_string()),
-                })
-            }
-            Err(error) => Err(error),
-        }
+        let (mode, fallback) = if object.is_adopted() {
+            (take_over(&mut object, &pins, interfaces)?, None)
+        } else {
+            attach_afresh(&mut object, &pins, interfaces, wanted)?
+        };
+        pins.keep();
+        Ok(Self {
+            object,
+            pins,
+            interfaces: interfaces.to_vec(),
+            mode,
+            fallback,
+        })
+    }
+
+    /// Detaches from all interfaces and removes the tables; the interfaces' names.
+    #[expect(clippy::must_use_candidate, reason = "it is not called for the names")]
+    pub fn detach(mut self) -> Vec<String> {
+        self.pins.remove()
     }
 
     /// The programs and tables.
@@ -122,66 +82,62 @@ impl Xdp {
     }
 }
 
-fn attach_all(object: &mut Object, interfaces: &[String], mode: Mode) -> Result<(), AttachError> {
-    let partial = match mode {
-        Mode::Native => layout::COMPLETE_PARTIAL,
-        Mode::Generic => layout::KEEP_PARTIAL,
-    };
-    object.memory().settings.partial_checksums.store(partial);
-    let mut links: Vec<XdpLinkId> = Vec::new();
+fn attach_afresh(
+    object: &mut Object,
+    pins: &Pins,
+    interfaces: &[String],
+    wanted: Option<Mode>,
+) -> Result<(Mode, Option<String>), AttachError> {
+    let first = wanted.unwrap_or(Mode::Native);
+    match attach_all(object, pins, interfaces, first) {
+        Err(error @ AttachError::Refused { .. }) if wanted.is_none() => {
+            warn!(%error, "falling back to generic XDP");
+            attach_all(object, pins, interfaces, Mode::Generic)?;
+            Ok((Mode::Generic, Some(error.to_string())))
+        }
+        outcome => outcome.map(|()| (first, None)),
+    }
+}
+
+fn attach_all(
+    object: &mut Object,
+    pins: &Pins,
+    interfaces: &[String],
+    mode: Mode,
+) -> Result<(), AttachError> {
+    object
+        .memory()
+        .settings
+        .partial_checksums
+        .store(mode.partial_checksums());
+    let attached = interfaces
+        .iter()
+        .try_for_each(|interface| attach(object, pins, interface, number(interface)?, mode));
+    if attached.is_err() {
+        pins.links().into_iter().for_each(|link| pins.unlink(link));
+    }
+    attached
+}
+
+/// Puts the new program in place of the one in force.
+fn take_over(object: &mut Object, pins: &Pins, interfaces: &[String]) -> Result<Mode, AttachError> {
+    let mode = Mode::in_force(object.memory().settings);
+    let mut unwanted = pins.links();
     for interface in interfaces {
-        match attach(object, interface, mode) {
-            Ok(link) => links.push(link),
-            Err(error) => {
-                detach(object, links);
-                return Err(error);
-            }
+        let number = number(interface)?;
+        if unwanted.contains(&number) && replace(object, pins, interface, number)? {
+            info!(interface, "replaced the program");
+        } else {
+            attach(object, pins, interface, number, mode)?;
         }
-        info!(interface, mode = mode.as_str(), "attached");
+        unwanted.retain(|link| *link != number);
     }
-    Ok(())
-}
-
-fn detach(object: &mut Object, links: Vec<XdpLinkId>) {
-    let Ok(program) = object.program("ballast") else {
-        return;
-    };
-    for link in links {
-        if let Err(error) = program.detach(link) {
-            warn!(%error, "cannot detach");
-        }
+    for number in unwanted {
+        pins.unlink(number);
+        info!(
+            number,
+            "detached from an interface that is not configured any more"
+        );
     }
-}
-
-fn attach(object: &mut Object, interface: &str, mode: Mode) -> Result<XdpLinkId, AttachError> {
-    let flags = match mode {
-        Mode::Native => XdpMode::Driver,
-        Mode::Generic => XdpMode::Skb,
-    };
-    let attached = object
-        .program("ballast")
-        .and_then(|program| program.attach(interface, flags));
-    attached.map_err(|error| match &error {
-        ProgramError::UnknownInterface { .. } => AttachError::NoInterface(interface.to_owned()),
-        error if os_error(error) == Some(libc::EBUSY) || os_error(error) == Some(libc::EEXIST) => {
-            AttachError::Busy(interface.to_owned())
-        }
-        error => AttachError::Refused {
-            interface: interface.to_owned(),
-            mode: mode.as_str(),
-            reason: chain(error),
-        },
-    })
-}
-
-fn os_error(error: &(dyn Error + 'static)) -> Option<i32> {
-    Chain::new(error)
-        .filter_map(|error| error.downcast_ref::<io::Error>())
-        .find_map(io::Error::raw_os_error)
-}
-
-/// The error and all that caused it, in one line.
-fn chain(error: &(dyn Error + 'static)) -> String {
-    let parts: Vec<String> = Chain::new(error).map(ToString::to_string).collect();
-    parts.join(": ")
+    Ok(mode)
 }

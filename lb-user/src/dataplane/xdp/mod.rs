@@ -1,9 +1,19 @@
-//! The packet path in the kernel.
+//! The packet path in the kernel, and what of it outlives the daemon.
 
+mod adopt;
 mod attach;
+mod bpffs;
 mod clock;
+mod instance;
+mod link;
+mod mode;
 mod object;
+mod pins;
 mod tables;
 
-pub use attach::{AttachError, Mode, Xdp};
+pub use attach::Xdp;
+pub use link::AttachError;
+pub use mode::Mode;
 pub use object::{LoadError, Object};
+pub use pins::{AdoptError, Pins, PinsError};
+pub use tables::Tables;

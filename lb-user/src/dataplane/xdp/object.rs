@@ -4,6 +4,7 @@ use std::{
     error::Error,
     hash::{BuildHasher as _, Hasher as _, RandomState},
     io,
+    sync::Arc,
     time::Duration,
 };
 
@@ -15,14 +16,19 @@ use aya::{
 };
 use lb_common::{layout, memory::Memory};
 
-use super::{clock, tables};
+use super::{
+    Mode, adopt, clock,
+    pins::{AdoptError, Pins},
+    tables::{self, Tables},
+};
 use crate::dataplane::Capacity;
 
-/// The object's programs and tables, loaded into the kernel, attached to nothing.
+/// The object's programs and tables, loaded into the kernel, attached to nothing by themselves.
 pub struct Object {
     pub(super) ebpf: aya::Ebpf,
-    tables: tables::Tables,
+    tables: Arc<Tables>,
     tick: Duration,
+    adopted: bool,
 }
 
 /// The object cannot be loaded.
@@ -53,36 +59,89 @@ pub enum LoadError {
     /// The kernel's clock cannot be read.
     #[error("cannot read the kernel's clock: {0}")]
     Clock(#[source] ProgramError),
+    /// There are tables already, and they do not fit.
+    #[error(transparent)]
+    Adopt(#[from] AdoptError),
 }
+
+/// The map by which the programs find each other.
+const PROGRAMS: &str = "PROGRAMS";
 
 impl Object {
     /// Names of the programs in the object.
-    pub const PROGRAMS: [&'static str; 4] = ["ballast", "begin", "pass", "clock"];
+    pub const PROGRAMS: [&'static str; 4] = [Self::BALANCER, Self::BEGIN, "pass", "clock"];
 
-    /// Loads the object that is built into this binary, with empty tables of the given size.
+    /// The one that forwards.
+    pub(super) const BALANCER: &'static str = "ballast";
+
+    /// Where it goes on with the first packet of a flow.
+    const BEGIN: &'static str = "begin";
+
+    /// Loads the object that is built into this binary, with empty tables that have room for `capacity`.
     pub fn load(capacity: &Capacity) -> Result<Self, LoadError> {
-        let mut loader = EbpfLoader::new();
-        for (name, rows) in tables::sizes(capacity) {
-            loader.map_max_entries(name, rows);
+        let object = Self::load_by(&mut loader(capacity), false)?;
+        object.initialise();
+        Ok(object)
+    }
+
+    /// Loads it over the tables that are pinned, if packets are forwarded by them: the flows in them live on. Else
+    /// the tables are empty, and pinned. Either way they have room for `capacity`.
+    ///
+    /// Tables that have not, or that are forwarded by in another mode than is `wanted`, are refused and left alone.
+    pub fn load_pinned(capacity: &Capacity, wanted: Option<Mode>, pins: &Pins) -> Result<Self, LoadError> {
+        let adopted = pins.are_in_force();
+        if adopted {
+            adopt::check(pins, capacity, wanted)?;
+        } else {
+            pins.clear();
         }
+        let mut loader = loader(&capacity.with_room());
+        for (name, _) in tables::sizes(capacity) {
+            loader.map_pin_path(name, pins.table(name));
+        }
+        // The kernel empties it when its last handle goes, which is not to be this process.
+        loader.map_pin_path(PROGRAMS, pins.table(PROGRAMS));
+        let object = Self::load_by(&mut loader, adopted)?;
+        if !adopted {
+            object.initialise();
+        }
+        Ok(object)
+    }
+
+    fn load_by(loader: &mut EbpfLoader<'_>, adopted: bool) -> Result<Self, LoadError> {
         let mut ebpf = loader.load(super::super::OBJECT).map_err(object_error)?;
         for name in Self::PROGRAMS {
             let program = program(&mut ebpf, name).map_err(|error| program_error(name, &error))?;
             program.load().map_err(|error| program_error(name, &error))?;
         }
-        link_programs(&mut ebpf).map_err(|error| program_error("begin", &error))?;
-        let tables = tables::Tables::map(&ebpf, capacity)?;
+        link_programs(&mut ebpf).map_err(|error| program_error(Self::BEGIN, &error))?;
+        let tables = Arc::new(Tables::map(&ebpf)?);
         let tick =
             clock::tick(program(&mut ebpf, "clock").map_err(LoadError::Clock)?).map_err(LoadError::Clock)?;
-        let object = Self { ebpf, tables, tick };
-        object.initialise(capacity);
-        Ok(object)
+        Ok(Self {
+            ebpf,
+            tables,
+            tick,
+            adopted,
+        })
+    }
+
+    /// Whether its tables were in force before it was loaded.
+    #[must_use]
+    pub fn is_adopted(&self) -> bool {
+        self.adopted
     }
 
     /// The tables, for reading and writing.
     #[must_use]
     pub fn memory(&self) -> Memory<'_> {
         self.tables.memory()
+    }
+
+    /// The tables, for work that goes on beside the daemon's.
+    #[must_use]
+    pub fn tables(&self) -> Arc<Tables> {
+        Arc::clone(&self.tables)
     }
 
     /// Length of a tick of the flow table's clock.
@@ -116,19 +175,39 @@ impl Object {
         program(&mut self.ebpf, name)
     }
 
-    fn initialise(&self, capacity: &Capacity) {
-        let settings = self.memory().settings;
-        settings
-            .bucket_mask_v4
-            .store(Capacity::buckets(capacity.flows_v4) - 1);
-        settings
-            .bucket_mask_v6
-            .store(Capacity::buckets(capacity.flows_v6) - 1);
-        settings.service_mask.store(capacity.service_slots() - 1);
-        settings.backend_capacity.store(capacity.backends.max(1));
+    /// Writes the settings of empty tables.
+    fn initialise(&self) {
+        let memory = self.memory();
+        let settings = memory.settings;
+        settings.bucket_mask_v4.store(mask(memory.buckets_v4));
+        settings.bucket_mask_v6.store(mask(memory.buckets_v6));
+        settings.service_mask.store(mask(memory.service_slots));
+        settings.backend_capacity.store(rows(memory.backends));
         settings.seed.store(rand_seed());
         settings.version.store(layout::VERSION);
     }
+}
+
+fn loader(capacity: &Capacity) -> EbpfLoader<'static> {
+    let mut loader = EbpfLoader::new();
+    for (name, rows) in tables::sizes(capacity) {
+        loader.map_max_entries(name, rows);
+    }
+    loader
+}
+
+fn rows<T>(table: &[T]) -> u32 {
+    u32::try_from(table.len()).unwrap_or(u32::MAX)
+}
+
+/// The mask that brings an index into a table whose length is a power of two.
+fn mask<T>(table: &[T]) -> u32 {
+    rows(table) - 1
+}
+
+/// A secret that nobody outside can guess, from the operating system.
+fn rand_seed() -> u64 {
+    RandomState::new().build_hasher().finish()
 }
 
 fn program<'e>(ebpf: &'e mut aya::Ebpf, name: &str) -> Result<&'e mut Program, ProgramError> {
@@ -137,24 +216,21 @@ fn program<'e>(ebpf: &'e mut aya::Ebpf, name: &str) -> Result<&'e mut Program, P
         .try_into()
 }
 
-/// The packet path is two programs, which go on in each other by tail calls: lets them find each other.
+/// The packet path is two programs, which go on in each other by tail calls: lets them find each other. Where another
+/// daemon's programs are in force, these take their places one after the other: all that know the same layout can go
+/// on in each other.
 fn link_programs(ebpf: &mut aya::Ebpf) -> Result<(), ProgramError> {
-    for (index, name) in (0..).zip(["ballast", "begin"]) {
+    for (index, name) in (0..).zip([Object::BALANCER, Object::BEGIN]) {
         let program = program(ebpf, name)?
             .fd()?
             .try_clone()
             .map_err(ProgramError::IOError)?;
-        let Some(map) = ebpf.map_mut("PROGRAMS") else {
+        let Some(map) = ebpf.map_mut(PROGRAMS) else {
             continue;
         };
         ProgramArray::try_from(map)?.set(index, &program, 0)?;
     }
     Ok(())
-}
-
-/// A secret that nobody outside can guess, from the operating system.
-fn rand_seed() -> u64 {
-    RandomState::new().build_hasher().finish()
 }
 
 fn object_error(error: EbpfError) -> LoadError {

@@ -21,36 +21,33 @@ use crate::dataplane::{
 
 /// A map's name in the object and its rows.
 pub(super) fn sizes(capacity: &Capacity) -> [(&'static str, u32); 11] {
+    let sizes = capacity.sizes();
     [
         ("SETTINGS", 1),
         ("PORTS", 1),
-        ("SERVICE_SLOTS", capacity.service_slots()),
-        ("SERVICES", capacity.services.max(1)),
-        ("CHOICES", capacity.choice_words()),
-        ("BACKENDS", capacity.backends.max(1)),
-        ("SOURCES", capacity.sources.max(1)),
-        ("FLOWS_V4", Capacity::buckets(capacity.flows_v4)),
-        ("FLOWS_V6", Capacity::buckets(capacity.flows_v6)),
-        ("PACKETS", capacity.workers),
-        (
-            "TRAFFIC",
-            capacity.workers.saturating_mul(capacity.backends.max(1)),
-        ),
+        ("SERVICE_SLOTS", sizes.service_slots),
+        ("SERVICES", sizes.services),
+        ("CHOICES", sizes.choices),
+        ("BACKENDS", sizes.backends),
+        ("SOURCES", sizes.sources),
+        ("FLOWS_V4", sizes.buckets_v4),
+        ("FLOWS_V6", sizes.buckets_v6),
+        ("PACKETS", sizes.workers),
+        ("TRAFFIC", sizes.workers.saturating_mul(sizes.backends)),
     ]
 }
 
 macro_rules! tables {
     ($($(#[$doc:meta])* $field:ident: $row:ty, $name:literal;)*) => {
         /// All tables.
-        pub(super) struct Tables {
+        pub struct Tables {
             $($(#[$doc])* $field: Mapped<$row>,)*
         }
 
         impl Tables {
             /// Maps the maps of a loaded object.
-            pub(super) fn map(ebpf: &Ebpf, capacity: &Capacity) -> Result<Self, LoadError> {
-                let sizes = sizes(capacity);
-                Ok(Self { $($field: map(ebpf, &sizes, $name)?,)* })
+            pub(super) fn map(ebpf: &Ebpf) -> Result<Self, LoadError> {
+                Ok(Self { $($field: map(ebpf, $name)?,)* })
             }
         }
 
@@ -77,7 +74,8 @@ tables! {
 
 impl Tables {
     /// For reading and writing.
-    pub(super) fn memory(&self) -> Memory<'_> {
+    #[must_use]
+    pub fn memory(&self) -> Memory<'_> {
         Memory {
             settings: &self.settings.rows()[0],
             ports: &self.ports.rows()[0],
@@ -94,15 +92,12 @@ impl Tables {
     }
 }
 
-fn map<T: Table>(ebpf: &Ebpf, sizes: &[(&str, u32)], name: &'static str) -> Result<Mapped<T>, LoadError> {
+fn map<T: Table>(ebpf: &Ebpf, name: &'static str) -> Result<Mapped<T>, LoadError> {
     let error = |source| LoadError::Map { name, source };
-    let missing = || error(io::Error::other("it is not in the object"));
     let Some(Map::Array(data)) = ebpf.map(name) else {
-        return Err(missing());
+        return Err(error(io::Error::other("it is not in the object")));
     };
-    let (_, length) = sizes
-        .iter()
-        .find(|(sized, _)| *sized == name)
-        .ok_or_else(missing)?;
-    Mapped::new(data.fd().as_fd(), *length).map_err(error)
+    // An adopted map may have other rows than were asked for.
+    let info = data.info().map_err(|reason| error(io::Error::other(reason)))?;
+    Mapped::new(data.fd().as_fd(), info.max_entries()).map_err(error)
 }

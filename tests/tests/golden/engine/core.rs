@@ -1,13 +1,11 @@
 //! The packet path as plain code over plain memory.
 
+use super::{Engine, Forwarded, capacity};
 use lb_common::{
     Packet, Verdict,
-    memory::{Heap, Memory, Sizes, Worker},
+    memory::{Heap, Memory, Worker},
     process,
 };
-use lb_user::dataplane::Capacity;
-
-use super::{Engine, Forwarded, capacity};
 
 /// The time, which stands still.
 const NOW: u32 = 1_000_000;
@@ -17,17 +15,7 @@ pub(crate) struct Core(Heap);
 
 impl Core {
     pub(crate) fn new() -> Self {
-        let capacity = capacity();
-        Self(Heap::new(&Sizes {
-            service_slots: capacity.service_slots(),
-            services: capacity.services,
-            choices: capacity.choice_words(),
-            backends: capacity.backends,
-            sources: capacity.sources,
-            buckets_v4: Capacity::buckets(capacity.flows_v4),
-            buckets_v6: Capacity::buckets(capacity.flows_v6),
-            workers: capacity.workers,
-        }))
+        Self(Heap::new(&capacity().sizes()))
     }
 }
 

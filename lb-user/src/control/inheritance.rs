@@ -1,0 +1,159 @@
+//! What tables hold that packets are forwarded by already, so that a new plan gives nobody's row to somebody else.
+//!
+//! It is read from the tables themselves: there is no second account of them that could be lost or out of date. A
+//! service is known by its virtual addresses, a backend by its service and address: names may change.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+};
+
+use lb_common::{
+    Port, V6,
+    address::{AddressCell as _, TCP, UDP},
+    choice::Choices,
+    layout::{Backend, ServiceSlot},
+    memory::Memory,
+    service::SlotKey,
+};
+
+use crate::config::types::Protocol;
+
+/// What packets are sent to.
+pub(super) type VirtualAddress = (Protocol, SocketAddr);
+
+/// Rows that are taken, and what for. Empty for new tables.
+#[derive(Debug)]
+pub(super) struct Inheritance {
+    /// Rows of services.
+    pub(super) services: BTreeMap<VirtualAddress, u16>,
+    /// Where the choices of a service are; none while it has no backend.
+    pub(super) choices: BTreeMap<u16, Choices>,
+    /// Rows of backends, by the row of their service and their address.
+    pub(super) backends: BTreeMap<(u16, SocketAddr), u16>,
+    /// Rows of the backends that new flows go to.
+    pub(super) chosen: BTreeSet<u16>,
+    /// Source addresses of full NAT, by their first row, besides those that are one backend's own.
+    pub(super) sources: BTreeMap<u16, Vec<IpAddr>>,
+    /// How large the tables are.
+    pub(super) sizes: Sizes,
+}
+
+/// Rows that tables have.
+#[derive(Debug)]
+pub(super) struct Sizes {
+    /// Of services.
+    pub(super) services: usize,
+    /// Slots of all choice tables.
+    pub(super) choices: u32,
+    /// Of backends.
+    pub(super) backends: usize,
+    /// Of source addresses that are not one backend's own; those come after them.
+    pub(super) shared_sources: usize,
+}
+
+impl Inheritance {
+    /// Reads the tables.
+    pub(super) fn of(memory: &Memory<'_>) -> Self {
+        let services: BTreeMap<VirtualAddress, u16> = memory
+            .service_slots
+            .iter()
+            .filter_map(|slot| Some((virtual_address(slot)?, service_row(slot)?)))
+            .collect();
+        let choices = choices(memory, services.values().copied().collect());
+        let sizes = Sizes::of(memory);
+        Self {
+            chosen: choices
+                .values()
+                .flat_map(|choices| chosen(memory, *choices))
+                .collect(),
+            backends: backends(memory),
+            sources: shared_sources(memory, &sizes),
+            services,
+            choices,
+            sizes,
+        }
+    }
+}
+
+impl Sizes {
+    fn of(memory: &Memory<'_>) -> Self {
+        Self {
+            services: memory.services.len(),
+            choices: u32::try_from(memory.choices.len().saturating_mul(4)).unwrap_or(u32::MAX),
+            backends: memory.backends.len(),
+            shared_sources: memory.sources.len().saturating_sub(memory.backends.len()),
+        }
+    }
+}
+
+/// The virtual address in a slot of the index, if there is one.
+pub(super) fn virtual_address(slot: &ServiceSlot) -> Option<VirtualAddress> {
+    let (number, port) = SlotKey(slot.key.load()).protocol_and_port()?;
+    let protocol = protocol(number)?;
+    Some((protocol, SocketAddr::new(address(&slot.address), port.number())))
+}
+
+/// The transport protocol of that number.
+pub(super) fn protocol(number: u8) -> Option<Protocol> {
+    match number {
+        TCP => Some(Protocol::Tcp),
+        UDP => Some(Protocol::Udp),
+        _ => None,
+    }
+}
+
+fn service_row(slot: &ServiceSlot) -> Option<u16> {
+    u16::try_from(SlotKey(slot.key.load()).service()).ok()
+}
+
+fn choices(memory: &Memory<'_>, services: BTreeSet<u16>) -> BTreeMap<u16, Choices> {
+    let of = |row: u16| {
+        let choices = Choices::from_word(memory.services.get(usize::from(row))?.choices.load());
+        (choices.count > 0).then_some((row, choices))
+    };
+    services.into_iter().filter_map(of).collect()
+}
+
+/// The backends in a service's choices.
+fn chosen(memory: &Memory<'_>, choices: Choices) -> impl Iterator<Item = u16> {
+    let slots = choices.first..choices.first.saturating_add(choices.count);
+    slots.filter_map(|slot| {
+        let word = memory.choices.get(usize::try_from(slot / 4).ok()?)?;
+        Some(word.slots[slot as usize % 4].load())
+    })
+}
+
+fn backends(memory: &Memory<'_>) -> BTreeMap<(u16, SocketAddr), u16> {
+    let rows = (0..=u16::MAX).zip(memory.backends);
+    rows.filter_map(|(row, record)| {
+        let service = record.service.load().checked_sub(1)?;
+        Some(((service, backend_address(record)), row))
+    })
+    .collect()
+}
+
+/// Where a backend is.
+pub(super) fn backend_address(record: &Backend) -> SocketAddr {
+    let port = Port(record.port.load().to_ne_bytes());
+    SocketAddr::new(address(&record.address), port.number())
+}
+
+fn shared_sources(memory: &Memory<'_>, sizes: &Sizes) -> BTreeMap<u16, Vec<IpAddr>> {
+    let ranges = memory
+        .backends
+        .iter()
+        .filter(|record| record.service.load() != 0)
+        .map(|record| (record.first_source.load(), record.source_count.load()))
+        .filter(|(first, _)| usize::from(*first) < sizes.shared_sources);
+    ranges
+        .map(|(first, count)| {
+            let rows = memory.sources.iter().skip(first.into()).take(count.into());
+            (first, rows.map(|row| address(&row.address)).collect())
+        })
+        .collect()
+}
+
+fn address(cell: &<V6 as lb_common::Address>::Cell) -> IpAddr {
+    Ipv6Addr::from(cell.load().octets()).to_canonical()
+}

@@ -1,0 +1,215 @@
+//! Giving rows to services, backends and source addresses.
+
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, SocketAddr},
+};
+
+use super::{
+    inheritance::Inheritance,
+    maglev,
+    plan::{Backend, Plan, PlanError, Pool},
+    taken::Taken,
+};
+use crate::config::{
+    Config,
+    types::{self, Service},
+};
+
+/// A plan under way.
+pub(super) struct Layout<'i> {
+    inherited: &'i Inheritance,
+    plan: Plan,
+    /// Rows of services that nobody has, lowest last.
+    free_services: Vec<u16>,
+    /// Rows of backends that nobody has, lowest last.
+    free_backends: Vec<u16>,
+    slots: Taken,
+}
+
+impl<'i> Layout<'i> {
+    pub(super) fn new(inherited: &'i Inheritance) -> Self {
+        let mut slots = Taken::default();
+        for choices in inherited.choices.values() {
+            slots.add(choices.first, choices.count);
+        }
+        // A service that has gone leaves its row to the flows of its backends, which are known by it.
+        let behind = inherited.backends.keys().map(|(service, _)| *service);
+        let services = inherited.services.values().copied().chain(behind).collect();
+        let backends = inherited.backends.values().copied().collect();
+        Self {
+            free_services: free(inherited.sizes.services, &services),
+            free_backends: free(inherited.sizes.backends, &backends),
+            inherited,
+            plan: Plan {
+                was_chosen: inherited.chosen.clone(),
+                ..Plan::default()
+            },
+            slots,
+        }
+    }
+
+    pub(super) fn plan(mut self, config: &Config) -> Result<Plan, PlanError> {
+        let backends = config.services.iter().map(|service| service.backends.len()).sum();
+        if backends > usize::from(u16::MAX) {
+            return Err(PlanError::TooMany(backends));
+        }
+        let (first, last) = config.global.snat_ports;
+        self.plan.ports = (first.get(), last.get());
+        self.add_sources(&config.global.snat_addresses)?;
+        for service in &config.services {
+            self.plan.rows.push(vec![0; service.backends.len()]);
+            for is_v4 in [true, false] {
+                self.add_pool(service, is_v4)?;
+            }
+        }
+        Ok(self.plan)
+    }
+
+    /// The same addresses keep their rows; others get rows that no packet reads yet.
+    fn add_sources(&mut self, addresses: &[IpAddr]) -> Result<(), PlanError> {
+        let inherited = self.inherited;
+        let end = u32::try_from(inherited.sizes.shared_sources).unwrap_or(u32::MAX);
+        let mut taken = Taken::default();
+        for (first, addresses) in &inherited.sources {
+            taken.add(u32::from(*first), length(addresses));
+        }
+        for is_v4 in [true, false] {
+            let family = addresses
+                .iter()
+                .copied()
+                .filter(|address| address.is_ipv4() == is_v4);
+            let family: Vec<IpAddr> = family.collect();
+            if family.is_empty() {
+                continue;
+            }
+            let same = inherited
+                .sources
+                .iter()
+                .find(|(_, addresses)| **addresses == family);
+            let first = match same {
+                Some((first, _)) => Some(*first),
+                None => taken
+                    .take(length(&family), end)
+                    .and_then(|first| u16::try_from(first).ok()),
+            };
+            let first = first.ok_or(PlanError::NoRoom("source address"))?;
+            self.plan.sources.push((first, family));
+        }
+        Ok(())
+    }
+
+    fn add_pool(&mut self, service: &Service, is_v4: bool) -> Result<(), PlanError> {
+        let binds = service
+            .bind
+            .iter()
+            .copied()
+            .filter(|bind| bind.is_ipv4() == is_v4);
+        let mut pool = Pool {
+            service: service.name.to_string(),
+            binds: binds.collect(),
+            protocol: service.protocol,
+            row: 0,
+            first_slot: 0,
+            table_size: service.table_size,
+            backends: Vec::new(),
+        };
+        pool.row = self.service_row(&pool)?;
+        pool.first_slot = self.first_slot(&pool)?;
+        for (position, backend) in service.backends.iter().enumerate() {
+            if backend.address.is_ipv4() != is_v4 {
+                continue;
+            }
+            let row = self.add_backend(service, backend, pool.row)?;
+            pool.backends.push(row);
+            if let Some(place) = self.plan.rows.last_mut().and_then(|rows| rows.get_mut(position)) {
+                *place = row;
+            }
+        }
+        self.plan.pools.push(pool);
+        Ok(())
+    }
+
+    /// The row that one of its virtual addresses has, unless another service of the configuration was faster.
+    fn service_row(&mut self, pool: &Pool) -> Result<u16, PlanError> {
+        let inherited = pool
+            .binds
+            .iter()
+            .filter_map(|bind| self.inherited.services.get(&(pool.protocol, *bind)).copied())
+            .find(|row| self.plan.pools.iter().all(|pool| pool.row != *row));
+        inherited
+            .or_else(|| self.free_services.pop())
+            .ok_or(PlanError::NoRoom("service"))
+    }
+
+    /// Where its choices are, or else a place for them. Without virtual addresses it needs none.
+    fn first_slot(&mut self, pool: &Pool) -> Result<u32, PlanError> {
+        if pool.binds.is_empty() {
+            return Ok(0);
+        }
+        match self.inherited.choices.get(&pool.row) {
+            Some(choices) if choices.count == pool.table_size => Ok(choices.first),
+            _ => {
+                let first = self.slots.take(pool.table_size, self.inherited.sizes.choices);
+                first.ok_or(PlanError::NoRoom("choice table"))
+            }
+        }
+    }
+
+    fn add_backend(
+        &mut self,
+        service: &Service,
+        backend: &types::Backend,
+        service_row: u16,
+    ) -> Result<u16, PlanError> {
+        let address = backend.address;
+        let inherited = self.inherited.backends.get(&(service_row, address)).copied();
+        let row = inherited
+            .or_else(|| self.free_backends.pop())
+            .ok_or(PlanError::NoRoom("backend"))?;
+        let (sources, has_own_source) = self.sources_for(address, row)?;
+        let placed = Backend {
+            name: format!("{}/{}", service.name, backend.name),
+            address,
+            weight: backend.weight,
+            identity: maglev::identity(address),
+            idle_timeout: service.idle_timeout,
+            pool: self.plan.pools.len(),
+            sources,
+            has_own_source,
+        };
+        let place = usize::from(row);
+        if self.plan.backends.len() <= place {
+            self.plan.backends.resize_with(place + 1, || None);
+        }
+        self.plan.backends[place] = Some(placed);
+        Ok(row)
+    }
+
+    /// The configured source addresses of the family, or else the row that is the backend's own; and which.
+    fn sources_for(&self, address: SocketAddr, row: u16) -> Result<((u16, u16), bool), PlanError> {
+        let configured = self
+            .plan
+            .sources
+            .iter()
+            .find(|(_, sources)| sources.iter().all(|source| source.is_ipv4() == address.is_ipv4()));
+        if let Some((first, sources)) = configured {
+            let count = u16::try_from(sources.len()).map_err(|_| PlanError::NoRoom("source address"))?;
+            return Ok(((*first, count), false));
+        }
+        let own = self.inherited.sizes.shared_sources + usize::from(row);
+        let own = u16::try_from(own).map_err(|_| PlanError::NoRoom("source address"))?;
+        Ok(((own, 1), true))
+    }
+}
+
+/// Rows that are not taken, lowest last.
+fn free(rows: usize, taken: &BTreeSet<u16>) -> Vec<u16> {
+    // One is added to a row's number where 0 means none: the last number is left out.
+    let rows = u16::try_from(rows).unwrap_or(u16::MAX);
+    (0..rows).rev().filter(|row| !taken.contains(row)).collect()
+}
+
+fn length(addresses: &[IpAddr]) -> u32 {
+    u32::try_from(addresses.len()).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,328 @@
+//! A daemon goes on with another one's tables: who keeps which row, and what packets find meanwhile.
+
+use std::{net::SocketAddr, path::Path};
+
+use lb_common::{
+    Port, Tuple, V4,
+    address::TCP,
+    choice::Choices,
+    flow::{self, Client, State as FlowState},
+    memory::{Heap, Worker},
+    service,
+};
+
+use super::super::*;
+use crate::{
+    config,
+    dataplane::Capacity,
+    health::{Outcome, Report, State},
+    next_hop::NextHop,
+};
+
+const VIP: &str = "10.0.0.100:80";
+const OTHER_VIP: &str = "10.0.0.101:80";
+
+/// A configuration of services, each with a virtual address and its backends' last octets.
+fn config(services: &[(&str, &[u8])]) -> Config {
+    config_with("", services)
+}
+
+fn config_with(global: &str, services: &[(&str, &[u8])]) -> Config {
+    let backend = |number: &u8| {
+        let address = address(*number);
+        format!("[[service.backend]]\nname = \"b{number}\"\naddress = \"{address}\"\n")
+    };
+    let service = |(number, (bind, backends)): (usize, &(&str, &[u8]))| {
+        let backends: String = backends.iter().map(backend).collect();
+        format!("[[service]]\nname = \"s{number}\"\nbind = [\"{bind}\"]\ntable_size = 251\n{backends}")
+    };
+    let services: String = services.iter().enumerate().map(service).collect();
+    let text = format!("[global]\ninterfaces = [\"v0\"]\n{global}\n{services}");
+    config::parse(&text, Path::new("test.toml")).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn address(backend: u8) -> SocketAddr {
+    SocketAddr::from(([10, 1, 0, backend], 8080))
+}
+
+fn tables(config: &Config) -> Heap {
+    let capacity = Capacity {
+        flows_v4: 64,
+        ..capacity(config, 2)
+    };
+    Heap::new(&capacity.with_room().sizes())
+}
+
+/// Takes the tables over, as a daemon does that starts.
+fn start(config: Config, memory: &Memory<'_>) -> Control {
+    let control = Control::new(config, memory).expect("there is room");
+    control.install(memory).expect("there is room in the index");
+    control
+}
+
+/// Finds all backends up, and the way to them.
+fn bring_up(control: &mut Control, memory: &Memory<'_>) {
+    let next_hops = next_hops(control, "v0");
+    control.resolved(memory, &next_hops);
+    for target in control.targets() {
+        control.checked(memory, event(target.id, State::Up));
+    }
+}
+
+fn next_hops(control: &Control, interface: &str) -> NextHops {
+    let hop = |address: IpAddr| NextHop {
+        ifindex: 7,
+        interface: interface.to_owned(),
+        source: "10.1.0.1".parse().expect("an address"),
+        own_mac: [2, 0, 0, 0, 0, 1],
+        peer_mac: [2, 0, 0, 0, 0, 2],
+        mtu: match address {
+            IpAddr::V4(_) => 1500,
+            IpAddr::V6(_) => 1280,
+        },
+    };
+    let destinations = control.destinations().into_iter();
+    destinations.map(|address| (address, Ok(hop(address)))).collect()
+}
+
+fn event(id: u32, state: State) -> Event {
+    let outcome = match state {
+        State::Up => Outcome::Ok,
+        State::Down => Outcome::Failed,
+    };
+    let report = Report {
+        outcome,
+        detail: String::new(),
+        duration: Duration::ZERO,
+        at: Instant::now(),
+    };
+    Event {
+        id,
+        report,
+        state,
+        changed: true,
+    }
+}
+
+fn row(control: &Control, backend: u8) -> u16 {
+    let mut placed = control.plan.placed();
+    let found = placed.find(|(_, placed)| placed.address == address(backend));
+    found.expect("the backend has a row").0
+}
+
+/// Backends that a packet to a virtual address may go to; none if it has no service.
+fn chosen(memory: &Memory<'_>, bind: &str) -> Option<BTreeSet<u16>> {
+    let bind: SocketAddr = bind.parse().expect("an address");
+    let IpAddr::V4(ip) = bind.ip() else {
+        panic!("IPv4 only")
+    };
+    let tuple = Tuple {
+        src: V4([10, 9, 0, 1]),
+        dst: V4(ip.octets()),
+        src_port: Port::new(1),
+        dst_port: Port::new(bind.port()),
+    };
+    let service = service::find(&Worker::new(*memory, 0, 0), memory.settings, &tuple, TCP)?;
+    let choices = Choices::from_word(memory.services[service as usize].choices.load());
+    let slots = (choices.first..choices.first + choices.count).map(|slot| slot as usize);
+    Some(
+        slots
+            .map(|slot| memory.choices[slot / 4].slots[slot % 4].load())
+            .collect(),
+    )
+}
+
+fn all_slots(memory: &Memory<'_>) -> Vec<u16> {
+    let words = memory.choices.iter().flat_map(|word| &word.slots);
+    words.map(lb_common::shared::Shared::<u16>::load).collect()
+}
+
+/// Opens a flow to a backend.
+fn open_flow(memory: &Memory<'_>, backend: u16) {
+    let tables = Worker::new(*memory, 0, 0);
+    let key = Tuple {
+        src: V4([10, 9, 0, 1]),
+        dst: V4([10, 0, 0, 100]),
+        src_port: Port::new(backend + 1),
+        dst_port: Port::new(80),
+    };
+    let claim = flow::claim(&tables, &key, TCP, 0).expect("room");
+    let flow = flow::Flow {
+        key,
+        to: key,
+        protocol: TCP,
+        backend,
+        client: Client {
+            interface: 1,
+            mac: [0; 6],
+            own_mac: [0; 6],
+        },
+        partner: 0,
+    };
+    claim.publish(&tables, &flow, FlowState::READY, 0);
+}
+
+#[test]
+fn nobody_takes_flows_before_both_health_and_next_hop_are_known() {
+    let config = config(&[(VIP, &[1, 2])]);
+    let heap = tables(&config);
+    let memory = heap.memory();
+    let mut control = start(config, &memory);
+    assert_eq!(chosen(&memory, VIP), Some(BTreeSet::new()));
+    control.checked(&memory, event(0, State::Up));
+    assert_eq!(chosen(&memory, VIP), Some(BTreeSet::new()));
+    bring_up(&mut control, &memory);
+    assert_eq!(chosen(&memory, VIP), Some(BTreeSet::from([0, 1])));
+}
+
+#[test]
+fn the_same_configuration_changes_nothing_in_the_tables() {
+    let config = config(&[(VIP, &[1, 2, 3]), (OTHER_VIP, &[1, 2])]);
+    let heap = tables(&config);
+    let memory = heap.memory();
+    let mut first = start(config.clone(), &memory);
+    bring_up(&mut first, &memory);
+    first.checked(&memory, event(1, State::Down));
+    let slots = all_slots(&memory);
+
+    let mut second = start(config, &memory);
+    assert_eq!(all_slots(&memory), slots);
+    assert_eq!(chosen(&memory, VIP), Some(BTreeSet::from([0, 2])));
+    second.checked(&memory, event(0, State::Up));
+    assert_eq!(all_slots(&memory), slots, "a check that finds what was known");
+    second.checked(&memory, event(1, State::Up));
+    assert_eq!(
+        all_slots(&memory),
+        slots,
+        "up, but the way there is not known yet"
+    );
+    let next_hops = next_hops(&second, "v0");
+    second.resolved(&memory, &next_hops);
+    assert_eq!(chosen(&memory, VIP), Some(BTreeSet::from([0, 1, 2])));
+    second.checked(&memory, event(2, State::Down));
+    assert_eq!(chosen(&memory, VIP), Some(BTreeSet::from([0, 1])));
+}
+
+#[test]
+fn backends_keep_their_rows_whatever_happens_to_the_others() {
+    let before = config(&[(VIP, &[1, 2, 3])]);
+    let heap = tables(&before);
+    let memory = heap.memory();
+    bring_up(&mut start(before, &memory), &memory);
+
+    let after = start(config(&[(VIP, &[4, 3, 2])]), &memory);
+    assert_eq!([2, 3].map(|backend| row(&after, backend)), [1, 2]);
+    assert_eq!(row(&after, 4), 3, "a row that was nobody's");
+    assert_eq!(inheritance::backend_address(&memory.backends[0]), address(1));
+    assert_eq!(chosen(&memory, VIP), Some(BTreeSet::from([1, 2])));
+}
+
+#[test]
+fn a_row_is_free_when_its_backend_and_the_last_flow_to_it_are_gone() {
+    let before = config(&[(VIP, &[1, 2, 3])]);
+    let heap = tables(&before);
+    let memory = heap.memory();
+    bring_up(&mut start(before, &memory), &memory);
+    open_flow(&memory, 0);
+    memory.backend_counters[1].packets_in.store(9);
+
+    let only_three = config(&[(VIP, &[3])]);
+    drop(start(only_three.clone(), &memory));
+    let taken = [0, 1, 2].map(|row: usize| memory.backends[row].service.load());
+    assert_eq!(taken, [1, 1, 1], "packets may still be on their way to any");
+    drop(start(only_three, &memory));
+    let taken = [0, 1, 2].map(|row: usize| memory.backends[row].service.load());
+    assert_eq!(taken, [1, 0, 1]);
+    assert_eq!(
+        memory.backend_counters[1].packets_in.load(),
+        0,
+        "counts of a backend that has gone"
+    );
+    assert_eq!(row(&start(config(&[(VIP, &[3, 4])]), &memory), 4), 1);
+}
+
+#[test]
+fn services_are_known_by_their_virtual_addresses() {
+    let before = config(&[(VIP, &[1]), (OTHER_VIP, &[2])]);
+    let heap = tables(&before);
+    let memory = heap.memory();
+    bring_up(&mut start(before, &memory), &memory);
+
+    // The second moves up and is renamed by that; the first is gone.
+    drop(start(config(&[(OTHER_VIP, &[2])]), &memory));
+    assert_eq!(chosen(&memory, VIP), None);
+    assert_eq!(chosen(&memory, OTHER_VIP), Some(BTreeSet::from([1])));
+    // And comes back.
+    drop(start(config(&[(VIP, &[1]), (OTHER_VIP, &[2])]), &memory));
+    assert_eq!(chosen(&memory, VIP), Some(BTreeSet::new()));
+    assert_eq!(chosen(&memory, OTHER_VIP), Some(BTreeSet::from([1])));
+}
+
+#[test]
+fn other_source_addresses_get_rows_that_no_packet_reads() {
+    let with = |sources: &str| config_with(&format!("snat_addresses = {sources}"), &[(VIP, &[1])]);
+    let first = with(r#"["10.1.0.21", "10.1.0.22"]"#);
+    let heap = tables(&first);
+    let memory = heap.memory();
+    drop(start(first.clone(), &memory));
+    let range = || {
+        (
+            memory.backends[0].first_source.load(),
+            memory.backends[0].source_count.load(),
+        )
+    };
+    assert_eq!(range(), (0, 2));
+    drop(start(first, &memory));
+    assert_eq!(range(), (0, 2), "the same");
+    drop(start(with(r#"["10.1.0.23"]"#), &memory));
+    assert_eq!(range(), (2, 1));
+    drop(start(config(&[(VIP, &[1])]), &memory));
+    let own = u16::try_from(memory.sources.len() - memory.backends.len()).expect("few rows");
+    assert_eq!(range(), (own, 1));
+}
+
+#[test]
+fn another_table_size_gets_another_place() {
+    let before = config(&[(VIP, &[1])]);
+    let heap = tables(&before);
+    let memory = heap.memory();
+    bring_up(&mut start(before.clone(), &memory), &memory);
+    let mut after = before;
+    after.services[0].table_size = 509;
+    drop(start(after, &memory));
+    let choices = Choices::from_word(memory.services[0].choices.load());
+    assert_eq!((choices.first, choices.count), (251, 509));
+    assert_eq!(chosen(&memory, VIP), Some(BTreeSet::from([0])));
+}
+
+#[test]
+fn what_does_not_fit_is_refused() {
+    let small = config(&[(VIP, &[1])]);
+    let heap = Heap::new(&capacity(&small, 1).sizes());
+    let memory = heap.memory();
+    drop(start(small, &memory));
+    let refused = Control::new(config(&[(VIP, &[1, 2])]), &memory).expect_err("one row");
+    assert_eq!(refused.to_string(), "the tables have no room for another backend");
+    let refused = Control::new(config(&[(VIP, &[1]), (OTHER_VIP, &[1])]), &memory);
+    assert_eq!(
+        refused.expect_err("room for one").to_string(),
+        "the tables have no room for another service"
+    );
+}
+
+#[test]
+fn a_way_by_another_interface_is_not_taken_on_the_last_daemons_word() {
+    let config = config(&[(VIP, &[1, 2])]);
+    let heap = tables(&config);
+    let memory = heap.memory();
+    bring_up(&mut start(config.clone(), &memory), &memory);
+    let mut second = start(config, &memory);
+    let mut next_hops = next_hops(&second, "v0");
+    next_hops.extend(
+        self::next_hops(&second, "elsewhere0")
+            .into_iter()
+            .filter(|(destination, _)| *destination == address(2).ip()),
+    );
+    second.resolved(&memory, &next_hops);
+    assert_eq!(chosen(&memory, VIP), Some(BTreeSet::from([0])));
+}

@@ -1,0 +1,190 @@
+//! Reading the flow table beside a packet path that changes it: nothing is locked, and nobody waits.
+
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+    time::Duration,
+};
+
+use lb_common::{
+    Address, Tuple, V4, V6,
+    address::TCP,
+    flow::{self, Bucket, ENTRIES, Hit, State},
+    memory::{Memory, Worker},
+};
+
+use super::{Flow, FlowPage, FlowState, Query};
+
+/// How often an entry is read that changes meanwhile. An entry changes when its flow opens, closes or gets another
+/// way to its client, not with every packet.
+const TRIES: usize = 5;
+
+/// The flow table's clock.
+#[derive(Debug, Clone, Copy)]
+pub struct Clock {
+    /// The time, in ticks.
+    pub now: u32,
+    /// Length of a tick.
+    pub tick: Duration,
+}
+
+/// By row of the backend table, the service's and the backend's name.
+pub type Names = Vec<Option<(String, String)>>;
+
+/// A page of the flow table. Goes through all of it, as the total is counted: half a second for ten million entries.
+#[must_use]
+pub fn page(memory: &Memory<'_>, clock: Clock, names: &Names, query: &Query) -> FlowPage {
+    let v4 = memory.buckets_v4;
+    let mut reader = Reader {
+        memory,
+        clock,
+        names,
+        query,
+        page: FlowPage::default(),
+    };
+    reader.add_all::<V4>(v4, 0);
+    reader.add_all::<V6>(memory.buckets_v6, (v4.len() * ENTRIES) as u64);
+    reader.page
+}
+
+/// Rows of the backends that there are flows to, or are about to be.
+#[must_use]
+pub fn backends(memory: &Memory<'_>) -> BTreeSet<u16> {
+    fn of<A: Address>(buckets: &[Bucket<A>]) -> impl Iterator<Item = u16> {
+        let entries = buckets.iter().flat_map(|bucket| &bucket.0);
+        entries
+            .filter(|entry| entry.control().state() != State::FREE)
+            .map(flow::Entry::backend)
+    }
+    of(memory.buckets_v4).chain(of(memory.buckets_v6)).collect()
+}
+
+struct Reader<'r> {
+    memory: &'r Memory<'r>,
+    clock: Clock,
+    names: &'r Names,
+    query: &'r Query,
+    page: FlowPage,
+}
+
+/// What an entry and its partner say, all of the same moment.
+struct Found<A> {
+    flow: flow::Flow<A>,
+    state: State,
+    /// Ticks since the last packet.
+    idle: u32,
+}
+
+impl Reader<'_> {
+    /// Adds the flows of one family's table, whose first entry has the number `base` among those of both.
+    fn add_all<A: Address>(&mut self, buckets: &[Bucket<A>], base: u64) {
+        let entries = buckets.iter().flat_map(|bucket| &bucket.0);
+        for (index, entry) in (0..).zip(entries) {
+            let Some(found) = self.read(entry, index) else {
+                continue;
+            };
+            if self.is_wanted(found.flow.backend) {
+                self.add(base + u64::from(index), &found);
+            }
+        }
+    }
+
+    /// The flow whose client's entry this is; the other direction's stands for none.
+    fn read<A: Address>(&self, entry: &flow::Entry<A>, index: u32) -> Option<Found<A>> {
+        let tables = Worker::new(*self.memory, 0, self.clock.now);
+        for _ in 0..TRIES {
+            let control = entry.control();
+            let state = control.state();
+            if !state.has(State::READY) || state.has(State::REPLY) {
+                return None;
+            }
+            let hit = Hit {
+                entry,
+                index,
+                control,
+            };
+            let idle = self.age(entry);
+            let found = Found {
+                flow: entry.flow(),
+                state,
+                idle: hit
+                    .partner(&tables)
+                    .map_or(idle, |partner| idle.min(self.age(partner.entry))),
+            };
+            if hit.is_current() {
+                return Some(found);
+            }
+        }
+        None
+    }
+
+    fn age<A: Address>(&self, entry: &flow::Entry<A>) -> u32 {
+        let age = self.clock.now.wrapping_sub(entry.seen.load());
+        // Written after our clock was read.
+        if age > u32::MAX / 2 { 0 } else { age }
+    }
+
+    fn is_wanted(&self, backend: u16) -> bool {
+        let service = self.name(backend).map(|(service, _)| service);
+        self.query.service.is_none() || self.query.service.as_ref() == service
+    }
+
+    fn name(&self, backend: u16) -> Option<&(String, String)> {
+        self.names.get(usize::from(backend))?.as_ref()
+    }
+
+    fn add<A: Address>(&mut self, position: u64, found: &Found<A>) {
+        self.page.total += 1;
+        if position < self.query.from.unwrap_or_default() || self.page.next.is_some() {
+            return;
+        }
+        if self.page.flows.len() == self.query.limit() {
+            self.page.next = Some(position);
+            return;
+        }
+        let flow = self.document(found);
+        self.page.flows.push(flow);
+    }
+
+    fn document<A: Address>(&self, found: &Found<A>) -> Flow {
+        let Found { flow, state, idle } = found;
+        let (client, virtual_address) = ends(&flow.key);
+        let (snat_address, backend_address) = ends(&flow.to);
+        let (service, backend) = match self.name(flow.backend) {
+            Some((service, backend)) => (Some(service.clone()), backend.clone()),
+            None => (None, backend_address.to_string()),
+        };
+        Flow {
+            client,
+            virtual_address,
+            protocol: if flow.protocol == TCP { "tcp" } else { "udp" }.to_owned(),
+            service,
+            backend,
+            backend_address,
+            snat_address,
+            state: word(*state),
+            idle_seconds: (self.clock.tick * *idle).as_secs(),
+        }
+    }
+}
+
+/// Source and destination.
+fn ends<A: Address>(tuple: &Tuple<A>) -> (SocketAddr, SocketAddr) {
+    let ip = |address: A| IpAddr::from(Ipv6Addr::from(address.mapped().octets())).to_canonical();
+    (
+        SocketAddr::new(ip(tuple.src), tuple.src_port.number()),
+        SocketAddr::new(ip(tuple.dst), tuple.dst_port.number()),
+    )
+}
+
+fn word(state: State) -> FlowState {
+    if state.has(State::CLOSED) {
+        FlowState::Closed
+    } else if state.has(State::CLIENT_FIN) || state.has(State::BACKEND_FIN) {
+        FlowState::Closing
+    } else if state.has(State::ESTABLISHED) {
+        FlowState::Established
+    } else {
+        FlowState::HalfOpen
+    }
+}

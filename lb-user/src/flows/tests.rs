@@ -1,0 +1,196 @@
+//! A flow table as people see it.
+
+use std::time::Duration;
+
+use lb_common::{
+    Address, Port, Tuple, V4, V6,
+    address::{TCP, UDP},
+    flow::{self, Client, State},
+    memory::{Heap, Memory, Sizes, Worker},
+};
+
+use super::*;
+
+const CLOCK: Clock = Clock {
+    now: 10_000,
+    tick: Duration::from_millis(4),
+};
+
+fn tables() -> Heap {
+    Heap::new(&Sizes {
+        service_slots: 1,
+        services: 1,
+        choices: 1,
+        backends: 1,
+        sources: 1,
+        buckets_v4: 256,
+        buckets_v6: 256,
+        workers: 1,
+    })
+}
+
+fn tuple<A: Address>(src: A, src_port: u16, dst: A, dst_port: u16) -> Tuple<A> {
+    Tuple {
+        src,
+        dst,
+        src_port: Port::new(src_port),
+        dst_port: Port::new(dst_port),
+    }
+}
+
+/// Puts a flow into the table, whose client's side and whose backend's side were last heard of at these ticks.
+fn open<A: Address>(
+    memory: &Memory<'_>,
+    (key, to): (Tuple<A>, Tuple<A>),
+    protocol: u8,
+    backend: u16,
+    state: State,
+    seen: [u32; 2],
+) {
+    let tables = Worker::new(*memory, 0, 0);
+    let [client, reply] =
+        [key, to.reversed()].map(|key| flow::claim(&tables, &key, protocol, 0).expect("room"));
+    let flow = flow::Flow {
+        key,
+        to,
+        protocol,
+        backend,
+        client: Client {
+            interface: 1,
+            mac: [0; 6],
+            own_mac: [0; 6],
+        },
+        partner: reply.index,
+    };
+    let state = state.with(State::READY);
+    reply.publish(
+        &tables,
+        &flow.reply(client.index),
+        state.with(State::REPLY),
+        seen[1],
+    );
+    client.publish(&tables, &flow, state, seen[0]);
+}
+
+fn v4_flow(port: u16) -> (Tuple<V4>, Tuple<V4>) {
+    (
+        tuple(V4([10, 1, 0, 2]), port, V4([10, 0, 0, 100]), 80),
+        tuple(V4([10, 1, 1, 1]), 1024 + port, V4([10, 1, 1, 2]), 8080),
+    )
+}
+
+fn names() -> Names {
+    vec![Some(("web".to_owned(), "be1".to_owned())), None]
+}
+
+#[test]
+fn a_flow_is_shown_once_with_both_translations() {
+    let heap = tables();
+    let memory = heap.memory();
+    open(&memory, v4_flow(5), TCP, 0, State::ESTABLISHED, [7_500, 9_000]);
+    let page = page(&memory, CLOCK, &names(), &Query::default());
+    let address = |text: &str| text.parse().expect("an address");
+    let flow = Flow {
+        client: address("10.1.0.2:5"),
+        virtual_address: address("10.0.0.100:80"),
+        protocol: "tcp".to_owned(),
+        service: Some("web".to_owned()),
+        backend: "be1".to_owned(),
+        backend_address: address("10.1.1.2:8080"),
+        snat_address: address("10.1.1.1:1029"),
+        state: FlowState::Established,
+        idle_seconds: 4,
+    };
+    let (total, flows) = (1, vec![flow]);
+    assert_eq!(
+        page,
+        FlowPage {
+            total,
+            flows,
+            next: None
+        }
+    );
+}
+
+#[test]
+fn both_families_and_a_backend_without_a_name() {
+    let heap = tables();
+    let memory = heap.memory();
+    let address = |last: u8| V6::from_octets([0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, last]);
+    let key = tuple(address(2), 9, address(100), 7);
+    let to = tuple(address(1), 1033, address(3), 8080);
+    open(&memory, (key, to), UDP, 1, State::FREE, [20_000, 20_000]);
+    open(&memory, v4_flow(5), TCP, 0, State::FREE, [0, 0]);
+    let all = page(&memory, CLOCK, &names(), &Query::default());
+    assert_eq!(all.total, 2);
+    let flow = &all.flows[1];
+    assert_eq!(
+        (flow.service.as_deref(), flow.backend.as_str()),
+        (None, "[fd00::3]:8080")
+    );
+    assert_eq!((flow.protocol.as_str(), flow.state), ("udp", FlowState::HalfOpen));
+    assert_eq!(flow.idle_seconds, 0, "seen after the clock was read");
+    let service = Some("web".to_owned());
+    let query = Query {
+        service,
+        ..Query::default()
+    };
+    assert_eq!(page(&memory, CLOCK, &names(), &query).total, 1);
+}
+
+#[test]
+fn every_flow_is_on_one_page() {
+    let heap = tables();
+    let memory = heap.memory();
+    for port in 0..25 {
+        open(&memory, v4_flow(port), TCP, 0, State::ESTABLISHED, [0, 0]);
+    }
+    let (mut from, mut seen) = (None, Vec::new());
+    loop {
+        let query = Query {
+            from,
+            limit: Some(10),
+            ..Query::default()
+        };
+        let page = page(&memory, CLOCK, &names(), &query);
+        assert_eq!(page.total, 25);
+        seen.push(page.flows.len());
+        from = page.next;
+        if from.is_none() {
+            break;
+        }
+    }
+    assert_eq!(seen, [10, 10, 5]);
+}
+
+#[test]
+fn a_flows_state_has_one_word() {
+    let heap = tables();
+    let memory = heap.memory();
+    let open_for_both = State::ANSWERED.with(State::ESTABLISHED);
+    let states = [
+        (State::FREE, FlowState::HalfOpen),
+        (State::ANSWERED, FlowState::HalfOpen),
+        (open_for_both, FlowState::Established),
+        (open_for_both.with(State::BACKEND_FIN), FlowState::Closing),
+        (State::CLIENT_FIN, FlowState::Closing),
+        (open_for_both.with(State::CLOSED), FlowState::Closed),
+    ];
+    for (port, (state, _)) in (0..).zip(states) {
+        open(&memory, v4_flow(port), TCP, 0, state, [0, 0]);
+    }
+    let page = page(&memory, CLOCK, &names(), &Query::default());
+    for flow in page.flows {
+        let (_, expected) = states[usize::from(flow.client.port())];
+        assert_eq!(flow.state, expected, "{flow:?}");
+    }
+}
+
+#[test]
+fn rows_of_live_flows_are_found() {
+    let heap = tables();
+    let memory = heap.memory();
+    open(&memory, v4_flow(1), TCP, 3, State::ESTABLISHED, [0, 0]);
+    open(&memory, v4_flow(2), TCP, 5, State::CLOSED, [0, 0]);
+    assert_eq!(backends(&memory).into_iter().collect::<Vec<_>>(), [3, 5]);
+}
