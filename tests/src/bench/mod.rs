@@ -1,8 +1,9 @@
 //! `ballast-bench`: what Ballast costs, beside what other things cost in the same run.
 //!
 //! [`packet`], [`primitive`] and [`flows`] time programs in the kernel's test run ([`kernel`]) over tables of a
-//! made-up network ([`scene`]).
+//! made-up network ([`scene`]). [`end_to_end`] puts load on real balancers in the lab.
 
+pub mod end_to_end;
 pub mod flows;
 mod flows_report;
 pub mod kernel;
@@ -32,16 +33,21 @@ pub enum Part {
     Packet,
     /// Nanoseconds per packet with up to four million flows.
     Flows,
+    /// Real connections, beside `HAProxy`, nginx and nftables.
+    EndToEnd,
 }
 
 impl Part {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Packet, Self::Flows];
+    pub const ALL: [Self; 3] = [Self::Packet, Self::Flows, Self::EndToEnd];
 
     fn measure(self, effort: Effort) -> Result<Vec<Table>> {
         match self {
-            Self::Packet => Ok(vec![primitive::measure(effort)?, packet::measure(effort)?]),
-            Self::Flows => flows::measure(effort, &flows::SIZES),
+            Self::Packet => {
+                machine::on_one_cpu(|| Ok(vec![primitive::measure(effort)?, packet::measure(effort)?]))
+            }
+            Self::Flows => machine::on_one_cpu(|| flows::measure(effort, &flows::SIZES)),
+            Self::EndToEnd => end_to_end::measure(effort),
         }
     }
 }
@@ -50,7 +56,6 @@ impl Part {
 pub fn run(parts: &[Part], effort: Effort) -> Result<Report> {
     let machine = Machine::new()?;
     println!("{machine}");
-    machine::stay_on_one_cpu()?;
     let mut report = Report {
         machine,
         tables: Vec::new(),

@@ -11,6 +11,7 @@ use lb_user::dataplane::Capacity;
 
 use super::{
     kernel::{Course, Kernel, Order, action},
+    machine,
     report::{Column, Row, Table},
     sample::Sample,
     scene::{Ends, INTERFACE, Kind, Protocol, Scene},
@@ -223,7 +224,7 @@ fn forget_flows(kernel: &mut Kernel) -> Result<()> {
 
 /// Room for one CPU's counters more than there are CPUs, as in the daemon.
 pub(super) fn capacity(scene: &Scene) -> Result<Capacity> {
-    let cpus = u32::try_from(std::thread::available_parallelism()?.get())?;
+    let cpus = u32::try_from(machine::processors()?)?;
     Ok(scene.control().capacity(cpus + 1))
 }
 

@@ -61,7 +61,6 @@ mod tests {
     use super::*;
 
     #[test]
-    #[expect(clippy::float_cmp, reason = "these are exact")]
     fn min_and_median_do_not_depend_on_the_order() {
         let odd = Sample::from_iter([3.0, 1.0, 2.0]);
         assert_eq!((odd.min(), odd.median()), (1.0, 2.0));
