@@ -3,15 +3,19 @@
 //! [`packet`], [`primitive`] and [`flows`] time programs in the kernel's test run ([`kernel`]) over tables of a
 //! made-up network ([`scene`]). [`end_to_end`] puts load on real balancers in the lab.
 
+pub mod control;
 pub mod end_to_end;
+pub mod fleet;
 pub mod flows;
 mod flows_report;
 pub mod kernel;
 pub mod machine;
 pub mod packet;
+mod plot;
 pub mod primitive;
 pub mod report;
 pub mod sample;
+pub mod scale;
 pub mod scene;
 pub mod timing;
 
@@ -35,11 +39,21 @@ pub enum Part {
     Flows,
     /// Real connections, beside `HAProxy`, nginx and nftables.
     EndToEnd,
+    /// Time that the control plane takes.
+    Control,
+    /// Time and memory of the daemon as it grows.
+    Scale,
 }
 
 impl Part {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Packet, Self::Flows, Self::EndToEnd];
+    pub const ALL: [Self; 5] = [
+        Self::Packet,
+        Self::Flows,
+        Self::EndToEnd,
+        Self::Control,
+        Self::Scale,
+    ];
 
     fn measure(self, effort: Effort) -> Result<Vec<Table>> {
         match self {
@@ -48,6 +62,8 @@ impl Part {
             }
             Self::Flows => machine::on_one_cpu(|| flows::measure(effort, &flows::SIZES)),
             Self::EndToEnd => end_to_end::measure(effort),
+            Self::Control => control::measure(effort),
+            Self::Scale => scale::measure(),
         }
     }
 }
@@ -70,5 +86,10 @@ pub fn run(parts: &[Part], effort: Effort) -> Result<Report> {
 
 /// Where the report goes: `target/bench/report.json`.
 pub fn report_file() -> Result<PathBuf> {
-    Ok(command::target_directory()?.join("bench/report.json"))
+    Ok(directory()?.join("report.json"))
+}
+
+/// Where reports and pictures go.
+fn directory() -> Result<PathBuf> {
+    Ok(command::target_directory()?.join("bench"))
 }

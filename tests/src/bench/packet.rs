@@ -12,7 +12,7 @@ use lb_user::dataplane::Capacity;
 use super::{
     kernel::{Course, Kernel, Order, action},
     machine,
-    report::{Column, Row, Table},
+    report::{Row, Table, columns},
     sample::Sample,
     scene::{Ends, INTERFACE, Kind, Protocol, Scene},
     timing::{Effort, Timed, in_turn},
@@ -130,16 +130,14 @@ pub fn measure(effort: Effort) -> Result<Table> {
                 .to_owned(),
             format!("The goals are those of a machine with a floor of {FLOOR_OF_GOALS} ns, scaled to this one's."),
         ],
-        columns: [
+        columns: columns(&[
             ("above_floor_min_ns", "above floor, min ns", 1),
             ("above_floor_median_ns", "median ns", 1),
             ("ratio_to_floor", "× floor", 2),
             ("goal_ns", "goal ns", 1),
             ("ratio_to_goal", "× goal", 2),
             ("floor_ns", "floor ns", 1),
-        ]
-        .map(|(key, heading, digits)| Column::new(key, heading, digits))
-        .to_vec(),
+        ]),
         rows,
     })
 }

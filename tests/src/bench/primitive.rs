@@ -5,7 +5,7 @@ use lb_user::dataplane::Capacity;
 
 use super::{
     kernel::Kernel,
-    report::{Column, Row, Table},
+    report::{Row, Table, columns},
     scene::{Ends, Kind, Protocol},
     timing::{Effort, Timed, in_turn, once},
 };
@@ -59,14 +59,12 @@ pub fn measure(effort: Effort) -> Result<Table> {
         name: "primitives",
         title: "Primitives, warm caches: nanoseconds above a program that returns XDP_TX".to_owned(),
         notes: vec!["The kernel tells whole nanoseconds: a figure may be off by one.".to_owned()],
-        columns: [
+        columns: columns(&[
             ("above_floor_min_ns", "above floor, min ns", 1),
             ("above_floor_median_ns", "median ns", 1),
             ("ratio_to_floor", "× floor", 2),
             ("floor_ns", "floor ns", 1),
-        ]
-        .map(|(key, heading, digits)| Column::new(key, heading, digits))
-        .to_vec(),
+        ]),
         rows,
     })
 }

@@ -21,6 +21,16 @@ impl Sample {
         self.0[0]
     }
 
+    /// The most.
+    ///
+    /// # Panics
+    ///
+    /// When nothing was measured.
+    #[must_use]
+    pub fn max(&self) -> f64 {
+        self.0[self.0.len() - 1]
+    }
+
     /// The middle one.
     ///
     /// # Panics

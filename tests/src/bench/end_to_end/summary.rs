@@ -6,7 +6,7 @@ use super::{
     target::Target,
 };
 use crate::bench::{
-    report::{Column, Row, Table},
+    report::{self, Column, Row, Table},
     sample::Sample,
 };
 
@@ -80,7 +80,7 @@ fn columns(load: Load) -> Vec<Column> {
     };
     let digits = if load == Load::Bulk { 2 } else { 0 };
     let cpu = format!("CPU µs/{unit}");
-    [
+    report::columns(&[
         (rate_key, rate.as_str(), digits),
         ("rate_to_direct", "× direct", 2),
         ("p50_ms", "p50 ms", 2),
@@ -90,9 +90,7 @@ fn columns(load: Load) -> Vec<Column> {
         ("cpu_added_us", "added µs", 1),
         ("failed", "failed", 0),
         ("spread_percent", "spread %", 0),
-    ]
-    .map(|(key, heading, digits)| Column::new(key, heading, digits))
-    .to_vec()
+    ])
 }
 
 #[expect(clippy::cast_precision_loss, reason = "failures are few")]
