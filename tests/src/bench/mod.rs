@@ -17,6 +17,7 @@ pub mod report;
 pub mod sample;
 pub mod scale;
 pub mod scene;
+pub mod size;
 pub mod timing;
 
 use std::path::PathBuf;
@@ -57,9 +58,13 @@ impl Part {
 
     fn measure(self, effort: Effort) -> Result<Vec<Table>> {
         match self {
-            Self::Packet => {
-                machine::on_one_cpu(|| Ok(vec![primitive::measure(effort)?, packet::measure(effort)?]))
-            }
+            Self::Packet => machine::on_one_cpu(|| {
+                Ok(vec![
+                    primitive::measure(effort)?,
+                    packet::measure(effort)?,
+                    size::measure()?,
+                ])
+            }),
             Self::Flows => machine::on_one_cpu(|| flows::measure(effort, &flows::SIZES)),
             Self::EndToEnd => end_to_end::measure(effort),
             Self::Control => control::measure(effort),

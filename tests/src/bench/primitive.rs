@@ -1,10 +1,10 @@
 //! What single look-ups and helpers cost: the distance of the packet path from what is possible at all.
 
 use anyhow::Result;
-use lb_user::dataplane::Capacity;
 
 use super::{
     kernel::Kernel,
+    packet::SMALLEST,
     report::{Row, Table, columns},
     scene::{Ends, Kind, Protocol},
     timing::{Effort, Timed, in_turn, once},
@@ -68,15 +68,3 @@ pub fn measure(effort: Effort) -> Result<Table> {
         rows,
     })
 }
-
-/// Of Ballast's own tables nothing is used here.
-const SMALLEST: Capacity = Capacity {
-    services: 1,
-    virtual_addresses: 1,
-    choice_slots: 1,
-    backends: 1,
-    sources: 1,
-    flows_v4: 1,
-    flows_v6: 1,
-    workers: 1,
-};
