@@ -46,6 +46,12 @@ impl Builder {
         Self { wiring, ..self }
     }
 
+    /// How many backends there are.
+    #[must_use]
+    pub fn backends(self, backends: u8) -> Self {
+        Self { backends, ..self }
+    }
+
     /// The engine that the daemon will be told to use.
     #[must_use]
     pub fn dataplane(self, dataplane: Dataplane) -> Self {

@@ -1,6 +1,6 @@
 //! The tables of [`super::flows`].
 
-use super::report::{Column, Row, Table};
+use super::report::{Row, Table, columns};
 
 /// What was measured with so many live flows, in nanoseconds unless said otherwise.
 #[derive(Debug)]
@@ -162,13 +162,6 @@ fn changes(measured: &[Figures]) -> Table {
         ]),
         rows: rows.collect(),
     }
-}
-
-fn columns(columns: &[(&str, &str, usize)]) -> Vec<Column> {
-    let columns = columns
-        .iter()
-        .map(|(key, heading, digits)| Column::new(key, heading, *digits));
-    columns.collect()
 }
 
 fn name(figures: &Figures) -> String {

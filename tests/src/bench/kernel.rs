@@ -182,7 +182,7 @@ impl Kernel {
 
     /// Memory of a hash table of the bench object, in bytes, as the kernel accounts for it.
     pub fn map_bytes(&self, name: &str) -> Result<u64> {
-        let (Some(Map::HashMap(table)) | Some(Map::LruHashMap(table))) = self.bench.map(name) else {
+        let Some(Map::HashMap(table) | Map::LruHashMap(table)) = self.bench.map(name) else {
             bail!("the bench object has no hash table {name}: run `cargo xtask build`");
         };
         let file = format!("/proc/self/fdinfo/{}", table.fd().as_fd().as_raw_fd());

@@ -1,12 +1,12 @@
 //! Where it was measured.
 
-use std::{fmt, fs, thread};
+use std::{fmt, fs, panic::resume_unwind, thread};
 
 use anyhow::{Context as _, Result};
 use nix::{
     sched::{CpuSet, sched_setaffinity},
     sys::utsname::uname,
-    unistd::Pid,
+    unistd::{Pid, SysconfVar, sysconf},
 };
 use serde::Serialize;
 
@@ -34,7 +34,7 @@ impl Machine {
         let load = load.split(' ').next().unwrap_or_default();
         Ok(Self {
             processor: name.map_or_else(|| "unknown".to_owned(), |(_, name)| name.to_owned()),
-            processors: thread::available_parallelism()?.get(),
+            processors: processors()?,
             kernel: uname()?.release().to_string_lossy().into_owned(),
             load: load.parse().context("cannot understand /proc/loadavg")?,
         })
@@ -51,10 +51,25 @@ impl fmt::Display for Machine {
     }
 }
 
-/// Keeps the calling thread on the last CPU, where caches stay warm and interrupts are fewer than on the first.
-pub fn stay_on_one_cpu() -> Result<()> {
-    let last = thread::available_parallelism()?.get() - 1;
+/// How many CPUs there are, whichever of them we may run on.
+pub fn processors() -> Result<usize> {
+    let processors = sysconf(SysconfVar::_NPROCESSORS_CONF)?;
+    Ok(usize::try_from(
+        processors.context("the system does not tell its CPUs")?,
+    )?)
+}
+
+/// Runs `work` on a thread that stays on the last CPU, where caches stay warm and interrupts are fewer than on the
+/// first.
+pub fn on_one_cpu<T: Send>(work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+    let last = processors()? - 1;
     let mut set = CpuSet::new();
     set.set(last)?;
-    sched_setaffinity(Pid::from_raw(0), &set).context("cannot stay on one CPU")
+    thread::scope(|scope| {
+        let worker = scope.spawn(|| {
+            sched_setaffinity(Pid::from_raw(0), &set).context("cannot stay on one CPU")?;
+            work()
+        });
+        worker.join().unwrap_or_else(|panic| resume_unwind(panic))
+    })
 }

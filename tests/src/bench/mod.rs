@@ -1,17 +1,23 @@
 //! `ballast-bench`: what Ballast costs, beside what other things cost in the same run.
 //!
 //! [`packet`], [`primitive`] and [`flows`] time programs in the kernel's test run ([`kernel`]) over tables of a
-//! made-up network ([`scene`]).
+//! made-up network ([`scene`]). [`end_to_end`] puts load on real balancers in the lab.
 
+pub mod control;
+pub mod end_to_end;
+pub mod fleet;
 pub mod flows;
 mod flows_report;
 pub mod kernel;
 pub mod machine;
 pub mod packet;
+mod plot;
 pub mod primitive;
 pub mod report;
 pub mod sample;
+pub mod scale;
 pub mod scene;
+pub mod size;
 pub mod timing;
 
 use std::path::PathBuf;
@@ -32,16 +38,37 @@ pub enum Part {
     Packet,
     /// Nanoseconds per packet with up to four million flows.
     Flows,
+    /// Real connections, beside `HAProxy`, nginx and nftables.
+    EndToEnd,
+    /// Time that the control plane takes.
+    Control,
+    /// Time and memory of the daemon as it grows.
+    Scale,
 }
 
 impl Part {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Packet, Self::Flows];
+    pub const ALL: [Self; 5] = [
+        Self::Packet,
+        Self::Flows,
+        Self::EndToEnd,
+        Self::Control,
+        Self::Scale,
+    ];
 
     fn measure(self, effort: Effort) -> Result<Vec<Table>> {
         match self {
-            Self::Packet => Ok(vec![primitive::measure(effort)?, packet::measure(effort)?]),
-            Self::Flows => flows::measure(effort, &flows::SIZES),
+            Self::Packet => machine::on_one_cpu(|| {
+                Ok(vec![
+                    primitive::measure(effort)?,
+                    packet::measure(effort)?,
+                    size::measure()?,
+                ])
+            }),
+            Self::Flows => machine::on_one_cpu(|| flows::measure(effort, &flows::SIZES)),
+            Self::EndToEnd => end_to_end::measure(effort),
+            Self::Control => control::measure(effort),
+            Self::Scale => scale::measure(),
         }
     }
 }
@@ -50,7 +77,6 @@ impl Part {
 pub fn run(parts: &[Part], effort: Effort) -> Result<Report> {
     let machine = Machine::new()?;
     println!("{machine}");
-    machine::stay_on_one_cpu()?;
     let mut report = Report {
         machine,
         tables: Vec::new(),
@@ -65,5 +91,10 @@ pub fn run(parts: &[Part], effort: Effort) -> Result<Report> {
 
 /// Where the report goes: `target/bench/report.json`.
 pub fn report_file() -> Result<PathBuf> {
-    Ok(command::target_directory()?.join("bench/report.json"))
+    Ok(directory()?.join("report.json"))
+}
+
+/// Where reports and pictures go.
+fn directory() -> Result<PathBuf> {
+    Ok(command::target_directory()?.join("bench"))
 }

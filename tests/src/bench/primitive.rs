@@ -1,11 +1,11 @@
 //! What single look-ups and helpers cost: the distance of the packet path from what is possible at all.
 
 use anyhow::Result;
-use lb_user::dataplane::Capacity;
 
 use super::{
     kernel::Kernel,
-    report::{Column, Row, Table},
+    packet::SMALLEST,
+    report::{Row, Table, columns},
     scene::{Ends, Kind, Protocol},
     timing::{Effort, Timed, in_turn, once},
 };
@@ -59,26 +59,12 @@ pub fn measure(effort: Effort) -> Result<Table> {
         name: "primitives",
         title: "Primitives, warm caches: nanoseconds above a program that returns XDP_TX".to_owned(),
         notes: vec!["The kernel tells whole nanoseconds: a figure may be off by one.".to_owned()],
-        columns: [
+        columns: columns(&[
             ("above_floor_min_ns", "above floor, min ns", 1),
             ("above_floor_median_ns", "median ns", 1),
             ("ratio_to_floor", "× floor", 2),
             ("floor_ns", "floor ns", 1),
-        ]
-        .map(|(key, heading, digits)| Column::new(key, heading, digits))
-        .to_vec(),
+        ]),
         rows,
     })
 }
-
-/// Of Ballast's own tables nothing is used here.
-const SMALLEST: Capacity = Capacity {
-    services: 1,
-    virtual_addresses: 1,
-    choice_slots: 1,
-    backends: 1,
-    sources: 1,
-    flows_v4: 1,
-    flows_v6: 1,
-    workers: 1,
-};

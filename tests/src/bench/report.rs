@@ -54,15 +54,22 @@ pub struct Row {
 }
 
 impl Column {
-    /// A column of the table.
-    #[must_use]
-    pub fn new(key: &str, heading: &str, digits: usize) -> Self {
+    fn new(key: &str, heading: &str, digits: usize) -> Self {
         Self {
             key: key.to_owned(),
             heading: heading.to_owned(),
             digits,
         }
     }
+}
+
+/// Columns from key, heading and digits of each.
+#[must_use]
+pub fn columns(columns: &[(&str, &str, usize)]) -> Vec<Column> {
+    columns
+        .iter()
+        .map(|(key, heading, digits)| Column::new(key, heading, *digits))
+        .collect()
 }
 
 impl Row {

@@ -21,6 +21,16 @@ impl Sample {
         self.0[0]
     }
 
+    /// The most.
+    ///
+    /// # Panics
+    ///
+    /// When nothing was measured.
+    #[must_use]
+    pub fn max(&self) -> f64 {
+        self.0[self.0.len() - 1]
+    }
+
     /// The middle one.
     ///
     /// # Panics
@@ -61,7 +71,6 @@ mod tests {
     use super::*;
 
     #[test]
-    #[expect(clippy::float_cmp, reason = "these are exact")]
     fn min_and_median_do_not_depend_on_the_order() {
         let odd = Sample::from_iter([3.0, 1.0, 2.0]);
         assert_eq!((odd.min(), odd.median()), (1.0, 2.0));

@@ -166,7 +166,7 @@ impl Ends {
     }
 }
 
-/// Client address `number` from 10.0.0.0, or fd00:10:: .
+/// Client address `number`, counted from 10.0.0.0 or `fd00:10::`.
 fn client(number: u32, family: Family) -> IpAddr {
     match family {
         Family::V4 => Ipv4Addr::from_bits(0x0a00_0000 + number).into(),

@@ -42,7 +42,7 @@ const TESTS: [Program; 1] = [Program {
 }];
 
 /// Programs that the bench calls besides: who Ballast is compared with, and who makes the load.
-const BENCH: [Program; 5] = [
+const BENCH: [Program; 6] = [
     Program {
         command: "bpftool",
         package: "bpftool",
@@ -54,6 +54,11 @@ const BENCH: [Program; 5] = [
     Program {
         command: "nginx",
         package: "nginx-light",
+    },
+    // It has no command of its own.
+    Program {
+        command: "nginx",
+        package: "libnginx-mod-stream",
     },
     Program {
         command: "nft",

@@ -1,0 +1,69 @@
+//! Another program in a namespace.
+
+use std::{
+    fs::File,
+    net::{SocketAddr, TcpStream},
+    os::unix::process::CommandExt as _,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, bail};
+use nix::{
+    sys::signal::{Signal, killpg},
+    unistd::Pid,
+};
+
+use crate::{Namespace, daemon::log_tail, wait_for};
+
+/// A program and the processes that it made; killed when dropped.
+#[derive(Debug)]
+pub(super) struct Program {
+    name: String,
+    child: Child,
+    log: PathBuf,
+}
+
+impl Program {
+    /// Starts `command`, of a namespace; what it says goes to a file in `directory`.
+    pub(super) fn start(mut command: Command, directory: &Path) -> Result<Self> {
+        let name = command.get_program().to_string_lossy().into_owned();
+        let log = directory.join(format!("{name}.log"));
+        let output = File::options().create(true).append(true).open(&log)?;
+        // A group of its own takes along what it starts.
+        let child = command
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(output.try_clone()?)
+            .stderr(output)
+            .spawn()
+            .with_context(|| {
+                format!("cannot start {name}: is it installed? `cargo xtask bench` does that")
+            })?;
+        Ok(Self { name, child, log })
+    }
+
+    /// Waits until it takes connections at `address`, asked from `namespace`.
+    pub(super) fn wait_for(&mut self, namespace: &Namespace, address: SocketAddr) -> Result<()> {
+        let what = format!("{} to listen on {address}", self.name);
+        wait_for(&what, Duration::from_secs(10), || {
+            if let Some(status) = self.child.try_wait()? {
+                let said = log_tail(&self.log);
+                bail!("{} ended at its start with {status}: {said}", self.name);
+            }
+            namespace.run(|| Ok(TcpStream::connect(address).ok().map(drop)))
+        })?;
+        Ok(())
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        if let Ok(pid) = i32::try_from(self.child.id()) {
+            // Fails only when all of them have ended before, which is what is wanted.
+            let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);
+        }
+        let _ = self.child.wait();
+    }
+}

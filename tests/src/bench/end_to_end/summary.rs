@@ -1,0 +1,133 @@
+//! The tables of the end-to-end part.
+
+use super::{
+    Measured, Plan,
+    load::{Load, Measurement},
+    target::Target,
+};
+use crate::bench::{
+    report::{self, Column, Row, Table},
+    sample::Sample,
+};
+
+/// What others are compared with.
+const REFERENCE: Target = Target::Routed;
+
+/// One table for each load.
+pub(super) fn tables(measured: &[Measured], plan: Plan) -> Vec<Table> {
+    Load::ALL
+        .iter()
+        .map(|load| table(measured, *load, plan))
+        .collect()
+}
+
+/// Medians of one target's measurements.
+struct Medians {
+    /// Units per second.
+    rate: f64,
+    /// CPU time per unit, in microseconds.
+    cpu: f64,
+    latency: Option<[f64; 3]>,
+    /// Of all measurements together.
+    failed: u64,
+    /// How far rates spread.
+    spread: f64,
+}
+
+fn table(measured: &[Measured], load: Load, plan: Plan) -> Table {
+    let of = |target| medians(measured, load, target);
+    let reference = of(REFERENCE);
+    let rows = Target::ALL.into_iter().filter_map(|target| {
+        let medians = of(target)?;
+        Some(Row::new(
+            target.to_string(),
+            figures(load, &medians, reference.as_ref()),
+        ))
+    });
+    Table {
+        name: match load {
+            Load::Short => "short_connections",
+            Load::KeepAlive => "keep_alive",
+            Load::Bulk => "bulk",
+            Load::Datagrams => "datagrams",
+        },
+        title: format!("End to end, {}", describe(load)),
+        notes: vec![format!(
+            "Medians of {} rounds of {} s, targets in turn. CPU is the whole machine's, client and backend included; \
+             {REFERENCE} is the reference.",
+            plan.rounds,
+            plan.length.as_secs()
+        )],
+        columns: columns(load),
+        rows: rows.collect(),
+    }
+}
+
+fn describe(load: Load) -> &'static str {
+    match load {
+        Load::Short => "short connections: 64 clients of wrk, a connection for each request",
+        Load::KeepAlive => "keep-alive: 64 connections of wrk",
+        Load::Bulk => "bulk: 4 connections download 32 MiB again and again, no segmentation offload anywhere",
+        Load::Datagrams => "UDP: 4 flows with 32 datagrams of 64 bytes under way, there and back",
+    }
+}
+
+fn columns(load: Load) -> Vec<Column> {
+    let unit = load.unit();
+    let (rate_key, rate) = match load {
+        Load::Bulk => ("gigabits_per_second", "Gbit/s".to_owned()),
+        _ => ("per_second", format!("{unit}s/s")),
+    };
+    let digits = if load == Load::Bulk { 2 } else { 0 };
+    let cpu = format!("CPU µs/{unit}");
+    report::columns(&[
+        (rate_key, rate.as_str(), digits),
+        ("rate_to_direct", "× direct", 2),
+        ("p50_ms", "p50 ms", 2),
+        ("p99_ms", "p99 ms", 2),
+        ("p999_ms", "p99.9 ms", 2),
+        ("cpu_us", &cpu, 1),
+        ("cpu_added_us", "added µs", 1),
+        ("failed", "failed", 0),
+        ("spread_percent", "spread %", 0),
+    ])
+}
+
+#[expect(clippy::cast_precision_loss, reason = "failures are few")]
+fn figures(load: Load, medians: &Medians, reference: Option<&Medians>) -> Vec<Option<f64>> {
+    // Megabytes to gigabits.
+    let scale = if load == Load::Bulk { 8.0 / 1000.0 } else { 1.0 };
+    let latency = |index: usize| medians.latency.map(|latency| latency[index]);
+    vec![
+        Some(medians.rate * scale),
+        reference.map(|reference| medians.rate / reference.rate),
+        latency(0),
+        latency(1),
+        latency(2),
+        Some(medians.cpu),
+        reference.map(|reference| medians.cpu - reference.cpu),
+        Some(medians.failed as f64),
+        Some(100.0 * medians.spread),
+    ]
+}
+
+fn medians(measured: &[Measured], load: Load, target: Target) -> Option<Medians> {
+    let of = measured
+        .iter()
+        .filter(|measured| measured.load == load && measured.target == target);
+    let of: Vec<Measurement> = of.map(|measured| measured.measurement).collect();
+    of.first()?;
+    let sample = |value: &dyn Fn(&Measurement) -> f64| of.iter().map(value).collect::<Sample>();
+    let rates = sample(&|one| one.units / one.elapsed.as_secs_f64());
+    let latency = |index: usize| {
+        let figures = of.iter().filter_map(|one| Some(one.latency?[index]));
+        figures.collect::<Sample>().median()
+    };
+    Some(Medians {
+        rate: rates.median(),
+        cpu: sample(&|one| 1e6 * one.cpu.as_secs_f64() / one.units).median(),
+        latency: of[0].latency.map(|_| [0, 1, 2].map(latency)),
+        failed: of.iter().map(|one| one.failed).sum(),
+        spread: rates.spread(),
+    })
+}
