@@ -71,7 +71,7 @@ fn open_next<F: Form, A: Address>(packet: &mut Packet<'_>) -> Option<()> {
 #[inline(always)]
 fn empty<A: Address>(bucket: &Bucket<A>) {
     let words = core::ptr::from_ref(bucket).cast::<Shared<u64>>();
-    for index in 0..size_of::<Bucket<A>>() / size_of::<Shared<u64>>() {
+    for index in 0..size_of::<Bucket<A>>() >> 3 {
         // SAFETY: within the bucket, which is whole words of shared cells, aligned to a cache line.
         unsafe { &*words.wrapping_add(index) }.store(0);
     }
