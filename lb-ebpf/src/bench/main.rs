@@ -7,6 +7,12 @@
 //! - [`primitive`]: what single look-ups and helpers cost.
 #![no_std]
 #![no_main]
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::needless_pass_by_value,
+    reason = "helpers take and give wider integers than they mean, and programs get their context by value"
+)]
 
 #[path = "../balance.rs"]
 mod balance;

@@ -68,17 +68,36 @@ primitives! {
     lru_miss: LRU_HASH.get_ptr(ABSENT).is_none();
     /// Update of an entry there.
     lru_update: LRU_HASH.insert(SHORT, 1, 0).is_ok();
-    // SAFETY: helpers without pointers, here and below.
     /// The clock in nanoseconds.
-    ktime: unsafe { bpf_ktime_get_ns() } != 0;
+    ktime: {
+        // SAFETY: a helper without arguments.
+        let now = unsafe { bpf_ktime_get_ns() };
+        now != 0
+    };
     /// The clock as of the last tick.
-    ktime_coarse: unsafe { bpf_ktime_get_coarse_ns() } != 0;
+    ktime_coarse: {
+        // SAFETY: a helper without arguments.
+        let now = unsafe { bpf_ktime_get_coarse_ns() };
+        now != 0
+    };
     /// The clock in jiffies.
-    jiffies: unsafe { bpf_jiffies64() } != 0;
+    jiffies: {
+        // SAFETY: a helper without arguments.
+        let now = unsafe { bpf_jiffies64() };
+        now != 0
+    };
     /// The CPU's number.
-    processor: unsafe { bpf_get_smp_processor_id() as u32 } < u32::MAX;
+    processor: {
+        // SAFETY: a helper without arguments.
+        let processor = unsafe { bpf_get_smp_processor_id() };
+        processor as u32 != u32::MAX
+    };
     /// Redirection to an interface.
-    redirect: unsafe { bpf_redirect(1, 0) } != 0;
+    redirect: {
+        // SAFETY: a helper without pointers.
+        let action = unsafe { bpf_redirect(1, 0) };
+        action != 0
+    };
 }
 
 #[inline(always)]

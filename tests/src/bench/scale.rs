@@ -150,7 +150,8 @@ fn checked(lab: &Lab) -> Result<Table> {
     let before = processor_time(pid)?;
     // Two rounds of checks: what they need is in the figures, and nothing is waited for.
     std::thread::sleep(WATCHED);
-    let share = (processor_time(pid)? - before).as_secs_f64() / WATCHED.as_secs_f64();
+    let worked = processor_time(pid)?.saturating_sub(before);
+    let share = worked.as_secs_f64() / WATCHED.as_secs_f64();
     let memory = memory(&daemon)?;
     daemon.stop()?;
     let figures = [

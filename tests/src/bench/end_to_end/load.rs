@@ -62,7 +62,7 @@ impl Load {
             Self::Bulk => bulk(site, target, length)?,
             Self::Datagrams => udp::run(site.lab.client(), Site::echo(target), length)?,
         };
-        measurement.cpu = cpu::busy()? - before;
+        measurement.cpu = cpu::busy()?.saturating_sub(before);
         Ok(measurement)
     }
 }
