@@ -207,6 +207,16 @@ pub(crate) const fn mac_with(mac: Mac, last: [u8; 2]) -> u64 {
     u64::from_ne_bytes([m0, m1, m2, m3, m4, m5, m6, m7])
 }
 
+/// 0 if both words hold the same MAC address, whatever their other two bytes.
+#[inline(always)]
+pub(crate) const fn mac_difference(one: u64, other: u64) -> u64 {
+    if cfg!(target_endian = "little") {
+        (one ^ other) << 16
+    } else {
+        (one ^ other) >> 16
+    }
+}
+
 /// The inverse of [`mac_to_word`].
 #[inline(always)]
 #[must_use]

@@ -114,8 +114,8 @@ impl Tables for Worker<'_> {
         self.memory.packet_counters.get(self.number)
     }
 
-    fn backend_counters(&self, backend: u32) -> Option<&BackendCounters> {
-        let capacity = self.memory.settings.backend_capacity.load();
+    fn backend_counters(&self, settings: &Settings, backend: u32) -> Option<&BackendCounters> {
+        let capacity = settings.backend_capacity.load();
         if backend >= capacity {
             return None;
         }

@@ -66,7 +66,7 @@ pub fn open<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<(), 
         now,
     );
     client.publish(tables, &flow, State::READY, now);
-    if let Some(counters) = tables.backend_counters(u32::from(backend)) {
+    if let Some(counters) = tables.backend_counters(settings, u32::from(backend)) {
         counters.flows_opened.add(1);
     }
     Ok(())

@@ -3,7 +3,7 @@
 use crate::{
     address::{Address, TCP, Tuple, V4, V6},
     flow::{self, Client, Hit, State},
-    layout::{PortFilter, mac_from_word},
+    layout::{PortFilter, Settings, mac_from_word},
     open::open,
     packet::{Packet, Wire},
     parse::{self, Network, Parse, Segment},
@@ -11,7 +11,7 @@ use crate::{
     rewrite::{self, Link},
     tables::Tables,
     verdict::Verdict,
-    wire::{ACK, EthernetHeader, SYN},
+    wire::{ACK, SYN},
 };
 
 /// Decides on a packet, rewrites it where it is to be forwarded, and counts it: [`follow`] its flow, or [`begin`] one
@@ -35,7 +35,7 @@ pub fn follow<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Option<Verdict>
         Ok(Network::V6) => forward::<V6, T>(packet, tables),
         Err(reason) => Err(reason),
     };
-    decided(tables, followed.transpose()?)
+    Some(decided(tables, followed.transpose()?))
 }
 
 /// Opens a packet's flow, after which [`follow`] knows it; else says what becomes of the packet.
@@ -49,22 +49,20 @@ pub fn begin<T: Tables>(packet: &Packet<'_>, tables: &T) -> Option<Verdict> {
         Ok(Network::V6) => open::<V6, T>(packet, tables),
         Err(reason) => Err(reason),
     };
-    decided(tables, Err(opened.err()?))
+    Some(refuse(tables, opened.err()?))
 }
 
-/// Counts a packet that is not forwarded for a reason that only an engine knows.
+/// Counts a packet that is not forwarded.
 #[inline(always)]
 pub fn refuse<T: Tables>(tables: &T, reason: Reason) -> Verdict {
-    let verdict = reason.verdict();
-    count(tables, verdict);
-    verdict
+    decided(tables, Err(reason))
 }
 
 #[inline(always)]
-fn decided<T: Tables>(tables: &T, outcome: Result<Verdict, Reason>) -> Option<Verdict> {
+fn decided<T: Tables>(tables: &T, outcome: Result<Verdict, Reason>) -> Verdict {
     let verdict = outcome.unwrap_or_else(Reason::verdict);
     count(tables, verdict);
-    Some(verdict)
+    verdict
 }
 
 /// Forwards a packet of a known flow; `None` if its flow is not known.
@@ -89,7 +87,7 @@ where
     let route = route(packet, tables, &segment, &hit)?;
     let length = packet.len();
     rewrite::full_nat(packet, tables, settings, &segment, &route.to, &route.link)?;
-    count_traffic(tables, &route, length);
+    count_traffic(tables, settings, &route, length);
     Ok(Some(if route.interface == packet.interface() {
         Verdict::Tx
     } else {
@@ -153,7 +151,7 @@ fn route<A: Address, T: Tables>(
             reply: true,
         });
     }
-    learn(packet, tables, hit, &client)?;
+    learn(packet, tables, hit)?;
     to_backend(tables, to, backend)
 }
 
@@ -191,27 +189,29 @@ fn reopens<A: Address>(segment: &Segment<A>, hit: &Hit<'_, A>) -> bool {
 
 /// Replies go back to where the client's packets come from: notices when that has changed.
 #[inline(always)]
-fn learn<A: Address, T: Tables>(
-    packet: &Packet<'_>,
-    tables: &T,
-    hit: &Hit<'_, A>,
-    known: &Client,
-) -> Result<(), Reason> {
-    let frame = packet.header::<EthernetHeader>(0).ok_or(Reason::Malformed)?;
-    let seen = Client {
-        interface: packet.interface(),
-        mac: frame.src,
-        own_mac: frame.dst,
-    };
-    if seen != *known {
-        hit.follow(tables, &seen);
+fn learn<A: Address, T: Tables>(packet: &Packet<'_>, tables: &T, hit: &Hit<'_, A>) -> Result<(), Reason> {
+    // Each of the two addresses with the two bytes behind it, as words.
+    let own_mac = packet.header::<[u8; 8]>(0).ok_or(Reason::Malformed)?;
+    let mac = packet.header::<[u8; 8]>(6).ok_or(Reason::Malformed)?;
+    let (mac, own_mac) = (u64::from_ne_bytes(*mac), u64::from_ne_bytes(*own_mac));
+    let interface = packet.interface();
+    if !hit.entry.leads_to(interface, mac, own_mac) {
+        let (mac, own_mac) = (mac_from_word(mac), mac_from_word(own_mac));
+        hit.follow(
+            tables,
+            &Client {
+                interface,
+                mac,
+                own_mac,
+            },
+        );
     }
     Ok(())
 }
 
 #[inline(always)]
-fn count_traffic<A, T: Tables>(tables: &T, route: &Route<A>, length: u64) {
-    let Some(counters) = tables.backend_counters(u32::from(route.backend)) else {
+fn count_traffic<A, T: Tables>(tables: &T, settings: &Settings, route: &Route<A>, length: u64) {
+    let Some(counters) = tables.backend_counters(settings, u32::from(route.backend)) else {
         return;
     };
     let (packets, bytes) = if route.reply {

@@ -34,8 +34,8 @@ pub trait Tables {
     fn bucket_v6(&self, index: u32) -> Option<&Bucket<V6>>;
     /// This worker's packet counters.
     fn packet_counters(&self) -> Option<&PacketCounters>;
-    /// This worker's counters of a backend.
-    fn backend_counters(&self, backend: u32) -> Option<&BackendCounters>;
+    /// This worker's counters of a backend; `settings` are the table's own.
+    fn backend_counters(&self, settings: &Settings, backend: u32) -> Option<&BackendCounters>;
     /// The sum of bytes, a multiple of four and at most 512: the kernel has a fast one.
     fn sum<const N: usize>(&self, bytes: &[u8; N]) -> Sum;
     /// The clock, in ticks of the engine's choice that wrap around; only differences count.

@@ -120,8 +120,8 @@ impl Tables for Maps {
     }
 
     #[inline(always)]
-    fn backend_counters(&self, backend: u32) -> Option<&BackendCounters> {
-        let capacity = SETTINGS.get(0)?.backend_capacity.load();
+    fn backend_counters(&self, settings: &Settings, backend: u32) -> Option<&BackendCounters> {
+        let capacity = settings.backend_capacity.load();
         if backend >= capacity {
             return None;
         }

@@ -1,6 +1,9 @@
 //! Flow keys.
 
-use super::{Address, Port, V4, join};
+use super::{
+    Address, Port, V4,
+    words::{join, join_halves, split_halves},
+};
 use crate::{checksum::Sum, hash};
 
 /// The key of one direction of a flow: what a packet of it carries. Aligned for whole words: LLVM joins the loads of two
@@ -23,12 +26,12 @@ impl<A: Address> Tuple<A> {
     #[inline(always)]
     #[must_use]
     pub const fn new(src: A, dst: A, ports: u32) -> Self {
-        let [p0, p1, p2, p3] = ports.to_ne_bytes();
+        let (src_port, dst_port) = split_halves(ports);
         Self {
             src,
             dst,
-            src_port: Port([p0, p1]),
-            dst_port: Port([p2, p3]),
+            src_port: Port(src_port),
+            dst_port: Port(dst_port),
         }
     }
 
@@ -36,8 +39,7 @@ impl<A: Address> Tuple<A> {
     #[inline(always)]
     #[must_use]
     pub const fn ports(&self) -> u32 {
-        let ([p0, p1], [p2, p3]) = (self.src_port.0, self.dst_port.0);
-        u32::from_ne_bytes([p0, p1, p2, p3])
+        join_halves(self.src_port.0, self.dst_port.0)
     }
 
     /// The key of the answer to a packet of this key.

@@ -3,7 +3,7 @@
 use crate::{
     address::{Address, AddressCell as _, Mac, Tuple, V4, V6, join, split},
     flow::control::Control,
-    layout::{mac_from_word, mac_with},
+    layout::{mac_difference, mac_from_word, mac_with},
     shared::Shared,
 };
 
@@ -155,6 +155,14 @@ impl<A: Address> Entry<A> {
             mac: mac_from_word(self.client.load()),
             own_mac: mac_from_word(self.own.load()),
         }
+    }
+
+    /// Whether a frame with these MAC addresses, each in the first six bytes of a word, has come the client's way.
+    #[inline(always)]
+    #[must_use]
+    pub fn leads_to(&self, interface: u32, mac: u64, own_mac: u64) -> bool {
+        let difference = mac_difference(self.client.load(), mac) | mac_difference(self.own.load(), own_mac);
+        difference == 0 && self.interface.load() == interface
     }
 
     /// Where the other direction's entry stands.

@@ -166,7 +166,10 @@ impl<'t, A: Address> Hit<'t, A> {
 /// One active flow less.
 #[inline(always)]
 fn count_closed<T: Tables>(tables: &T, backend: u16) {
-    if let Some(counters) = tables.backend_counters(u32::from(backend)) {
+    let counters = tables
+        .settings()
+        .and_then(|settings| tables.backend_counters(settings, u32::from(backend)));
+    if let Some(counters) = counters {
         counters.flows_closed.add(1);
     }
 }

@@ -61,7 +61,7 @@ impl Claim {
 /// # Errors
 ///
 /// [`Reason::FlowContended`] if the entry was changed while it was read, or if another key holds the same tag in
-/// the same buckets (once in 500 million flows).
+/// the same buckets (once in 250 million flows).
 #[inline(always)]
 pub fn find<'t, A: Address, T: Tables>(
     tables: &'t T,
@@ -181,7 +181,7 @@ fn place<A: Address>(settings: &Settings, key: &Tuple<A>, protocol: u8) -> Place
         &settings.bucket_mask_v6
     }
     .load();
-    let tag = hash::low(hash);
+    let tag = hash::low(hash) | 1;
     let first = hash::high(hash) & mask;
     // The other bucket by the tag (cuckoo hashing's partial keys); odd, so that it is another one.
     let second = (first ^ (tag.wrapping_mul(0x5bd1_e995) | 1)) & mask;
@@ -231,7 +231,8 @@ fn holder<'t, A: Address, T: Tables>(
         let base = index.wrapping_mul(STRIDE);
         for (slot, entry) in (0..).zip(&bucket.0) {
             let control = Control(entry.control.load());
-            let held = control.tag() == place.tag && control.state() != State::FREE;
+            // A free entry has the tag 0, which no key has.
+            let held = control.tag() == place.tag;
             if held && except != Some(base.wrapping_add(slot)) {
                 return Ok(Some(Spot { bucket, base, slot }));
             }

@@ -20,6 +20,9 @@ pub fn track<A: Address, T: Tables>(tables: &T, segment: &Segment<A>, hit: &Hit<
         hit.entry.ack.store(segment.ack);
     }
     let old = hit.control.state();
+    if old.has(State::ESTABLISHED) && segment.flags & (FIN | RST) == 0 {
+        return;
+    }
     let new = next(old, segment.protocol, segment.flags);
     if new != old {
         advance_both(tables, hit, new);

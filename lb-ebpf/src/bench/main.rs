@@ -9,7 +9,6 @@
 #![no_main]
 #![expect(
     clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
     clippy::needless_pass_by_value,
     reason = "helpers take and give wider integers than they mean, and programs get their context by value"
 )]

@@ -93,7 +93,7 @@ fn publish(worker: &Worker<'_>, n: u16, ours: Claim, reply: Claim, now: u32) {
     let answer = flow.reply(ours.index);
     reply.publish(worker, &answer, State::READY.with(State::REPLY), now);
     ours.publish(worker, &flow, State::READY, now);
-    if let Some(counters) = worker.backend_counters(u32::from(BACKEND)) {
+    if let Some(counters) = worker.backend_counters(worker.settings().unwrap(), u32::from(BACKEND)) {
         counters.flows_opened.add(1);
     }
 }

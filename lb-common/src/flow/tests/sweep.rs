@@ -118,5 +118,12 @@ fn a_reply_whose_partner_is_being_changed_stays() {
     assert_eq!(sweep(&memory, &worker, NOW.wrapping_add(LIMITS.half_open)), 0);
     hit.entry.control.store(claimed.with_state(State::READY).0);
     assert_eq!(sweep(&memory, &worker, NOW.wrapping_add(LIMITS.half_open)), 1);
-    assert_eq!(worker.backend_counters(1).unwrap().flows_closed.load(), 1);
+    assert_eq!(
+        worker
+            .backend_counters(worker.settings().unwrap(), 1)
+            .unwrap()
+            .flows_closed
+            .load(),
+        1
+    );
 }
