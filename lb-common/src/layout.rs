@@ -207,6 +207,19 @@ pub(crate) const fn mac_with(mac: Mac, last: [u8; 2]) -> u64 {
     u64::from_ne_bytes([m0, m1, m2, m3, m4, m5, m6, m7])
 }
 
+/// The twelve bytes of two MAC addresses, each in the first six bytes of a word: whole words, which are stored at once.
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "the four bytes that are left")]
+pub(crate) const fn mac_pair(first: u64, second: u64) -> ([u8; 8], [u8; 4]) {
+    if cfg!(target_endian = "little") {
+        let head = first & 0xffff_ffff_ffff | second << 48;
+        (head.to_ne_bytes(), ((second >> 16) as u32).to_ne_bytes())
+    } else {
+        let head = first & !0xffff | second >> 48;
+        (head.to_ne_bytes(), ((second >> 16) as u32).to_ne_bytes())
+    }
+}
+
 /// 0 if both words hold the same MAC address, whatever their other two bytes.
 #[inline(always)]
 pub(crate) const fn mac_difference(one: u64, other: u64) -> u64 {

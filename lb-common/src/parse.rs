@@ -27,8 +27,8 @@ pub struct Segment<A> {
     pub offset: usize,
     /// Length of that header and its data, as the IP header says.
     pub length: u16,
-    /// The checksum field.
-    pub check: [u8; 2],
+    /// The checksum field, as it lies in memory.
+    pub check: u16,
 }
 
 /// What IP header a frame has.
@@ -157,12 +157,19 @@ fn transport<A: Address>(packet: &Packet<'_>, ip: &Carried<A>) -> Result<Segment
                 header.flags,
                 u32::from_ne_bytes(header.ack),
                 least,
-                header.check,
+                u16::from_ne_bytes(header.check),
             )
         }
         UDP => {
             let header = packet.header::<UdpHdr>(ip.offset).ok_or(Reason::Malformed)?;
-            (header.src, header.dst, 0, 0, UDP_LEN, header.check)
+            (
+                header.src,
+                header.dst,
+                0,
+                0,
+                UDP_LEN,
+                u16::from_ne_bytes(header.check),
+            )
         }
         _ => return Err(Reason::NotTcpUdp),
     };

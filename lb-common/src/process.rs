@@ -133,20 +133,17 @@ fn route<A: Address, T: Tables>(
     segment: &Segment<A>,
     hit: &Hit<'_, A>,
 ) -> Result<Route<A>, Reason> {
-    let (to, backend, client) = (hit.entry.to(), hit.entry.backend(), hit.entry.client());
+    let (to, backend) = (hit.entry.to(), hit.entry.backend());
+    let (link, interface) = (hit.entry.link_to_client(), hit.entry.interface());
     if !hit.is_current() {
         return Err(Reason::FlowContended);
     }
     flow::track(tables, segment, hit);
     if hit.control.state().has(State::REPLY) {
-        let link = Link {
-            dst: client.mac,
-            src: client.own_mac,
-        };
         return Ok(Route {
             to,
             link,
-            interface: client.interface,
+            interface,
             backend,
             reply: true,
         });
@@ -168,8 +165,8 @@ fn to_backend<A: Address, T: Tables>(tables: &T, to: Tuple<A>, backend: u16) -> 
         return Err(Reason::NoNextHop);
     }
     let link = Link {
-        dst: mac_from_word(peer),
-        src: mac_from_word(hop.own.load()),
+        dst: peer,
+        src: hop.own.load(),
     };
     Ok(Route {
         to,

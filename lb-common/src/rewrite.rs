@@ -1,9 +1,9 @@
 //! Changing a packet: everything is checked before the first byte is written.
 
 use crate::{
-    address::{Address, Mac, TCP, Tuple},
+    address::{Address, TCP, Tuple},
     checksum::Sum,
-    layout::{COMPLETE_PARTIAL, Settings},
+    layout::{COMPLETE_PARTIAL, Settings, mac_pair},
     packet::Packet,
     parse::Segment,
     reason::Reason,
@@ -11,13 +11,13 @@ use crate::{
     wire::{EthernetHeader, TcpHeader, UdpHdr},
 };
 
-/// The two MAC addresses that a packet leaves with.
+/// The two MAC addresses that a packet leaves with, each in the first six bytes of a word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Link {
     /// Where it goes.
-    pub dst: Mac,
+    pub dst: u64,
     /// Where it comes from.
-    pub src: Mac,
+    pub src: u64,
 }
 
 /// Full NAT: new addresses and ports, checksums that are right for them, a TTL less by one, new MAC addresses.
@@ -43,19 +43,20 @@ where
         let header = packet
             .header_mut::<TcpHeader>(segment.offset)
             .ok_or(Reason::Malformed)?;
-        (header.src, header.dst, header.check) = (src, dst, check);
+        (header.src, header.dst, header.check) = (src, dst, check.to_ne_bytes());
     } else {
         let header = packet
             .header_mut::<UdpHdr>(segment.offset)
             .ok_or(Reason::Malformed)?;
-        (header.src, header.dst, header.check) = (src, dst, check);
+        (header.src, header.dst, header.check) = (src, dst, check.to_ne_bytes());
     }
     let header = packet
         .header_mut::<A::Header>(EthernetHeader::LEN)
         .ok_or(Reason::Malformed)?;
     A::translate(header, (segment.tuple.src, segment.tuple.dst), (to.src, to.dst));
-    let header = packet.header_mut::<EthernetHeader>(0).ok_or(Reason::Malformed)?;
-    (header.dst, header.src) = (link.dst, link.src);
+    let (first, last) = mac_pair(link.dst, link.src);
+    *packet.header_mut::<[u8; 8]>(0).ok_or(Reason::Malformed)? = first;
+    *packet.header_mut::<[u8; 4]>(8).ok_or(Reason::Malformed)? = last;
     Ok(())
 }
 
@@ -67,11 +68,11 @@ fn checksum<A: Address, T: Tables>(
     settings: &Settings,
     segment: &Segment<A>,
     to: &Tuple<A>,
-) -> Result<[u8; 2], Reason> {
+) -> Result<u16, Reason> {
     let (old, new) = (segment.tuple.address_sum(), to.address_sum());
-    if segment.protocol != TCP && segment.check == [0, 0] {
+    if segment.protocol != TCP && segment.check == 0 {
         // UDP over IPv4 without a checksum (RFC 768): there is nothing to keep right.
-        return Ok([0, 0]);
+        return Ok(0);
     }
     // A sender that leaves the checksum to its NIC puts the pseudo-header's sum in the field. A finished checksum
     // has that value once in 65,536 packets, and is right again after it was finished anew.
@@ -87,7 +88,7 @@ fn checksum<A: Address, T: Tables>(
     }
     // The bytes are summed as they stand, old ports and the field's own content included.
     let content = sum_bytes(packet, tables, segment.offset, segment.length).ok_or(Reason::ChecksumTooLong)?;
-    let stale = segment.tuple.port_sum().add_bytes(segment.check);
+    let stale = segment.tuple.port_sum().add_u16(segment.check);
     let sum = stale
         .replaced_by(to.port_sum())
         .in_sum(content.add(pseudo_header));
@@ -96,9 +97,9 @@ fn checksum<A: Address, T: Tables>(
 
 /// A computed UDP checksum of 0 is sent as all ones: 0 would mean that there is none (RFC 768).
 #[inline(always)]
-fn never_zero(protocol: u8, check: [u8; 2]) -> [u8; 2] {
-    if protocol != TCP && check == [0, 0] {
-        [0xff, 0xff]
+fn never_zero(protocol: u8, check: u16) -> u16 {
+    if protocol != TCP && check == 0 {
+        u16::MAX
     } else {
         check
     }

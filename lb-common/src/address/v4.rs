@@ -51,7 +51,8 @@ impl Address for V4 {
             .add_bytes([header.ttl, header.proto]);
         header.ttl = header.ttl.wrapping_sub(1);
         let new = to.0.sum().add(to.1.sum()).add_bytes([header.ttl, header.proto]);
-        header.check = old.replaced_by(new).in_checksum(header.check);
+        let check = u16::from_ne_bytes(header.check);
+        header.check = old.replaced_by(new).in_checksum(check).to_ne_bytes();
         header.src_addr = to.0.0;
         header.dst_addr = to.1.0;
     }

@@ -4,6 +4,7 @@ use crate::{
     address::{Address, AddressCell as _, Mac, Tuple, V4, V6, join, split},
     flow::control::Control,
     layout::{mac_difference, mac_from_word, mac_with},
+    rewrite::Link,
     shared::Shared,
 };
 
@@ -144,6 +145,23 @@ impl<A: Address> Entry<A> {
     pub fn protocol(&self) -> u8 {
         let [.., protocol, _] = self.own.load().to_ne_bytes();
         protocol
+    }
+
+    /// The interface that the client's packets come in by.
+    #[inline(always)]
+    #[must_use]
+    pub fn interface(&self) -> u32 {
+        self.interface.load()
+    }
+
+    /// The MAC addresses of packets to the client.
+    #[inline(always)]
+    #[must_use]
+    pub fn link_to_client(&self) -> Link {
+        Link {
+            dst: self.client.load(),
+            src: self.own.load(),
+        }
     }
 
     /// The way to the client.

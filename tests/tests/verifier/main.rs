@@ -19,7 +19,7 @@ struct Budget {
 
 const BALLAST: Budget = Budget {
     verified: 35_000,
-    stack: 384,
+    stack: 448,
     size: 36_000,
 };
 

@@ -113,7 +113,7 @@ pub(super) fn segment(tuple: Tuple<V4>, flags: u8) -> Segment<V4> {
         ack: 0,
         offset: 34,
         length: 20,
-        check: [0; 2],
+        check: 0,
     }
 }
 
