@@ -1,6 +1,9 @@
 //! Configurations of any size.
 
-use std::fmt::Write as _;
+use std::{
+    fmt::Write as _,
+    net::{Ipv4Addr, SocketAddr},
+};
 
 use anyhow::Result;
 
@@ -13,32 +16,34 @@ pub struct Fleet {
     pub backends: u32,
 }
 
-/// Backends of one address, each at a port of its own.
-const PORTS: u32 = 50_000;
-const FIRST_PORT: u32 = 10_000;
-
 impl Fleet {
+    /// The network of the backends, each of which has an address of its own.
+    pub const NETWORK: &str = "10.64.0.0/10";
+    /// The port of all of them.
+    pub const PORT: u16 = 8081;
+
     /// All backends of all services.
     #[must_use]
     pub fn total(self) -> u32 {
         self.services * self.backends
     }
 
-    /// The configuration's text after `global`, which is its `[global]` table. The backends are at `host`, and are
-    /// checked as `check` says.
-    pub fn to_toml(self, global: &str, host: &str, check: &str) -> Result<String> {
+    /// The configuration's text after `global`, which is the content of its `[global]` table; backends are checked
+    /// as `check` says.
+    pub fn to_toml(self, global: &str, check: &str) -> Result<String> {
         let mut text = format!("[global]\n{global}\n");
         for service in 0..self.services {
-            let (high, low) = (service / 256, service % 256);
+            let bind = SocketAddr::new(Ipv4Addr::from_bits(0x0a00_0000 + service).into(), 80);
             writeln!(
                 text,
-                "[[service]]\nname = \"s{service}\"\nbind = [\"10.0.{high}.{low}:80\"]\ncheck = {check}"
+                "[[service]]\nname = \"s{service}\"\nbind = [\"{bind}\"]\ncheck = {check}"
             )?;
-            for backend in 0..self.backends {
-                let port = FIRST_PORT + (service * self.backends + backend) % PORTS;
+            for number in 0..self.backends {
+                let address = Ipv4Addr::from_bits(0x0a40_0000 + service * self.backends + number);
+                let address = SocketAddr::new(address.into(), Self::PORT);
                 writeln!(
                     text,
-                    "[[service.backend]]\nname = \"b{backend}\"\naddress = \"{host}:{port}\""
+                    "[[service.backend]]\nname = \"b{number}\"\naddress = \"{address}\""
                 )?;
             }
         }

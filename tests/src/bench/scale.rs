@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    net::{Ipv4Addr, SocketAddr},
     time::{Duration, Instant},
 };
 
@@ -12,7 +13,7 @@ use super::{
     plot::{self, Line},
     report::{Row, Table, columns},
 };
-use crate::{BACKEND_PORT, Builder, Daemon, Family, Lab, Role, Wiring, wait_for};
+use crate::{Builder, Daemon, Family, Lab, Role, Wiring, backend::Process, wait_for};
 
 /// Services and backends of each: growth in one, then in the other.
 const GROWTH: [(u32, u32); 7] = [(1, 1), (10, 1), (100, 1), (1000, 1), (1, 10), (1, 100), (1, 1000)];
@@ -32,6 +33,7 @@ const LIMIT: Duration = Duration::from_mins(2);
 /// Measures all of it, and draws it.
 pub fn measure() -> Result<Vec<Table>> {
     let lab = Builder::new().wiring(Wiring::TwoArmed).backends(1).build()?;
+    let _backends = serve_all(&lab)?;
     let mut rows = Vec::new();
     let mut points = Vec::new();
     for (services, backends) in GROWTH {
@@ -56,6 +58,17 @@ pub fn measure() -> Result<Vec<Table>> {
         },
         checked(&lab)?,
     ])
+}
+
+/// Makes the lab's one backend stand for all: every address of their network is its own.
+fn serve_all(lab: &Lab) -> Result<Process> {
+    let backend = lab.backends()[0].namespace();
+    let gateway = Wiring::TwoArmed.address(Role::Backend(1), Family::V4);
+    backend.ip_batch(&format!("route add local {} dev lo\n", Fleet::NETWORK))?;
+    lab.balancer()
+        .ip_batch(&format!("route add {} via {gateway}\n", Fleet::NETWORK))?;
+    let any = SocketAddr::from((Ipv4Addr::UNSPECIFIED, Fleet::PORT));
+    Process::start("all", backend.clone(), vec![any])
 }
 
 const COLUMNS: [(&str, &str, usize); 8] = [
@@ -127,8 +140,7 @@ fn start(lab: &Lab, fleet: Fleet, check: &str) -> Result<(Daemon, f64, f64)> {
         directory.display(),
         socket.display()
     );
-    let host = Wiring::TwoArmed.address(Role::Backend(1), Family::V4);
-    let file = lab.write_config(&fleet.to_toml(&global, &host.to_string(), check)?)?;
+    let file = lab.write_config(&fleet.to_toml(&global, check)?)?;
     let began = Instant::now();
     let daemon = Daemon::start(lab.ballast()?, &file, socket, &directory.join("ballast.log"))?;
     let started = milliseconds(began.elapsed());
@@ -144,8 +156,7 @@ fn start(lab: &Lab, fleet: Fleet, check: &str) -> Result<(Daemon, f64, f64)> {
 fn checked(lab: &Lab) -> Result<Table> {
     const WATCHED: Duration = Duration::from_secs(10);
 
-    let check = format!("{{ type = \"tcp\", inter = \"5s\", port = {BACKEND_PORT} }}");
-    let (daemon, _, up) = start(lab, CHECKED, &check)?;
+    let (daemon, _, up) = start(lab, CHECKED, "{ type = \"tcp\", inter = \"5s\" }")?;
     let pid = daemon.status()?.pid;
     let before = processor_time(pid)?;
     // Two rounds of checks: what they need is in the figures, and nothing is waited for.

@@ -25,24 +25,31 @@ pub(super) fn tables(measured: &[Measured], plan: Plan) -> Vec<Table> {
 struct Medians {
     /// Units per second.
     rate: f64,
+    /// How far rates spread.
+    spread: f64,
+    /// Rate as a multiple of the reference's in the same round.
+    ratio: Option<f64>,
     /// CPU time per unit, in microseconds.
     cpu: f64,
+    /// How much more that is than the reference's in the same round.
+    added: Option<f64>,
+    /// Milliseconds that half of the requests, 99 and 99.9 of a hundred took at most.
     latency: Option<[f64; 3]>,
     /// Of all measurements together.
     failed: u64,
-    /// How far rates spread.
-    spread: f64,
 }
 
 fn table(measured: &[Measured], load: Load, plan: Plan) -> Table {
-    let of = |target| medians(measured, load, target);
+    let of = |target| {
+        let of = measured
+            .iter()
+            .filter(|measured| measured.load == load && measured.target == target);
+        of.map(|measured| measured.measurement).collect::<Vec<_>>()
+    };
     let reference = of(REFERENCE);
     let rows = Target::ALL.into_iter().filter_map(|target| {
-        let medians = of(target)?;
-        Some(Row::new(
-            target.to_string(),
-            figures(load, &medians, reference.as_ref()),
-        ))
+        let medians = medians(&of(target), &reference)?;
+        Some(Row::new(target.to_string(), figures(load, &medians)))
     });
     Table {
         name: match load {
@@ -53,8 +60,8 @@ fn table(measured: &[Measured], load: Load, plan: Plan) -> Table {
         },
         title: format!("End to end, {}", describe(load)),
         notes: vec![format!(
-            "Medians of {} rounds of {} s, targets in turn. CPU is the whole machine's, client and backend included; \
-             {REFERENCE} is the reference.",
+            "Medians of {} rounds of {} s, targets in turn. What is added to, or a multiple of, `{REFERENCE}` is so within \
+             a round. CPU is the whole machine's, client and backend included.",
             plan.rounds,
             plan.length.as_secs()
         )],
@@ -94,40 +101,52 @@ fn columns(load: Load) -> Vec<Column> {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "failures are few")]
-fn figures(load: Load, medians: &Medians, reference: Option<&Medians>) -> Vec<Option<f64>> {
+fn figures(load: Load, medians: &Medians) -> Vec<Option<f64>> {
     // Megabytes to gigabits.
     let scale = if load == Load::Bulk { 8.0 / 1000.0 } else { 1.0 };
     let latency = |index: usize| medians.latency.map(|latency| latency[index]);
     vec![
         Some(medians.rate * scale),
-        reference.map(|reference| medians.rate / reference.rate),
+        medians.ratio,
         latency(0),
         latency(1),
         latency(2),
         Some(medians.cpu),
-        reference.map(|reference| medians.cpu - reference.cpu),
+        medians.added,
         Some(medians.failed as f64),
         Some(100.0 * medians.spread),
     ]
 }
 
-fn medians(measured: &[Measured], load: Load, target: Target) -> Option<Medians> {
-    let of = measured
-        .iter()
-        .filter(|measured| measured.load == load && measured.target == target);
-    let of: Vec<Measurement> = of.map(|measured| measured.measurement).collect();
-    of.first()?;
-    let sample = |value: &dyn Fn(&Measurement) -> f64| of.iter().map(value).collect::<Sample>();
-    let rates = sample(&|one| one.units / one.elapsed.as_secs_f64());
+/// Of measurements in the order of their rounds; `None` where there are none.
+fn medians(of: &[Measurement], reference: &[Measurement]) -> Option<Medians> {
+    let first = of.first()?;
+    let rates = of.iter().map(rate).collect::<Sample>();
+    let against = |figure: fn(&Measurement, &Measurement) -> f64| {
+        let figures = of.iter().zip(reference).map(|(one, other)| figure(one, other));
+        (!reference.is_empty()).then(|| figures.collect::<Sample>().median())
+    };
     let latency = |index: usize| {
         let figures = of.iter().filter_map(|one| Some(one.latency?[index]));
         figures.collect::<Sample>().median()
     };
     Some(Medians {
         rate: rates.median(),
-        cpu: sample(&|one| 1e6 * one.cpu.as_secs_f64() / one.units).median(),
-        latency: of[0].latency.map(|_| [0, 1, 2].map(latency)),
-        failed: of.iter().map(|one| one.failed).sum(),
         spread: rates.spread(),
+        ratio: against(|one, other| rate(one) / rate(other)),
+        cpu: of.iter().map(cpu).collect::<Sample>().median(),
+        added: against(|one, other| cpu(one) - cpu(other)),
+        latency: first.latency.map(|_| [0, 1, 2].map(latency)),
+        failed: of.iter().map(|one| one.failed).sum(),
     })
+}
+
+/// Units per second.
+fn rate(one: &Measurement) -> f64 {
+    one.units / one.elapsed.as_secs_f64()
+}
+
+/// Microseconds of CPU time per unit.
+fn cpu(one: &Measurement) -> f64 {
+    1e6 * one.cpu.as_secs_f64() / one.units
 }
