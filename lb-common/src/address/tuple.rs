@@ -62,10 +62,10 @@ impl<A: Address> Tuple<A> {
         let ((a, b), (c, d)) = (self.src.words(), self.dst.words());
         if A::HEADER_LEN == V4::HEADER_LEN {
             // Both IPv4 addresses fit one word.
-            hash::mix(hash::mix(seed, a | c << 32), ports)
+            hash::finish(hash::mix(hash::mix(seed, a | c << 32), ports))
         } else {
             let sources = hash::mix(hash::mix(seed, a), b);
-            hash::mix(hash::mix(hash::mix(sources, c), d), ports)
+            hash::finish(hash::mix(hash::mix(hash::mix(sources, c), d), ports))
         }
     }
 
@@ -121,5 +121,39 @@ mod tests {
         }
         assert_ne!(base.hash(TCP, 7), base.hash(UDP, 7));
         assert_ne!(base.hash(TCP, 7), base.hash(TCP, 8));
+    }
+
+    /// Answers of few backends to many source ports: what full NAT fills half of its table with.
+    #[test]
+    fn answers_spread_over_the_buckets_as_if_by_chance() {
+        const BUCKETS: usize = 1 << 14;
+        for seed in [0, 1, 0x1234_5678_9abc_def0] {
+            let mut high = vec![0_u32; BUCKETS];
+            let mut low = vec![0_u32; BUCKETS];
+            for backend in 0..3 {
+                for port in 1024..32768 {
+                    let key = Tuple {
+                        src: V4([10, 1, backend, 2]),
+                        dst: V4([10, 1, backend, 1]),
+                        src_port: Port::new(8080),
+                        dst_port: Port::new(port),
+                    };
+                    let hash = key.hash(TCP, seed);
+                    high[hash::high(hash) as usize % BUCKETS] += 1;
+                    low[hash::low(hash) as usize % BUCKETS] += 1;
+                }
+            }
+            for counts in [high, low] {
+                // Of a random spread the variance is the mean (Poisson).
+                let mean = f64::from(3 * (32768 - 1024)) / BUCKETS as f64;
+                let variance =
+                    counts.iter().map(|n| (f64::from(*n) - mean).powi(2)).sum::<f64>() / BUCKETS as f64;
+                assert!(
+                    (0.9..1.1).contains(&(variance / mean)),
+                    "seed {seed}: {}",
+                    variance / mean
+                );
+            }
+        }
     }
 }

@@ -153,19 +153,25 @@ impl Control {
         }
     }
 
-    /// Takes the result of a health check in.
-    pub fn checked(&mut self, memory: &Memory<'_>, event: Event) {
-        let row = event.id as usize;
-        let backend = self.plan.backends.get(row).and_then(Option::as_ref);
-        let (Some(standing), Some(backend)) = (self.standings.get_mut(row), backend) else {
-            return;
-        };
-        if event.changed {
-            let (detail, state) = (&event.report.detail, event.state);
-            info!(backend = backend.name, %state, detail, "backend is {state}");
+    /// Takes the results of health checks in. Each choice table that they change is built once: results that have
+    /// gathered should come together.
+    pub fn checked(&mut self, memory: &Memory<'_>, events: impl IntoIterator<Item = Event>) {
+        let mut changed = BTreeSet::new();
+        for event in events {
+            let row = event.id as usize;
+            let backend = self.plan.backends.get(row).and_then(Option::as_ref);
+            let (Some(standing), Some(backend)) = (self.standings.get_mut(row), backend) else {
+                continue;
+            };
+            if event.changed {
+                let (detail, state) = (&event.report.detail, event.state);
+                info!(backend = backend.name, %state, detail, "backend is {state}");
+            }
+            if standing.checked(event) {
+                changed.insert(backend.pool);
+            }
         }
-        let pool = backend.pool;
-        if standing.checked(event) {
+        for pool in changed {
             self.rebuild(memory, pool);
         }
     }

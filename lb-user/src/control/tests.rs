@@ -108,7 +108,7 @@ impl World {
             state,
             changed: true,
         };
-        self.control.checked(&self.heap.memory(), event);
+        self.control.checked(&self.heap.memory(), [event]);
     }
 
     fn resolve(&mut self, next_hops: &NextHops) {

@@ -1,7 +1,7 @@
 //! What a running daemon does: it takes in what checks and look-ups find, and answers questions.
 
 use std::{
-    fs,
+    fs, iter,
     net::SocketAddr,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -27,6 +27,10 @@ use crate::{
     health::{self, Monitor},
     next_hop::{NextHops, Resolver},
 };
+
+/// Results of checks that are taken in at once, so that many that come together build a choice table once and not once
+/// each.
+const GATHERED: usize = 1024;
 
 /// The running parts.
 pub(super) struct Daemon {
@@ -88,7 +92,8 @@ impl Daemon {
                 () = signals.stop() => break (Ending::Detach, None),
                 Some(event) = self.checks.recv() => {
                     let memory = self.dataplane.memory();
-                    self.control.checked(&memory, event);
+                    let gathered = iter::from_fn(|| self.checks.try_recv().ok()).take(GATHERED);
+                    self.control.checked(&memory, iter::once(event).chain(gathered));
                 }
                 changed = self.next_hops.changed() => {
                     changed.context("next hops are looked up no more")?;

@@ -170,7 +170,7 @@ fn install(fleet: Fleet) -> Result<Vec<Option<f64>>> {
     control.install(&memory)?;
     let install = clock.lap();
     for target in control.targets() {
-        control.checked(&memory, scene::is_up(target.id));
+        control.checked(&memory, [scene::is_up(target.id)]);
     }
     let next_hops = scene::next_hops(control.destinations(), scene::INTERFACE);
     control.resolved(&memory, &next_hops);
@@ -209,7 +209,7 @@ fn changes(control: &mut Control, memory: &Memory<'_>, fleet: Fleet) -> Sample {
                 ..scene::is_up(number * step)
             };
             let mut clock = Clock(Instant::now());
-            control.checked(memory, event);
+            control.checked(memory, [event]);
             sample.push(clock.lap());
         }
     }

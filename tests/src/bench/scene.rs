@@ -214,7 +214,7 @@ impl Scene {
         let mut control = Control::new(self.config, memory)?;
         control.install(memory)?;
         for target in control.targets() {
-            control.checked(memory, is_up(target.id));
+            control.checked(memory, [is_up(target.id)]);
         }
         let next_hops = next_hops(control.destinations(), self.towards);
         control.resolved(memory, &next_hops);

@@ -65,7 +65,7 @@ fn bring_up(control: &mut Control, memory: &Memory<'_>) {
     let next_hops = next_hops(control, "v0");
     control.resolved(memory, &next_hops);
     for target in control.targets() {
-        control.checked(memory, event(target.id, State::Up));
+        control.checked(memory, [event(target.id, State::Up)]);
     }
 }
 
@@ -169,7 +169,7 @@ fn nobody_takes_flows_before_both_health_and_next_hop_are_known() {
     let memory = heap.memory();
     let mut control = start(config, &memory);
     assert_eq!(chosen(&memory, VIP), Some(BTreeSet::new()));
-    control.checked(&memory, event(0, State::Up));
+    control.checked(&memory, [event(0, State::Up)]);
     assert_eq!(chosen(&memory, VIP), Some(BTreeSet::new()));
     bring_up(&mut control, &memory);
     assert_eq!(chosen(&memory, VIP), Some(BTreeSet::from([0, 1])));
@@ -182,15 +182,15 @@ fn the_same_configuration_changes_nothing_in_the_tables() {
     let memory = heap.memory();
     let mut first = start(config.clone(), &memory);
     bring_up(&mut first, &memory);
-    first.checked(&memory, event(1, State::Down));
+    first.checked(&memory, [event(1, State::Down)]);
     let slots = all_slots(&memory);
 
     let mut second = start(config, &memory);
     assert_eq!(all_slots(&memory), slots);
     assert_eq!(chosen(&memory, VIP), Some(BTreeSet::from([0, 2])));
-    second.checked(&memory, event(0, State::Up));
+    second.checked(&memory, [event(0, State::Up)]);
     assert_eq!(all_slots(&memory), slots, "a check that finds what was known");
-    second.checked(&memory, event(1, State::Up));
+    second.checked(&memory, [event(1, State::Up)]);
     assert_eq!(
         all_slots(&memory),
         slots,
@@ -199,7 +199,7 @@ fn the_same_configuration_changes_nothing_in_the_tables() {
     let next_hops = next_hops(&second, "v0");
     second.resolved(&memory, &next_hops);
     assert_eq!(chosen(&memory, VIP), Some(BTreeSet::from([0, 1, 2])));
-    second.checked(&memory, event(2, State::Down));
+    second.checked(&memory, [event(2, State::Down)]);
     assert_eq!(chosen(&memory, VIP), Some(BTreeSet::from([0, 1])));
 }
 
