@@ -89,25 +89,33 @@ fn translation<A: Address, T: Tables>(
     // The client's own port moves us through the pool (RFC 6056 3.3.3: an offset by hash plus a counter, and
     // the client counts for us). A client that reuses a port meets the same backend with the same source port,
     // so that its sequence numbers and timestamps go on rising there (RFC 6191).
-    let mut position = (hash::low(hash) & 0xffff).wrapping_add(u32::from(segment.tuple.src_port.number()));
-    for _ in 0..PORT_ATTEMPTS {
-        let offset = position
-            .checked_rem(u32::from(settings.pool_count.load()))
-            .ok_or(Reason::NoSourcePort)?;
-        let port = u32::from(settings.pool_first.load()).wrapping_add(offset);
-        let src_port = Port::new((port & 0xffff) as u16);
-        let to = Tuple {
-            src,
-            dst,
-            src_port,
-            dst_port,
-        };
-        if !flow::is_taken(tables, settings, &to.reversed(), segment.protocol)? {
-            return Ok(to);
+    let first = (hash::low(hash) & 0xffff).wrapping_add(u32::from(segment.tuple.src_port.number()));
+    // First a port that no flow has; where there is none, that of one that is over but lingers.
+    for lingering in [false, true] {
+        let mut position = first;
+        for _ in 0..PORT_ATTEMPTS {
+            let src_port = port(settings, position).ok_or(Reason::NoSourcePort)?;
+            let to = Tuple {
+                src,
+                dst,
+                src_port,
+                dst_port,
+            };
+            if flow::is_free(tables, settings, &to.reversed(), segment.protocol, lingering)? {
+                return Ok(to);
+            }
+            position = position.wrapping_add(PORT_STEP);
         }
-        position = position.wrapping_add(PORT_STEP);
     }
     Err(Reason::NoSourcePort)
+}
+
+/// The port at a position of the pool.
+#[inline(always)]
+fn port(settings: &Settings, position: u32) -> Option<Port> {
+    let offset = position.checked_rem(u32::from(settings.pool_count.load()))?;
+    let number = u32::from(settings.pool_first.load()).wrapping_add(offset);
+    Some(Port::new((number & 0xffff) as u16))
 }
 
 /// A hash of the client's address and the virtual one, without the client's port.

@@ -5,7 +5,7 @@ use lb_common::{V4, V6, flow::Bucket};
 use lb_user::dataplane::{Capacity, Object};
 
 /// Instructions that the verifier may look at; its own limit is a million.
-const MOST_VERIFIED: u32 = 250_000;
+const MOST_VERIFIED: u32 = 150_000;
 
 /// Bytes of table per IPv4 flow that it is made for: two entries, half of it empty, rounded up to a power of two.
 const MOST_BYTES_V4: usize = 256;

@@ -126,10 +126,10 @@ mod tests {
     /// Answers of few backends to many source ports: what full NAT fills half of its table with.
     #[test]
     fn answers_spread_over_the_buckets_as_if_by_chance() {
-        const BUCKETS: usize = 1 << 14;
+        const BUCKETS: u16 = 1 << 14;
         for seed in [0, 1, 0x1234_5678_9abc_def0] {
-            let mut high = vec![0_u32; BUCKETS];
-            let mut low = vec![0_u32; BUCKETS];
+            let mut high = vec![0_u32; usize::from(BUCKETS)];
+            let mut low = vec![0_u32; usize::from(BUCKETS)];
             for backend in 0..3 {
                 for port in 1024..32768 {
                     let key = Tuple {
@@ -139,15 +139,15 @@ mod tests {
                         dst_port: Port::new(port),
                     };
                     let hash = key.hash(TCP, seed);
-                    high[hash::high(hash) as usize % BUCKETS] += 1;
-                    low[hash::low(hash) as usize % BUCKETS] += 1;
+                    high[hash::high(hash) as usize % usize::from(BUCKETS)] += 1;
+                    low[hash::low(hash) as usize % usize::from(BUCKETS)] += 1;
                 }
             }
             for counts in [high, low] {
                 // Of a random spread the variance is the mean (Poisson).
-                let mean = f64::from(3 * (32768 - 1024)) / BUCKETS as f64;
+                let mean = f64::from(3 * (32768 - 1024)) / f64::from(BUCKETS);
                 let variance =
-                    counts.iter().map(|n| (f64::from(*n) - mean).powi(2)).sum::<f64>() / BUCKETS as f64;
+                    counts.iter().map(|n| (f64::from(*n) - mean).powi(2)).sum::<f64>() / f64::from(BUCKETS);
                 assert!(
                     (0.9..1.1).contains(&(variance / mean)),
                     "seed {seed}: {}",

@@ -28,5 +28,5 @@ pub use control::{Control, State};
 pub use entry::{Bucket, Client, ENTRIES, Entry, Flow};
 pub use hit::Hit;
 pub use sweep::{Limits, sweep};
-pub use table::{Claim, claim, find, is_taken};
+pub use table::{Claim, claim, find, is_free};
 pub use track::track;

@@ -90,15 +90,30 @@ pub fn find<'t, A: Address, T: Tables>(
     }
 }
 
-/// Whether a key has an entry, or is about to be given one.
+/// Whether a key has no entry and is not about to be given one. With `lingering`, the entry of a flow that is closed is
+/// freed for it.
 #[inline(always)]
-pub fn is_taken<A: Address, T: Tables>(
+pub fn is_free<A: Address, T: Tables>(
     tables: &T,
     settings: &Settings,
     key: &Tuple<A>,
     protocol: u8,
+    lingering: bool,
 ) -> Result<bool, Reason> {
-    Ok(holder::<A, T>(tables, &place(settings, key, protocol), None)?.is_some())
+    let Some(spot) = holder::<A, T>(tables, &place(settings, key, protocol), None)? else {
+        return Ok(true);
+    };
+    if !lingering {
+        return Ok(false);
+    }
+    let (entry, index) = spot.entry(settings).ok_or(Reason::NotReady)?;
+    let control = entry.control();
+    let hit = Hit {
+        entry,
+        index,
+        control,
+    };
+    Ok(control.state().has(State::READY.with(State::CLOSED)) && hit.end(tables))
 }
 
 /// Claims an entry for a key that has none.

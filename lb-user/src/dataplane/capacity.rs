@@ -24,8 +24,8 @@ pub struct Capacity {
 }
 
 impl Capacity {
-    /// Buckets of a flow table for so many flows: a power of two, at most half full, so that a key finds room in
-    /// one of its two buckets.
+    /// Buckets of a flow table for so many flows: a power of two, at most half full. When it is,
+    /// seven of a thousand new flows find both their buckets full of active flows and are refused.
     #[must_use]
     pub fn buckets(flows: u32) -> u32 {
         let entries = flows.saturating_mul(2);

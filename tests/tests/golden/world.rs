@@ -10,9 +10,9 @@ use lb_common::{
     Address as _, Mac, Port, V4, V6,
     address::{AddressCell as _, TCP, UDP},
     choice::Choices,
-    flow::{self, Bucket, Entry, Limits},
+    flow::{Bucket, Entry},
     layout::{BackendCounters, COMPLETE_PARTIAL, PortFilter, mac_to_word},
-    memory::{Memory, Worker},
+    memory::Memory,
     service::{self, SlotKey},
     shared::Shared,
 };
@@ -149,22 +149,6 @@ pub(crate) fn age(memory: &Memory<'_>, ticks: u32) {
     }
     entries(memory.buckets_v4).for_each(|entry| older(entry, ticks));
     entries(memory.buckets_v6).for_each(|entry| older(entry, ticks));
-}
-
-/// Ends all flows, as the daemon's sweep does it once they were quiet for long enough.
-pub(crate) fn end_all(memory: &Memory<'_>) {
-    let worker = Worker::new(*memory, 0, 0);
-    let limits = |_| Limits {
-        established: 0,
-        half_open: 0,
-        closed: 0,
-    };
-    for bucket in 0..u32::try_from(memory.buckets_v4.len()).expect("a small table") {
-        flow::sweep::<V4, _>(&worker, bucket, 0, limits);
-    }
-    for bucket in 0..u32::try_from(memory.buckets_v6.len()).expect("a small table") {
-        flow::sweep::<V6, _>(&worker, bucket, 0, limits);
-    }
 }
 
 /// Packets and bytes from clients, packets and bytes to clients.

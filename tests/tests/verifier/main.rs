@@ -24,9 +24,9 @@ const BALLAST: Budget = Budget {
 };
 
 const BEGIN: Budget = Budget {
-    verified: 70_000,
+    verified: 120_000,
     stack: 480,
-    size: 37_000,
+    size: 42_000,
 };
 
 const SMALL: Budget = Budget {

@@ -64,7 +64,7 @@ pub(super) fn client(n: u16) -> Client {
 /// Opens flow number `n` as [`crate::open`] does: two claims, then the reply's entry, then the client's.
 pub(super) fn open(worker: &Worker<'_>, settings: &Settings, n: u16, now: u32) -> Result<(), Reason> {
     let to = translated(n);
-    if flow::is_taken(worker, settings, &to.reversed(), TCP)? {
+    if !flow::is_free(worker, settings, &to.reversed(), TCP, false)? {
         return Err(Reason::NoSourcePort);
     }
     let ours = flow::claim(worker, &key(n), TCP, now)?;

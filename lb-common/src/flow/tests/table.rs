@@ -70,11 +70,11 @@ fn a_claim_is_taken_but_not_to_be_read_until_it_is_published_or_released() {
     let heap = heap(64, 1);
     let (worker, memory) = (Worker::new(heap.memory(), 0, NOW), heap.memory());
     let claim = flow::claim(&worker, &key(7), TCP, NOW).unwrap();
-    assert!(flow::is_taken(&worker, memory.settings, &key(7), TCP).unwrap());
+    assert!(!flow::is_free(&worker, memory.settings, &key(7), TCP, false).unwrap());
     let unreadable = flow::find(&worker, memory.settings, &key(7), TCP).map(|hit| hit.is_some());
     assert_eq!(unreadable, Err(Reason::FlowContended));
     claim.release::<V4, _>(&worker);
-    assert!(!flow::is_taken(&worker, memory.settings, &key(7), TCP).unwrap());
+    assert!(flow::is_free(&worker, memory.settings, &key(7), TCP, false).unwrap());
     assert!(find(&worker, memory.settings, &key(7)).is_none());
 }
 

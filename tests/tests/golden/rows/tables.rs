@@ -16,7 +16,8 @@ rows! {
     two_clients_of_one_backend_get_different_source_ports: v4 v6;
     clients_that_would_have_the_same_source_port_do_not_meet: v4 v6;
     a_pool_whose_ports_are_all_in_use_refuses: v4 v6;
-    a_port_is_free_again_after_its_flow: v4 v6;
+    a_port_that_lingers_is_taken_where_no_other_is_left: v4 v6;
+    a_port_that_lingers_is_left_alone_where_another_is_free: v4 v6;
     an_empty_pool_refuses: v4 v6;
     a_table_full_of_established_flows_refuses: v4 v6;
     a_table_full_of_closed_flows_makes_room: v4 v6;
@@ -65,14 +66,27 @@ fn a_pool_whose_ports_are_all_in_use_refuses(bench: &mut Bench<'_>) {
     assert_eq!(bench.flows(), (2, 0));
 }
 
-fn a_port_is_free_again_after_its_flow(bench: &mut Bench<'_>) {
+fn a_port_that_lingers_is_taken_where_no_other_is_left(bench: &mut Bench<'_>) {
     let syn = Frame::syn(bench.family);
-    bench.reaches_backend(&syn);
+    let first = bench.reaches_backend(&syn);
     bench.reaches_backend(&syn.with(RST, b""));
-    // Closed, and kept for strays.
-    bench.drops(&syn.sent_from(40_001), Reason::NoSourcePort);
-    world::end_all(&bench.memory());
-    bench.reaches_backend(&syn.sent_from(40_001));
+    let second = bench.reaches_backend(&syn.sent_from(40_001));
+    assert_eq!(first.from, second.from);
+    bench.reaches_client(&second.answer(SYN | ACK, b""), &syn.sent_from(40_001));
+    // It is an active flow's now, and the old one is gone.
+    bench.drops(&syn.sent_from(40_002), Reason::NoSourcePort);
+    bench.drops(&syn.with(ACK, b"stray"), Reason::NoFlow);
+    assert_eq!(bench.flows(), (2, 1));
+}
+
+fn a_port_that_lingers_is_left_alone_where_another_is_free(bench: &mut Bench<'_>) {
+    world::pool(&bench.memory(), POOL, 2);
+    let syn = Frame::syn(bench.family);
+    let first = bench.reaches_backend(&syn);
+    bench.reaches_backend(&syn.with(RST, b""));
+    // Two ports further is the same place in the pool.
+    let second = bench.reaches_backend(&syn.sent_from(40_002));
+    assert_ne!(first.from, second.from);
 }
 
 fn an_empty_pool_refuses(bench: &mut Bench<'_>) {
