@@ -1,7 +1,7 @@
 //! The frame for the next run.
 //!
 //! The kernel's test run with a repeat count gives a program its own output as the next input. So each wrapper
-//! here puts a fresh header into the frame. It does so after the packet path had the frame and not before: by the
+//! here puts a fresh header into the frame. Where the packet path ends in the wrapper, it does so after the packet path had the frame and not before: by the
 //! next run these stores have reached the cache, as a NIC's have, and nothing waits for them.
 
 use aya_ebpf::{macros::map, maps::Array};

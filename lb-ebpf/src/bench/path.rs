@@ -38,10 +38,6 @@ wrapped! {
     again_v4, again_v4_alone: frame::again::<frame::V4>;
     /// The same IPv6 frame each time.
     again_v6, again_v6_alone: frame::again::<frame::V6>;
-    /// The next IPv4 client's frame each time.
-    next_v4, next_v4_alone: frame::next::<frame::V4>;
-    /// The next IPv6 client's frame each time.
-    next_v6, next_v6_alone: frame::next::<frame::V6>;
 }
 
 /// The packet path and nothing else, for packets that it leaves as they are.
@@ -50,7 +46,7 @@ pub fn plain(context: XdpContext) -> u32 {
     balance::follow(&context)
 }
 
-/// Defines a program that gets a new frame and hands it to the packet path, which goes on in another program and so
+/// Defines a program that gets a new frame and hands it to the packet path, which may go on in another program and so
 /// comes last, and its twin that only gets a new one.
 macro_rules! opening {
     ($($(#[$doc:meta])* $path:ident, $alone:ident: $renew:expr;)*) => {$(
@@ -58,7 +54,7 @@ macro_rules! opening {
         #[xdp]
         pub fn $path(context: XdpContext) -> u32 {
             match $renew(&mut balance::packet(&context)) {
-                Some(()) => balance::follow(&context),
+                Some(_) => balance::follow(&context),
                 None => XDP_ABORTED,
             }
         }
@@ -72,6 +68,10 @@ macro_rules! opening {
 }
 
 opening! {
+    /// The next IPv4 client's frame each time.
+    next_v4, next_v4_alone: frame::next::<frame::V4>;
+    /// The next IPv6 client's frame each time.
+    next_v6, next_v6_alone: frame::next::<frame::V6>;
     /// The next IPv4 client's frame each time, and two buckets of the flow table are emptied.
     open_v4, open_v4_alone: open_next::<frame::V4, V4>;
     /// The next IPv6 client's frame each time, and two buckets of the flow table are emptied.
