@@ -1,8 +1,9 @@
 //! The frame for the next run.
 //!
 //! The kernel's test run with a repeat count gives a program its own output as the next input. So each wrapper
-//! here puts a fresh header into the frame. Where the packet path ends in the wrapper, it does so after the packet path had the frame and not before: by the
-//! next run these stores have reached the cache, as a NIC's have, and nothing waits for them.
+//! here puts a fresh header into the frame. Where the packet path ends in the wrapper, it does so after the packet
+//! path had the frame and not before: by the next run these stores have reached the cache, as a NIC's have, and
+//! nothing waits for them.
 
 use aya_ebpf::{macros::map, maps::Array};
 use lb_common::Packet;
