@@ -4,7 +4,6 @@ use crate::{
     address::Address,
     flow::{
         control::State,
-        hit::Hit,
         table::{Place, STRIDE, Spot},
     },
     reason::Reason,
@@ -29,17 +28,12 @@ pub(super) fn room<A: Address, T: Tables>(tables: &T, place: &Place, now: u32) -
         Some(spot) => spot,
         None => find::<A, T>(tables, place, now, never_opened)?.ok_or(Reason::FlowTableFull)?,
     };
-    let (entry, index) = spot.entry(settings).ok_or(Reason::NotReady)?;
-    let hit = Hit {
-        entry,
-        index,
-        control: entry.control(),
-    };
+    let hit = spot.hit(settings).ok_or(Reason::NotReady)?;
     let state = hit.control.state();
     // Looked at again: what was closed a moment ago may have been taken for an active flow since.
     let evictable = state.has(State::CLOSED) || state.has(State::READY) && !state.has(State::ESTABLISHED);
     if evictable && hit.end(tables) {
-        Ok(index)
+        Ok(hit.index)
     } else {
         Err(Reason::FlowContended)
     }

@@ -73,17 +73,12 @@ pub fn find<'t, A: Address, T: Tables>(
     let Some(spot) = holder::<A, T>(tables, &place, None)? else {
         return Ok(None);
     };
-    let (entry, index) = spot.entry(settings).ok_or(Reason::NotReady)?;
-    let control = entry.control();
-    let hit = Hit {
-        entry,
-        index,
-        control,
-    };
-    if control.state() == State::FREE {
+    let hit = spot.hit(settings).ok_or(Reason::NotReady)?;
+    let state = hit.control.state();
+    if state == State::FREE {
         return Ok(None);
     }
-    if control.state().has(State::READY) && entry.is_of(key, protocol) {
+    if state.has(State::READY) && hit.entry.is_of(key, protocol) {
         Ok(Some(hit))
     } else {
         Err(Reason::FlowContended)
@@ -106,14 +101,8 @@ pub fn is_free<A: Address, T: Tables>(
     if !lingering {
         return Ok(false);
     }
-    let (entry, index) = spot.entry(settings).ok_or(Reason::NotReady)?;
-    let control = entry.control();
-    let hit = Hit {
-        entry,
-        index,
-        control,
-    };
-    Ok(control.state().has(State::READY.with(State::CLOSED)) && hit.end(tables))
+    let hit = spot.hit(settings).ok_or(Reason::NotReady)?;
+    Ok(hit.control.state().has(State::READY.with(State::CLOSED)) && hit.end(tables))
 }
 
 /// Claims an entry for a key that has none.
@@ -216,21 +205,30 @@ pub(super) struct Spot<'t, A: Address> {
 }
 
 impl<'t, A: Address> Spot<'t, A> {
-    /// The entry and its index.
-    ///
-    /// What only the table knows to be 0 makes the verifier take all places of a bucket for one. It would else
-    /// follow each on its own: eight times the rest of the program, and for each of two claims again.
+    /// The entry, as it is now.
     #[inline(always)]
-    pub(super) fn entry(&self, settings: &Settings) -> Option<(&'t Entry<A>, u32)> {
-        let slot = self.slot.wrapping_add(settings.zero.load()) & (STRIDE - 1);
-        Some((self.bucket.0.get(slot as usize)?, self.base.wrapping_add(slot)))
+    pub(super) fn hit(&self, settings: &Settings) -> Option<Hit<'t, A>> {
+        let slot = self.any_slot(settings);
+        let entry = self.bucket.0.get(slot as usize)?;
+        Some(Hit {
+            entry,
+            index: self.base.wrapping_add(slot),
+            control: entry.control(),
+        })
     }
 
-    /// The entry's index alone.
+    /// The entry's index.
     #[inline(always)]
-    pub(super) fn index(&self, settings: &Settings) -> u32 {
-        self.base
-            .wrapping_add(self.slot.wrapping_add(settings.zero.load()) & (STRIDE - 1))
+    fn index(&self, settings: &Settings) -> u32 {
+        self.base.wrapping_add(self.any_slot(settings))
+    }
+
+    /// The place in the bucket. What only the table knows to be 0 makes the verifier take all places of a bucket for
+    /// one. It would else follow each on its own: eight times the rest of the program, and for each of two claims
+    /// again.
+    #[inline(always)]
+    fn any_slot(&self, settings: &Settings) -> u32 {
+        self.slot.wrapping_add(settings.zero.load()) & (STRIDE - 1)
     }
 }
 
