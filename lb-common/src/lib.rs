@@ -5,7 +5,7 @@
 //! 1. [`parse`]: Ethernet, IP, TCP or UDP to a [`Segment`], or a [`Reason`] to leave the packet alone.
 //! 2. [`layout::PortFilter`]: one cheap look-up lets everything pass that no service can want.
 //! 3. [`flow`]: the flow table; both directions of a known flow are one look-up each.
-//! 4. [`service`], [`choice`], [`open`]: a new flow's backend, source port and two table entries.
+//! 4. [`service`], [`choice`], [`begin`]: a new flow's backend, source port and two table entries.
 //! 5. [`rewrite`]: addresses, ports, checksums (RFC 1624), TTL and MAC addresses.
 //!
 //! # Conventions
@@ -44,14 +44,15 @@
 extern crate alloc;
 
 pub mod address;
+mod begin;
 pub mod checksum;
 pub mod choice;
 pub mod flow;
+mod follow;
 pub mod hash;
 pub mod layout;
 #[cfg(any(test, feature = "memory"))]
 pub mod memory;
-pub mod open;
 pub mod packet;
 pub mod parse;
 mod process;
@@ -64,9 +65,11 @@ pub mod verdict;
 pub mod wire;
 
 pub use address::{Address, Mac, Port, Tuple, V4, V6};
+pub use begin::begin;
+pub use follow::follow;
 pub use packet::Packet;
 pub use parse::Segment;
-pub use process::{begin, follow, process, refuse};
+pub use process::{Outcome, Stage, process, refuse};
 pub use reason::Reason;
 pub use tables::Tables;
 pub use verdict::Verdict;

@@ -15,6 +15,7 @@ use crate::{
         Backend, BackendCounters, ChoiceWord, PacketCounters, PortFilter, Service, ServiceSlot, Settings,
         Source,
     },
+    packet::Packet,
     tables::Tables,
 };
 
@@ -125,6 +126,10 @@ impl Tables for Worker<'_> {
 
     fn sum<const N: usize>(&self, bytes: &[u8; N]) -> Sum {
         Sum::ZERO.add_slice(bytes)
+    }
+
+    fn resize(&self, packet: &mut Packet<'_>, start: i32, end: i32) -> bool {
+        packet.resize(start as isize, end as isize)
     }
 
     fn now(&self) -> u32 {

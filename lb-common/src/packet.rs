@@ -32,11 +32,21 @@ pub struct Packet<'a> {
     start: *mut u8,
     end: *mut u8,
     interface: u32,
+    owner: Owner,
     bytes: PhantomData<&'a mut [u8]>,
 }
 
+/// Whose memory a frame lies in, and so who can give it more room.
+#[derive(Debug, Clone, Copy)]
+enum Owner {
+    /// Ours, from here up to but excluding there.
+    Buffer(*mut u8, *mut u8),
+    /// The engine's, which knows the frame by this pointer.
+    Engine(*mut u8),
+}
+
 impl<'a> Packet<'a> {
-    /// A frame in memory of our own.
+    /// A frame in memory of our own, without room to grow.
     #[must_use]
     pub fn new(frame: &'a mut [u8], interface: u32) -> Self {
         let range = frame.as_mut_ptr_range();
@@ -44,24 +54,77 @@ impl<'a> Packet<'a> {
             start: range.start,
             end: range.end,
             interface,
+            owner: Owner::Buffer(range.start, range.end),
             bytes: PhantomData,
         }
     }
 
-    /// A frame between two pointers.
+    /// A frame that begins `headroom` bytes into memory of our own and is `length` bytes long; `None` if that is not
+    /// within the buffer. What is around it is room to grow.
+    #[must_use]
+    pub fn in_buffer(buffer: &'a mut [u8], headroom: usize, length: usize, interface: u32) -> Option<Self> {
+        let whole = buffer.as_mut_ptr_range();
+        let range = buffer
+            .get_mut(headroom..headroom.checked_add(length)?)?
+            .as_mut_ptr_range();
+        Some(Self {
+            start: range.start,
+            end: range.end,
+            interface,
+            owner: Owner::Buffer(whole.start, whole.end),
+            bytes: PhantomData,
+        })
+    }
+
+    /// A frame between two pointers, in memory of an engine that knows it by `handle`.
     ///
     /// # Safety
     ///
     /// The bytes from `start` up to but excluding `end` are ours alone to read and write for `'a`.
     #[inline(always)]
     #[must_use]
-    pub unsafe fn from_pointers(start: *mut u8, end: *mut u8, interface: u32) -> Self {
+    pub unsafe fn from_pointers(start: *mut u8, end: *mut u8, interface: u32, handle: *mut u8) -> Self {
         Self {
             start,
             end,
             interface,
+            owner: Owner::Engine(handle),
             bytes: PhantomData,
         }
+    }
+
+    /// What its engine knows it by; `None` if it lies in memory of our own.
+    #[inline(always)]
+    #[must_use]
+    pub fn handle(&self) -> Option<*mut u8> {
+        match self.owner {
+            Owner::Buffer(..) => None,
+            Owner::Engine(handle) => Some(handle),
+        }
+    }
+
+    /// Moves a frame's start and end, each by that many bytes towards the frame's end, within its buffer; says whether
+    /// it did. Bytes that come in are what they happen to be. Never for a frame in an engine's memory.
+    #[must_use]
+    pub fn resize(&mut self, start: isize, end: isize) -> bool {
+        let Owner::Buffer(first, last) = self.owner else {
+            return false;
+        };
+        let (start, end) = (self.start.wrapping_offset(start), self.end.wrapping_offset(end));
+        let within = first <= start && start <= end && end <= last;
+        if within {
+            (self.start, self.end) = (start, end);
+        }
+        within
+    }
+
+    /// The frame.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        let length = (self.end as usize).wrapping_sub(self.start as usize);
+        // SAFETY: the bytes between the two pointers are ours for `'a`, as whoever made the packet has said, and are
+        // borrowed for reading now.
+        unsafe { core::slice::from_raw_parts(self.start, length) }
     }
 
     /// Index of the interface that the frame came in by.
@@ -141,6 +204,18 @@ mod tests {
         assert!(packet.header::<EthernetHeader>(6).is_some());
         assert!(packet.header::<EthernetHeader>(7).is_none());
         assert!(packet.header::<[u8; 1]>(20).is_none());
+    }
+
+    #[test]
+    fn a_frame_grows_and_shrinks_within_its_buffer_only() {
+        let mut buffer: [u8; 6] = [0, 1, 2, 3, 4, 5];
+        let mut packet = Packet::in_buffer(&mut buffer, 2, 3, 1).unwrap();
+        assert_eq!(packet.bytes(), [2, 3, 4]);
+        assert!(packet.resize(-2, 1));
+        assert_eq!(packet.bytes(), [0, 1, 2, 3, 4, 5]);
+        assert!(!packet.resize(-1, 0) && !packet.resize(0, 1) && !packet.resize(7, 0));
+        assert!(packet.resize(5, 0));
+        assert_eq!(packet.bytes(), [5]);
     }
 
     #[test]

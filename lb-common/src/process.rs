@@ -1,223 +1,97 @@
-//! A packet's way, from first byte to verdict.
+//! A packet's way, from first byte to verdict: the stages that it goes through.
 
-use crate::{
-    address::{Address, TCP, Tuple, V4, V6},
-    flow::{self, Client, Hit, State},
-    layout::{PortFilter, Settings, mac_from_word},
-    open::open,
-    packet::{Packet, Wire},
-    parse::{self, Network, Parse, Segment},
-    reason::Reason,
-    rewrite::{self, Link},
-    tables::Tables,
-    verdict::Verdict,
-    wire::{ACK, SYN},
-};
+use crate::{begin::begin, follow::follow, packet::Packet, reason::Reason, tables::Tables, verdict::Verdict};
 
-/// Decides on a packet, rewrites it where it is to be forwarded, and counts it: [`follow`] its flow, or [`begin`] one
-/// and start over.
-#[inline(always)]
-pub fn process<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Verdict {
-    if let Some(verdict) = follow(packet, tables).or_else(|| begin(packet, tables)) {
-        return verdict;
+/// A part of a packet's way. Nearly every packet needs the first one only.
+///
+/// On the BPF target each is a program of its own, and they go on in each other by tail calls: together they do not fit
+/// the 512 bytes of stack, and calls of subprograms cost ten nanoseconds each where a CPU's return instructions have
+/// to be made safe (SRSO on AMD's Zen).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Stage {
+    /// Forwards packets of known flows and leaves alone what is not for a service: [`follow`].
+    Follow,
+    /// Opens flows: [`begin`].
+    Begin,
+}
+
+impl Stage {
+    /// All of them, each at its number.
+    pub const ALL: [Self; 2] = [Self::Follow, Self::Begin];
+
+    /// The name of its program in the eBPF object.
+    #[must_use]
+    pub const fn program(self) -> &'static str {
+        match self {
+            Self::Follow => "ballast",
+            Self::Begin => "begin",
+        }
     }
-    follow(packet, tables).unwrap_or_else(|| refuse(tables, Reason::FlowContended))
 }
 
-/// Forwards a packet by its flow, or leaves it alone; `None` if it is for a service and its flow is not known.
-///
-/// This is what nearly every packet needs and all that it needs, without a call of a subprogram: where a CPU's
-/// return instructions have to be made safe (SRSO on AMD's Zen), each costs ten nanoseconds.
-#[inline(always)]
-pub fn follow<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Option<Verdict> {
-    let followed = match parse::network(packet) {
-        Ok(Network::V4) => forward::<V4, T>(packet, tables),
-        Ok(Network::V6) => forward::<V6, T>(packet, tables),
-        Err(reason) => Err(reason),
-    };
-    Some(decided(tables, followed.transpose()?))
+/// What a stage comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// The packet's way ends: what becomes of it is decided and counted.
+    Decided(Verdict),
+    /// It goes on there.
+    Next(Stage),
 }
 
-/// Opens a packet's flow, after which [`follow`] knows it; else says what becomes of the packet.
-///
-/// Apart from `follow`, since both together do not fit the 512 bytes of BPF stack: on that target this is a program
-/// of its own. It parses the packet again, which is cheap beside opening a flow.
-#[inline(always)]
-pub fn begin<T: Tables>(packet: &Packet<'_>, tables: &T) -> Option<Verdict> {
-    let opened = match parse::network(packet) {
-        Ok(Network::V4) => open::<V4, T>(packet, tables),
-        Ok(Network::V6) => open::<V6, T>(packet, tables),
-        Err(reason) => Err(reason),
-    };
-    Some(refuse(tables, opened.err()?))
+/// How many stages a packet goes through at most. Only a flow that is evicted as often as it is opened needs so many.
+const MOST_STAGES: u32 = 8;
+
+/// Decides on a packet, rewrites it where it is to be forwarded, and counts it: goes through the stages.
+pub fn process<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Verdict {
+    let mut stage = Stage::Follow;
+    for _ in 0..MOST_STAGES {
+        let outcome = match stage {
+            Stage::Follow => follow(packet, tables),
+            Stage::Begin => begin(packet, tables),
+        };
+        match outcome {
+            Outcome::Decided(verdict) => return verdict,
+            Outcome::Next(next) => stage = next,
+        }
+    }
+    refuse(tables, Reason::FlowContended)
 }
 
 /// Counts a packet that is not forwarded.
 #[inline(always)]
 pub fn refuse<T: Tables>(tables: &T, reason: Reason) -> Verdict {
-    decided(tables, Err(reason))
-}
-
-#[inline(always)]
-fn decided<T: Tables>(tables: &T, outcome: Result<Verdict, Reason>) -> Verdict {
-    let verdict = outcome.unwrap_or_else(Reason::verdict);
+    let verdict = reason.verdict();
     count(tables, verdict);
     verdict
 }
 
-/// Forwards a packet of a known flow; `None` if its flow is not known.
-#[inline(always)]
-fn forward<A, T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Result<Option<Verdict>, Reason>
-where
-    A: Parse<Header: Wire>,
-{
-    let segment = A::parse(packet)?;
-    if !wanted(tables, &segment)? {
-        return Err(Reason::NotForService);
+/// Why a packet is not forwarded by the stage that it is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// It is not forwarded at all.
+    Refused(Reason),
+    /// Another stage knows.
+    To(Stage),
+}
+
+impl From<Reason> for Exit {
+    #[inline(always)]
+    fn from(reason: Reason) -> Self {
+        Self::Refused(reason)
     }
-    let settings = tables.settings().ok_or(Reason::NotReady)?;
-    let Some(hit) = flow::find::<A, T>(tables, settings, &segment.tuple, segment.protocol)? else {
-        return Ok(None);
+}
+
+/// What a stage comes to, counted.
+#[inline(always)]
+pub(crate) fn conclude<T: Tables>(tables: &T, result: Result<Verdict, Exit>) -> Outcome {
+    let verdict = match result {
+        Ok(verdict) => verdict,
+        Err(Exit::Refused(reason)) => reason.verdict(),
+        Err(Exit::To(stage)) => return Outcome::Next(stage),
     };
-    if reopens(&segment, &hit) {
-        // Where another CPU was faster, opening will tell.
-        hit.end(tables);
-        return Ok(None);
-    }
-    let route = route(packet, tables, &segment, &hit)?;
-    let length = packet.len();
-    rewrite::full_nat(packet, tables, settings, &segment, &route.to, &route.link)?;
-    count_traffic(tables, settings, &route, length);
-    Ok(Some(if route.interface == packet.interface() {
-        Verdict::Tx
-    } else {
-        Verdict::Redirect(route.interface)
-    }))
-}
-
-/// Where a packet goes.
-struct Route<A> {
-    /// Addresses and ports to leave with.
-    to: Tuple<A>,
-    /// MAC addresses to leave with.
-    link: Link,
-    /// Interface to leave by.
-    interface: u32,
-    /// The flow's backend.
-    backend: u16,
-    /// Whether it comes from the backend.
-    reply: bool,
-}
-
-/// Whether any service or flow can want a packet to this port.
-#[inline(always)]
-fn wanted<A, T: Tables>(tables: &T, segment: &Segment<A>) -> Result<bool, Reason> {
-    let bit = if segment.protocol == TCP {
-        PortFilter::TCP
-    } else {
-        PortFilter::UDP
-    };
-    let ports = tables.ports().ok_or(Reason::NotReady)?;
-    let port = usize::from(segment.tuple.dst_port.number());
-    Ok(ports
-        .destinations
-        .get(port)
-        .is_some_and(|bits| bits.load() & bit != 0))
-}
-
-/// The route of a packet, from its flow's entry; notes there that it came.
-#[inline(always)]
-fn route<A: Address, T: Tables>(
-    packet: &Packet<'_>,
-    tables: &T,
-    segment: &Segment<A>,
-    hit: &Hit<'_, A>,
-) -> Result<Route<A>, Reason> {
-    let (to, backend) = (hit.entry.to(), hit.entry.backend());
-    let (link, interface) = (hit.entry.link_to_client(), hit.entry.interface());
-    if !hit.is_current() {
-        return Err(Reason::FlowContended);
-    }
-    flow::track(tables, segment, hit);
-    if hit.control.state().has(State::REPLY) {
-        return Ok(Route {
-            to,
-            link,
-            interface,
-            backend,
-            reply: true,
-        });
-    }
-    learn(packet, tables, hit)?;
-    to_backend(tables, to, backend)
-}
-
-/// The route of a client's packet.
-#[inline(always)]
-fn to_backend<A: Address, T: Tables>(tables: &T, to: Tuple<A>, backend: u16) -> Result<Route<A>, Reason> {
-    let record = tables.backend(u32::from(backend)).ok_or(Reason::NoBackend)?;
-    let hop = record
-        .hops
-        .get((record.hop.load() & 1) as usize)
-        .ok_or(Reason::NoNextHop)?;
-    let peer = hop.peer.load();
-    if peer == 0 {
-        return Err(Reason::NoNextHop);
-    }
-    let link = Link {
-        dst: peer,
-        src: hop.own.load(),
-    };
-    Ok(Route {
-        to,
-        link,
-        interface: hop.interface.load(),
-        backend,
-        reply: false,
-    })
-}
-
-/// Whether a client begins anew with a tuple whose last flow is over.
-#[inline(always)]
-fn reopens<A: Address>(segment: &Segment<A>, hit: &Hit<'_, A>) -> bool {
-    let state = hit.control.state();
-    segment.flags & (SYN | ACK) == SYN && state.has(State::CLOSED) && !state.has(State::REPLY)
-}
-
-/// Replies go back to where the client's packets come from: notices when that has changed.
-#[inline(always)]
-fn learn<A: Address, T: Tables>(packet: &Packet<'_>, tables: &T, hit: &Hit<'_, A>) -> Result<(), Reason> {
-    // Each of the two addresses with the two bytes behind it, as words.
-    let own_mac = packet.header::<[u8; 8]>(0).ok_or(Reason::Malformed)?;
-    let mac = packet.header::<[u8; 8]>(6).ok_or(Reason::Malformed)?;
-    let (mac, own_mac) = (u64::from_ne_bytes(*mac), u64::from_ne_bytes(*own_mac));
-    let interface = packet.interface();
-    if !hit.entry.leads_to(interface, mac, own_mac) {
-        let (mac, own_mac) = (mac_from_word(mac), mac_from_word(own_mac));
-        hit.follow(
-            tables,
-            &Client {
-                interface,
-                mac,
-                own_mac,
-            },
-        );
-    }
-    Ok(())
-}
-
-#[inline(always)]
-fn count_traffic<A, T: Tables>(tables: &T, settings: &Settings, route: &Route<A>, length: u64) {
-    let Some(counters) = tables.backend_counters(settings, u32::from(route.backend)) else {
-        return;
-    };
-    let (packets, bytes) = if route.reply {
-        (&counters.packets_out, &counters.bytes_out)
-    } else {
-        (&counters.packets_in, &counters.bytes_in)
-    };
-    packets.add(1);
-    bytes.add(length);
+    count(tables, verdict);
+    Outcome::Decided(verdict)
 }
 
 #[inline(always)]

@@ -1,4 +1,4 @@
-//! What the packet path asks of its surroundings: memory, time, and a sum over many bytes.
+//! What the packet path asks of its surroundings: memory, time, a sum over many bytes, and room around a frame.
 
 use crate::{
     address::{V4, V6},
@@ -8,6 +8,7 @@ use crate::{
         Backend, BackendCounters, ChoiceWord, PacketCounters, PortFilter, Service, ServiceSlot, Settings,
         Source,
     },
+    packet::Packet,
 };
 
 /// The tables, the clock and the counters. Implemented over BPF maps and over plain memory.
@@ -38,6 +39,9 @@ pub trait Tables {
     fn backend_counters(&self, settings: &Settings, backend: u32) -> Option<&BackendCounters>;
     /// The sum of bytes, a multiple of four and at most 512: the kernel has a fast one.
     fn sum<const N: usize>(&self, bytes: &[u8; N]) -> Sum;
+    /// Moves a frame's start and end, each by that many bytes towards the frame's end; says whether it did. Bytes that
+    /// come in are what they happen to be, and nothing that was known of the frame's length holds any more.
+    fn resize(&self, packet: &mut Packet<'_>, start: i32, end: i32) -> bool;
     /// The clock, in ticks of the engine's choice that wrap around; only differences count.
     fn now(&self) -> u32;
 }

@@ -2,27 +2,27 @@
 //! decided in `lb-common`.
 #![no_std]
 #![no_main]
-#![expect(
-    clippy::needless_pass_by_value,
-    reason = "what the xdp macro calls takes its context by value"
-)]
-
 use aya_ebpf::{bindings::xdp_action, macros::xdp, programs::XdpContext};
 
 mod balance;
-mod begin;
 mod maps;
 
-/// The balancer.
-#[xdp]
-pub fn ballast(context: XdpContext) -> u32 {
-    balance::follow(&context)
+/// Defines a stage's program.
+macro_rules! stages {
+    ($($(#[$doc:meta])* $program:ident: $stage:ident;)*) => {$(
+        $(#[$doc])*
+        #[xdp]
+        pub fn $program(context: XdpContext) -> u32 {
+            balance::conclude(&context, lb_common::$stage(&mut maps::frame(&context), &maps::Maps))
+        }
+    )*};
 }
 
-/// Where the balancer goes on with the first packet of a flow.
-#[xdp]
-pub fn begin(context: XdpContext) -> u32 {
-    begin::begin(&context)
+stages! {
+    /// The balancer, which is attached to interfaces.
+    ballast: follow;
+    /// Where it goes on with the first packet of a flow.
+    begin: begin;
 }
 
 /// Passes everything. On the peer of a veth it makes frames that XDP sends there arrive.

@@ -11,12 +11,15 @@
 use core::ptr;
 
 use aya_ebpf::{
-    helpers::{bpf_csum_diff, bpf_get_smp_processor_id, bpf_jiffies64},
+    helpers::{
+        bpf_csum_diff, bpf_get_smp_processor_id, bpf_jiffies64, bpf_xdp_adjust_head, bpf_xdp_adjust_tail,
+    },
     macros::map,
     maps::Array,
+    programs::XdpContext,
 };
 use lb_common::{
-    Tables, V4, V6,
+    Packet, Tables, V4, V6,
     checksum::Sum,
     flow::Bucket,
     layout::{
@@ -53,6 +56,15 @@ static TRAFFIC: Array<BackendCounters> = Array::with_max_entries(1, MMAPABLE);
 
 /// The tables as the kernel has them.
 pub struct Maps;
+
+/// The frame that a program was started for, as it is now.
+#[inline(always)]
+pub fn frame<'a>(context: &XdpContext) -> Packet<'a> {
+    let (start, end) = (context.data() as *mut u8, context.data_end() as *mut u8);
+    let interface = context.ingress_ifindex() as u32;
+    // SAFETY: the kernel gives the frame to this program alone while it runs.
+    unsafe { Packet::from_pointers(start, end, interface, context.ctx.cast()) }
+}
 
 /// The kernel's coarse clock, in jiffies: free to read, and fine enough for time-outs of seconds. It wraps around
 /// after 49 days at 1000 Hz.
@@ -133,6 +145,20 @@ impl Tables for Maps {
         // SAFETY: reads N bytes, which are there.
         let sum = unsafe { bpf_csum_diff(ptr::null_mut(), 0, bytes.as_ptr().cast_mut().cast(), N as u32, 0) };
         Sum::ZERO.add_u32(sum as u32)
+    }
+
+    #[inline(always)]
+    fn resize(&self, packet: &mut Packet<'_>, start: i32, end: i32) -> bool {
+        let Some(handle) = packet.handle() else {
+            return false;
+        };
+        let context = XdpContext::new(handle.cast());
+        // SAFETY: the handle is the context that the program was started with.
+        let resized = (start == 0 || unsafe { bpf_xdp_adjust_head(context.ctx, start) } == 0)
+            // SAFETY: as above.
+            && (end == 0 || unsafe { bpf_xdp_adjust_tail(context.ctx, end) } == 0);
+        *packet = frame(&context);
+        resized
     }
 
     #[inline(always)]

@@ -6,7 +6,7 @@ use lb_common::{
     wire::{ETHERTYPE_IPV4, EthernetHeader, Ipv4Hdr, TcpHeader},
 };
 
-use crate::balance;
+use crate::maps;
 
 /// Returns.
 #[xdp]
@@ -17,7 +17,7 @@ pub fn floor_tx(_context: XdpContext) -> u32 {
 /// Parses down to the ports and swaps the MAC addresses, as a mirror would.
 #[xdp]
 pub fn floor_swap(context: XdpContext) -> u32 {
-    swap(&mut balance::packet(&context)).unwrap_or(XDP_TX)
+    swap(&mut maps::frame(&context)).unwrap_or(XDP_TX)
 }
 
 #[inline(always)]

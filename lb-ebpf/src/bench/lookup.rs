@@ -11,7 +11,10 @@ use lb_common::{
     parse::{Parse as _, Segment},
 };
 
-use crate::{balance, frame, maps::Maps};
+use crate::{
+    frame,
+    maps::{self, Maps},
+};
 
 /// A flow's key for the kernel: the two addresses, the ports, the protocol.
 type Key = [u32; 4];
@@ -30,7 +33,7 @@ macro_rules! look_ups {
         $(#[$doc])*
         #[xdp]
         pub fn $name(context: XdpContext) -> u32 {
-            let packet = &mut balance::packet(&context);
+            let packet = &mut maps::frame(&context);
             let found = V4::parse(packet).ok().map($look_up);
             match (found, frame::next::<frame::V4>(packet)) {
                 (Some(true), Some(_)) => XDP_TX,

@@ -5,12 +5,12 @@ use aya_ebpf::{
     macros::xdp,
     programs::XdpContext,
 };
-use lb_common::{Address, Packet, Tables as _, V4, V6, flow::Bucket, shared::Shared};
+use lb_common::{Address, Outcome, Packet, Tables as _, V4, V6, flow::Bucket, shared::Shared};
 
 use crate::{
     balance,
     frame::{self, Form},
-    maps::Maps,
+    maps::{self, Maps},
 };
 
 /// Defines a program that hands its frame to the packet path and then gets a new one, and its twin that only
@@ -20,15 +20,17 @@ macro_rules! wrapped {
         $(#[$doc])*
         #[xdp]
         pub fn $path(context: XdpContext) -> u32 {
-            let packet = &mut balance::packet(&context);
-            let action = lb_common::follow(packet, &Maps).map_or(XDP_ABORTED, balance::action);
-            done(action, $renew(packet))
+            let packet = &mut maps::frame(&context);
+            match lb_common::follow(packet, &Maps) {
+                Outcome::Decided(verdict) => done(balance::action(verdict), $renew(packet)),
+                Outcome::Next(_) => XDP_ABORTED,
+            }
         }
 
         #[doc = concat!("What `", stringify!($path), "` does, without the packet path.")]
         #[xdp]
         pub fn $alone(context: XdpContext) -> u32 {
-            done(XDP_TX, $renew(&mut balance::packet(&context)))
+            done(XDP_TX, $renew(&mut maps::frame(&context)))
         }
     )*};
 }
@@ -43,7 +45,12 @@ wrapped! {
 /// The packet path and nothing else, for packets that it leaves as they are.
 #[xdp]
 pub fn plain(context: XdpContext) -> u32 {
-    balance::follow(&context)
+    follow(&context)
+}
+
+#[inline(always)]
+fn follow(context: &XdpContext) -> u32 {
+    balance::conclude(context, lb_common::follow(&mut maps::frame(context), &Maps))
 }
 
 /// Defines a program that gets a new frame and hands it to the packet path, which may go on in another program and so
@@ -53,8 +60,8 @@ macro_rules! opening {
         $(#[$doc])*
         #[xdp]
         pub fn $path(context: XdpContext) -> u32 {
-            match $renew(&mut balance::packet(&context)) {
-                Some(_) => balance::follow(&context),
+            match $renew(&mut maps::frame(&context)) {
+                Some(_) => follow(&context),
                 None => XDP_ABORTED,
             }
         }
@@ -62,7 +69,7 @@ macro_rules! opening {
         #[doc = concat!("What `", stringify!($path), "` does, without the packet path.")]
         #[xdp]
         pub fn $alone(context: XdpContext) -> u32 {
-            done(XDP_TX, $renew(&mut balance::packet(&context)))
+            done(XDP_TX, $renew(&mut maps::frame(&context)))
         }
     )*};
 }

@@ -38,7 +38,7 @@ const SMALL: Budget = Budget {
 #[test]
 fn the_programs_stay_within_their_budgets() {
     let mut object = Object::load(&capacity()).unwrap_or_else(|error| panic!("{error}"));
-    for name in Object::PROGRAMS {
+    for name in Object::programs() {
         let program = object.program(name).expect("the program is loaded");
         let info = program.info().expect("the kernel tells about its programs");
         // Kernels before 5.16 do not count.

@@ -14,7 +14,7 @@ use aya::{
     maps::ProgramArray,
     programs::{ProgramError, Xdp as Program},
 };
-use lb_common::{layout, memory::Memory};
+use lb_common::{Stage, layout, memory::Memory};
 
 use super::{
     Mode, adopt, clock,
@@ -64,18 +64,20 @@ pub enum LoadError {
     Adopt(#[from] AdoptError),
 }
 
-/// The map by which the programs find each other.
+/// The map by which the stages' programs find each other.
 const PROGRAMS: &str = "PROGRAMS";
 
 impl Object {
+    /// The program that is attached to interfaces; it goes on in those of the other stages.
+    pub(super) const BALANCER: &'static str = Stage::Follow.program();
+
     /// Names of the programs in the object.
-    pub const PROGRAMS: [&'static str; 4] = [Self::BALANCER, Self::BEGIN, "pass", "clock"];
-
-    /// The one that forwards.
-    pub(super) const BALANCER: &'static str = "ballast";
-
-    /// Where it goes on with the first packet of a flow.
-    const BEGIN: &'static str = "begin";
+    pub fn programs() -> impl Iterator<Item = &'static str> {
+        Stage::ALL
+            .into_iter()
+            .map(Stage::program)
+            .chain(["pass", "clock"])
+    }
 
     /// Loads the object that is built into this binary, with empty tables that have room for `capacity`.
     pub fn load(capacity: &Capacity) -> Result<Self, LoadError> {
@@ -110,11 +112,13 @@ impl Object {
 
     fn load_by(loader: &mut EbpfLoader<'_>, adopted: bool) -> Result<Self, LoadError> {
         let mut ebpf = loader.load(super::super::OBJECT).map_err(object_error)?;
-        for name in Self::PROGRAMS {
+        for name in Self::programs() {
             let program = program(&mut ebpf, name).map_err(|error| program_error(name, &error))?;
             program.load().map_err(|error| program_error(name, &error))?;
         }
-        link_programs(&mut ebpf).map_err(|error| program_error(Self::BEGIN, &error))?;
+        for stage in Stage::ALL {
+            link(&mut ebpf, stage).map_err(|error| program_error(stage.program(), &error))?;
+        }
         let tables = Arc::new(Tables::map(&ebpf)?);
         let tick =
             clock::tick(program(&mut ebpf, "clock").map_err(LoadError::Clock)?).map_err(LoadError::Clock)?;
@@ -216,20 +220,17 @@ fn program<'e>(ebpf: &'e mut aya::Ebpf, name: &str) -> Result<&'e mut Program, P
         .try_into()
 }
 
-/// The packet path is two programs, which go on in each other by tail calls: lets them find each other. Where another
-/// daemon's programs are in force, these take their places one after the other: all that know the same layout can go
-/// on in each other.
-fn link_programs(ebpf: &mut aya::Ebpf) -> Result<(), ProgramError> {
-    for (index, name) in (0..).zip([Object::BALANCER, Object::BEGIN]) {
-        let program = program(ebpf, name)?
-            .fd()?
-            .try_clone()
-            .map_err(ProgramError::IOError)?;
-        let Some(map) = ebpf.map_mut(PROGRAMS) else {
-            continue;
-        };
-        ProgramArray::try_from(map)?.set(index, &program, 0)?;
-    }
+/// Lets the programs of the other stages find that of this one. Where another daemon's programs are in force, these take
+/// their places one after the other: all that know the same layout can go on in each other.
+fn link(ebpf: &mut aya::Ebpf, stage: Stage) -> Result<(), ProgramError> {
+    let program = program(ebpf, stage.program())?
+        .fd()?
+        .try_clone()
+        .map_err(ProgramError::IOError)?;
+    let map = ebpf
+        .map_mut(PROGRAMS)
+        .ok_or(ProgramError::UnexpectedProgramType)?;
+    ProgramArray::try_from(map)?.set(stage as u32, &program, 0)?;
     Ok(())
 }
 

@@ -1,13 +1,14 @@
 //! Opening a flow: backend, source address, source port, two entries.
 
 use crate::{
-    address::{Address, AddressCell, Port, TCP, Tuple, V6},
+    address::{Address, AddressCell, Port, TCP, Tuple, V4, V6},
     choice,
     flow::{self, Client, Flow, State},
     hash,
     layout::{Backend, Settings},
     packet::Packet,
-    parse::{Parse, Segment},
+    parse::{self, Network, Parse, Segment},
+    process::{Exit, Outcome, Stage, conclude},
     reason::Reason,
     service,
     tables::Tables,
@@ -23,9 +24,22 @@ const PORT_STEP: u32 = 4211;
 /// Seed of the hash that places a client in the port pool; not that of the choice, lest the two correlate.
 const PORT_SEED: u64 = 0x1d8e_4e27_c47d_124f;
 
-/// Opens a flow for the first packet of one.
+/// Opens a packet's flow, after which its way goes on by it; else says what becomes of the packet.
+///
+/// It parses the packet again, which is cheap beside opening a flow.
 #[inline(always)]
-pub fn open<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<(), Reason> {
+pub fn begin<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
+    let opened = match parse::network(packet) {
+        Ok(Network::V4) => open::<V4, T>(packet, tables),
+        Ok(Network::V6) => open::<V6, T>(packet, tables),
+        Err(reason) => Err(reason),
+    };
+    let next = opened.map_or_else(Exit::Refused, |()| Exit::To(Stage::Follow));
+    conclude(tables, Err(next))
+}
+
+#[inline(always)]
+fn open<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<(), Reason> {
     let segment = &A::parse(packet)?;
     let settings = tables.settings().ok_or(Reason::NotReady)?;
     let service =

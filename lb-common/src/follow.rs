@@ -1,0 +1,181 @@
+//! Packets of known flows, and those that are nobody's: what nearly every packet needs, and all that it needs.
+
+use crate::{
+    address::{Address, TCP, Tuple, V4, V6},
+    flow::{self, Client, Hit, State},
+    layout::{PortFilter, Settings, mac_from_word},
+    packet::{Packet, Wire},
+    parse::{self, Network, Parse, Segment},
+    process::{Exit, Outcome, Stage, conclude},
+    reason::Reason,
+    rewrite::{self, Link},
+    tables::Tables,
+    verdict::Verdict,
+    wire::{ACK, SYN},
+};
+
+/// Forwards a packet by its flow, or leaves it alone, without a call of a subprogram.
+#[inline(always)]
+pub fn follow<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
+    let followed = match parse::network(packet) {
+        Ok(Network::V4) => forward::<V4, T>(packet, tables),
+        Ok(Network::V6) => forward::<V6, T>(packet, tables),
+        Err(reason) => Err(reason.into()),
+    };
+    conclude(tables, followed)
+}
+
+/// Forwards a packet of a known flow.
+#[inline(always)]
+fn forward<A, T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Result<Verdict, Exit>
+where
+    A: Parse<Header: Wire>,
+{
+    let segment = A::parse(packet)?;
+    if !wanted(tables, &segment)? {
+        return Err(Reason::NotForService.into());
+    }
+    let settings = tables.settings().ok_or(Reason::NotReady)?;
+    let Some(hit) = flow::find::<A, T>(tables, settings, &segment.tuple, segment.protocol)? else {
+        return Err(Exit::To(Stage::Begin));
+    };
+    if reopens(&segment, &hit) {
+        // Where another CPU was faster, opening will tell.
+        hit.end(tables);
+        return Err(Exit::To(Stage::Begin));
+    }
+    let route = route(packet, tables, &segment, &hit)?;
+    let length = packet.len();
+    rewrite::full_nat(packet, tables, settings, &segment, &route.to, &route.link)?;
+    count_traffic(tables, settings, &route, length);
+    Ok(if route.interface == packet.interface() {
+        Verdict::Tx
+    } else {
+        Verdict::Redirect(route.interface)
+    })
+}
+
+/// Where a packet goes.
+struct Route<A> {
+    /// Addresses and ports to leave with.
+    to: Tuple<A>,
+    /// MAC addresses to leave with.
+    link: Link,
+    /// Interface to leave by.
+    interface: u32,
+    /// The flow's backend.
+    backend: u16,
+    /// Whether it comes from the backend.
+    reply: bool,
+}
+
+/// Whether any service or flow can want a packet to this port.
+#[inline(always)]
+fn wanted<A, T: Tables>(tables: &T, segment: &Segment<A>) -> Result<bool, Reason> {
+    let bit = if segment.protocol == TCP {
+        PortFilter::TCP
+    } else {
+        PortFilter::UDP
+    };
+    let ports = tables.ports().ok_or(Reason::NotReady)?;
+    let port = usize::from(segment.tuple.dst_port.number());
+    Ok(ports
+        .destinations
+        .get(port)
+        .is_some_and(|bits| bits.load() & bit != 0))
+}
+
+/// The route of a packet, from its flow's entry; notes there that it came.
+#[inline(always)]
+fn route<A: Address, T: Tables>(
+    packet: &Packet<'_>,
+    tables: &T,
+    segment: &Segment<A>,
+    hit: &Hit<'_, A>,
+) -> Result<Route<A>, Reason> {
+    let (to, backend) = (hit.entry.to(), hit.entry.backend());
+    let (link, interface) = (hit.entry.link_to_client(), hit.entry.interface());
+    if !hit.is_current() {
+        return Err(Reason::FlowContended);
+    }
+    flow::track(tables, segment, hit);
+    if hit.control.state().has(State::REPLY) {
+        return Ok(Route {
+            to,
+            link,
+            interface,
+            backend,
+            reply: true,
+        });
+    }
+    learn(packet, tables, hit)?;
+    to_backend(tables, to, backend)
+}
+
+/// The route of a client's packet.
+#[inline(always)]
+fn to_backend<A: Address, T: Tables>(tables: &T, to: Tuple<A>, backend: u16) -> Result<Route<A>, Reason> {
+    let record = tables.backend(u32::from(backend)).ok_or(Reason::NoBackend)?;
+    let hop = record
+        .hops
+        .get((record.hop.load() & 1) as usize)
+        .ok_or(Reason::NoNextHop)?;
+    let peer = hop.peer.load();
+    if peer == 0 {
+        return Err(Reason::NoNextHop);
+    }
+    let link = Link {
+        dst: peer,
+        src: hop.own.load(),
+    };
+    Ok(Route {
+        to,
+        link,
+        interface: hop.interface.load(),
+        backend,
+        reply: false,
+    })
+}
+
+/// Whether a client begins anew with a tuple whose last flow is over.
+#[inline(always)]
+fn reopens<A: Address>(segment: &Segment<A>, hit: &Hit<'_, A>) -> bool {
+    let state = hit.control.state();
+    segment.flags & (SYN | ACK) == SYN && state.has(State::CLOSED) && !state.has(State::REPLY)
+}
+
+/// Replies go back to where the client's packets come from: notices when that has changed.
+#[inline(always)]
+fn learn<A: Address, T: Tables>(packet: &Packet<'_>, tables: &T, hit: &Hit<'_, A>) -> Result<(), Reason> {
+    // Each of the two addresses with the two bytes behind it, as words.
+    let own_mac = packet.header::<[u8; 8]>(0).ok_or(Reason::Malformed)?;
+    let mac = packet.header::<[u8; 8]>(6).ok_or(Reason::Malformed)?;
+    let (mac, own_mac) = (u64::from_ne_bytes(*mac), u64::from_ne_bytes(*own_mac));
+    let interface = packet.interface();
+    if !hit.entry.leads_to(interface, mac, own_mac) {
+        let (mac, own_mac) = (mac_from_word(mac), mac_from_word(own_mac));
+        hit.follow(
+            tables,
+            &Client {
+                interface,
+                mac,
+                own_mac,
+            },
+        );
+    }
+    Ok(())
+}
+
+#[inline(always)]
+fn count_traffic<A, T: Tables>(tables: &T, settings: &Settings, route: &Route<A>, length: u64) {
+    let Some(counters) = tables.backend_counters(settings, u32::from(route.backend)) else {
+        return;
+    };
+    let (packets, bytes) = if route.reply {
+        (&counters.packets_out, &counters.bytes_out)
+    } else {
+        (&counters.packets_in, &counters.bytes_in)
+    };
+    packets.add(1);
+    bytes.add(length);
+}
