@@ -34,18 +34,18 @@ pub fn begin<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
         Ok(Network::V6) => open::<V6, T>(packet, tables),
         Err(reason) => Err(reason),
     };
-    let next = opened.map_or_else(Exit::Refused, |()| Exit::To(Stage::Follow));
+    let next = opened.map_or_else(Exit::Refused, Exit::To);
     conclude(tables, Err(next))
 }
 
 #[inline(always)]
-fn open<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<(), Reason> {
+fn open<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<Stage, Reason> {
     let segment = &A::parse(packet)?;
     let settings = tables.settings().ok_or(Reason::NotReady)?;
     let service =
         service::find(tables, settings, &segment.tuple, segment.protocol).ok_or(Reason::NotForService)?;
     if segment.protocol == TCP && segment.flags & (SYN | ACK | RST) != SYN {
-        return Err(Reason::NoFlow);
+        return Ok(Stage::Reset);
     }
     let service = tables.service(service).ok_or(Reason::NotReady)?;
     let backend = choice::pick(tables, service, &segment.tuple, segment.protocol)?;
@@ -83,7 +83,7 @@ fn open<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<(), Reas
     if let Some(counters) = tables.backend_counters(settings, u32::from(backend)) {
         counters.flows_opened.add(1);
     }
-    Ok(())
+    Ok(Stage::Follow)
 }
 
 /// What the flow's packets leave with: the backend's address and port, and a source address and port that no

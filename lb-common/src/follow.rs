@@ -4,11 +4,12 @@ use crate::{
     address::{Address, TCP, Tuple, V4, V6},
     flow::{self, Client, Hit, State},
     layout::{PortFilter, Settings, mac_from_word},
+    link::Link,
     packet::{Packet, Wire},
     parse::{self, Network, Parse, Segment},
     process::{Exit, Outcome, Stage, conclude},
     reason::Reason,
-    rewrite::{self, Link},
+    rewrite,
     tables::Tables,
     verdict::Verdict,
     wire::{ACK, SYN},
@@ -147,13 +148,10 @@ fn reopens<A: Address>(segment: &Segment<A>, hit: &Hit<'_, A>) -> bool {
 /// Replies go back to where the client's packets come from: notices when that has changed.
 #[inline(always)]
 fn learn<A: Address, T: Tables>(packet: &Packet<'_>, tables: &T, hit: &Hit<'_, A>) -> Result<(), Reason> {
-    // Each of the two addresses with the two bytes behind it, as words.
-    let own_mac = packet.header::<[u8; 8]>(0).ok_or(Reason::Malformed)?;
-    let mac = packet.header::<[u8; 8]>(6).ok_or(Reason::Malformed)?;
-    let (mac, own_mac) = (u64::from_ne_bytes(*mac), u64::from_ne_bytes(*own_mac));
+    let link = Link::of(packet).ok_or(Reason::Malformed)?;
     let interface = packet.interface();
-    if !hit.entry.leads_to(interface, mac, own_mac) {
-        let (mac, own_mac) = (mac_from_word(mac), mac_from_word(own_mac));
+    if !hit.entry.leads_to(interface, link.src, link.dst) {
+        let (mac, own_mac) = (mac_from_word(link.src), mac_from_word(link.dst));
         hit.follow(
             tables,
             &Client {

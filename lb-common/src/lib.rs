@@ -44,6 +44,7 @@
 extern crate alloc;
 
 pub mod address;
+mod answer;
 mod begin;
 pub mod checksum;
 pub mod choice;
@@ -51,6 +52,7 @@ pub mod flow;
 mod follow;
 pub mod hash;
 pub mod layout;
+pub mod link;
 #[cfg(any(test, feature = "memory"))]
 pub mod memory;
 pub mod packet;
@@ -65,6 +67,7 @@ pub mod verdict;
 pub mod wire;
 
 pub use address::{Address, Mac, Port, Tuple, V4, V6};
+pub use answer::reset;
 pub use begin::begin;
 pub use follow::follow;
 pub use packet::Packet;

@@ -1,6 +1,9 @@
 //! A packet's way, from first byte to verdict: the stages that it goes through.
 
-use crate::{begin::begin, follow::follow, packet::Packet, reason::Reason, tables::Tables, verdict::Verdict};
+use crate::{
+    answer::reset, begin::begin, follow::follow, packet::Packet, reason::Reason, tables::Tables,
+    verdict::Verdict,
+};
 
 /// A part of a packet's way. Nearly every packet needs the first one only.
 ///
@@ -14,11 +17,13 @@ pub enum Stage {
     Follow,
     /// Opens flows: [`begin`].
     Begin,
+    /// Answers with RST: [`reset`].
+    Reset,
 }
 
 impl Stage {
     /// All of them, each at its number.
-    pub const ALL: [Self; 2] = [Self::Follow, Self::Begin];
+    pub const ALL: [Self; 3] = [Self::Follow, Self::Begin, Self::Reset];
 
     /// The name of its program in the eBPF object.
     #[must_use]
@@ -26,6 +31,7 @@ impl Stage {
         match self {
             Self::Follow => "ballast",
             Self::Begin => "begin",
+            Self::Reset => "reset",
         }
     }
 }
@@ -49,6 +55,7 @@ pub fn process<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Verdict {
         let outcome = match stage {
             Stage::Follow => follow(packet, tables),
             Stage::Begin => begin(packet, tables),
+            Stage::Reset => reset(packet, tables),
         };
         match outcome {
             Outcome::Decided(verdict) => return verdict,

@@ -59,7 +59,8 @@ reasons! {
     NoNextHop, "no_next_hop", Drop, "The backend's MAC address is not known yet.";
     NoSource, "no_source", Drop, "No source address for full NAT is known towards the backend.";
     NoSourcePort, "no_source_port", Drop, "The source ports tried are all in use towards this backend.";
-    NoFlow, "no_flow", Drop, "A TCP segment that opens nothing and belongs to no known flow.";
+    NoFlow, "no_flow", Drop, "A TCP segment that opens nothing and belongs to no known flow; its sender gets RST.";
+    BackendDown, "backend_down", Drop, "The flow's backend went down; a TCP client gets RST.";
     FlowTableFull, "flow_table_full", Drop, "No room: every entry that this flow may use holds an active flow.";
     FlowContended, "flow_contended", Drop, "Two CPUs changed the same flow at once; the sender's next packet wins.";
     TtlExceeded, "ttl_exceeded", Drop, "TTL or hop limit would reach 0.";

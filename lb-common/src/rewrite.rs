@@ -3,22 +3,14 @@
 use crate::{
     address::{Address, TCP, Tuple},
     checksum::Sum,
-    layout::{COMPLETE_PARTIAL, Settings, mac_pair},
+    layout::{COMPLETE_PARTIAL, Settings},
+    link::Link,
     packet::Packet,
     parse::Segment,
     reason::Reason,
     tables::Tables,
     wire::{EthernetHeader, TcpHeader, UdpHdr},
 };
-
-/// The two MAC addresses that a packet leaves with, each in the first six bytes of a word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Link {
-    /// Where it goes.
-    pub dst: u64,
-    /// Where it comes from.
-    pub src: u64,
-}
 
 /// Full NAT: new addresses and ports, checksums that are right for them, a TTL less by one, new MAC addresses.
 #[inline(always)]
@@ -54,10 +46,7 @@ where
         .header_mut::<A::Header>(EthernetHeader::LEN)
         .ok_or(Reason::Malformed)?;
     A::translate(header, (segment.tuple.src, segment.tuple.dst), (to.src, to.dst));
-    let (first, last) = mac_pair(link.dst, link.src);
-    *packet.header_mut::<[u8; 8]>(0).ok_or(Reason::Malformed)? = first;
-    *packet.header_mut::<[u8; 4]>(8).ok_or(Reason::Malformed)? = last;
-    Ok(())
+    link.write(packet).ok_or(Reason::Malformed)
 }
 
 /// The transport checksum that the packet will leave with.

@@ -11,6 +11,8 @@ pub enum Verdict {
     Tx,
     /// It goes out of the interface of this index.
     Redirect(u32),
+    /// It goes back, as the answer to itself.
+    Answer(Reason),
     /// Nobody gets it.
     Drop(Reason),
 }
@@ -28,7 +30,7 @@ impl Verdict {
     pub const fn index(self) -> usize {
         match self {
             Self::Pass(_) => 0,
-            Self::Tx => 1,
+            Self::Tx | Self::Answer(_) => 1,
             Self::Redirect(_) => 2,
             Self::Drop(_) => 3,
         }
@@ -39,7 +41,7 @@ impl Verdict {
     #[must_use]
     pub const fn reason(self) -> Option<Reason> {
         match self {
-            Self::Pass(reason) | Self::Drop(reason) => Some(reason),
+            Self::Pass(reason) | Self::Answer(reason) | Self::Drop(reason) => Some(reason),
             Self::Tx | Self::Redirect(_) => None,
         }
     }

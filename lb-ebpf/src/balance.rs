@@ -32,7 +32,7 @@ pub fn conclude(context: &XdpContext, outcome: Outcome) -> u32 {
 pub fn action(verdict: Verdict) -> u32 {
     match verdict {
         Verdict::Pass(_) => xdp_action::XDP_PASS,
-        Verdict::Tx => xdp_action::XDP_TX,
+        Verdict::Tx | Verdict::Answer(_) => xdp_action::XDP_TX,
         // SAFETY: a helper without pointers.
         Verdict::Redirect(interface) => unsafe { bpf_redirect(interface, 0) as u32 },
         Verdict::Drop(_) => xdp_action::XDP_DROP,

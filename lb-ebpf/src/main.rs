@@ -23,6 +23,8 @@ stages! {
     ballast: follow;
     /// Where it goes on with the first packet of a flow.
     begin: begin;
+    /// Where it goes on with a TCP segment that cannot be delivered.
+    reset: reset;
 }
 
 /// Passes everything. On the peer of a veth it makes frames that XDP sends there arrive.

@@ -21,6 +21,9 @@ pub const TCP: u8 = 6;
 /// Protocol number of UDP (IANA).
 pub const UDP: u8 = 17;
 
+/// TTL or hop limit of packets that begin here (RFC 1340's recommendation, which most systems follow).
+pub const TTL: u8 = 64;
+
 /// A port in network order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[repr(C, align(2))]
@@ -72,6 +75,9 @@ pub trait Address: Copy + Eq + Debug + Default + 'static {
     fn bucket<T: Tables>(tables: &T, index: u32) -> Option<&Bucket<Self>>
     where
         Self: Sized;
+
+    /// A header without options, from one address to another, before `length` bytes of `protocol`.
+    fn header(src: Self, dst: Self, protocol: u8, length: u16) -> Self::Header;
 
     /// Puts the address pair into the header, takes one off TTL or hop limit and mends the header checksum.
     fn translate(header: &mut Self::Header, from: (Self, Self), to: (Self, Self))

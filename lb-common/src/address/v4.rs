@@ -1,6 +1,6 @@
 //! IPv4.
 
-use super::{Address, AddressCell, V6, join, split};
+use super::{Address, AddressCell, TTL, V6, join, split};
 use crate::{checksum::Sum, flow::Bucket, shared::Shared, tables::Tables, wire::Ipv4Hdr};
 
 /// An IPv4 address in network order.
@@ -39,6 +39,34 @@ impl Address for V4 {
     #[inline(always)]
     fn bucket<T: Tables>(tables: &T, index: u32) -> Option<&Bucket<Self>> {
         tables.bucket_v4(index)
+    }
+
+    #[inline(always)]
+    fn header(src: Self, dst: Self, protocol: u8, length: u16) -> Ipv4Hdr {
+        /// Don't Fragment (RFC 791 3.1): with it, the identification may be 0 (RFC 6864).
+        const DONT_FRAGMENT: [u8; 2] = [0x40, 0];
+        const VERSION_AND_LENGTH: u8 = 0x45;
+
+        let total = length.wrapping_add(20).to_be_bytes();
+        let sum = src
+            .sum()
+            .add(dst.sum())
+            .add_bytes([VERSION_AND_LENGTH, 0])
+            .add_bytes(total)
+            .add_bytes(DONT_FRAGMENT)
+            .add_bytes([TTL, protocol]);
+        Ipv4Hdr {
+            vihl: VERSION_AND_LENGTH,
+            tos: 0,
+            tot_len: total,
+            id: [0; 2],
+            frags: DONT_FRAGMENT,
+            ttl: TTL,
+            proto: protocol,
+            check: sum.checksum().to_ne_bytes(),
+            src_addr: src.0,
+            dst_addr: dst.0,
+        }
     }
 
     #[inline(always)]

@@ -1,6 +1,6 @@
 //! IPv6.
 
-use super::{Address, AddressCell};
+use super::{Address, AddressCell, TTL};
 use crate::{checksum::Sum, flow::Bucket, shared::Shared, tables::Tables, wire::Ipv6Hdr};
 
 /// An IPv6 address in network order.
@@ -72,6 +72,20 @@ impl Address for V6 {
     #[inline(always)]
     fn bucket<T: Tables>(tables: &T, index: u32) -> Option<&Bucket<Self>> {
         tables.bucket_v6(index)
+    }
+
+    #[inline(always)]
+    fn header(src: Self, dst: Self, protocol: u8, length: u16) -> Ipv6Hdr {
+        const VERSION: u8 = 6 << 4;
+
+        Ipv6Hdr {
+            vcf: [VERSION, 0, 0, 0],
+            payload_len: length.to_be_bytes(),
+            next_hdr: protocol,
+            hop_limit: TTL,
+            src_addr: src.octets(),
+            dst_addr: dst.octets(),
+        }
     }
 
     #[inline(always)]

@@ -4,7 +4,7 @@ use crate::{
     address::{Address, AddressCell as _, Mac, Tuple, V4, V6, join, split},
     flow::control::Control,
     layout::{mac_difference, mac_from_word, mac_with},
-    rewrite::Link,
+    link::Link,
     shared::Shared,
 };
 

@@ -138,6 +138,26 @@ impl<'e> Bench<'e> {
         self.untouched(&frame.bytes(), frame.interface, ("drop", reason));
     }
 
+    /// Expects a client's segment to be answered with RST, to be counted for a reason.
+    pub(crate) fn resets(&mut self, frame: &Frame, reason: Reason) {
+        let engine = self.engine.name();
+        let outcome = self.send(&frame.bytes(), frame.interface);
+        assert_eq!(
+            (outcome.verdict, outcome.reason),
+            ("tx", Some(reason)),
+            "{engine}"
+        );
+        let expected = Frame {
+            interface: frame.interface,
+            ttl: 64,
+            flow_label: 0,
+            ..frame.answer(0, b"")
+        };
+        let expected = expected.reset_of(frame);
+        assert_eq!(outcome.bytes, expected, "{engine}: the RST to {frame:?}");
+        oracle::assert_right(&outcome.bytes);
+    }
+
     /// Gives the engine a frame. The counters must say what the engine says, and count it once.
     pub(crate) fn send(&mut self, frame: &[u8], interface: u32) -> Outcome {
         let before = world::packets(&self.memory());

@@ -16,6 +16,11 @@ use crate::{
     world::{BACK, CLIENT_MAC, FRONT, FRONT_MAC, Family},
 };
 
+/// Of each segment.
+const SEQUENCE_NUMBER: u32 = 0x1122_3344;
+/// Of each segment that has ACK.
+const ACKNOWLEDGEMENT_NUMBER: u32 = 0x5566_7788;
+
 /// A TCP or UDP packet in a frame, and the interface that it comes in or goes out by.
 #[derive(Debug, Clone)]
 pub(crate) struct Frame {
@@ -25,6 +30,8 @@ pub(crate) struct Frame {
     pub(crate) from: SocketAddr,
     pub(crate) to: SocketAddr,
     pub(crate) ttl: u8,
+    /// Of IPv6.
+    pub(crate) flow_label: u32,
     /// IPv4 options: up to ten words of four bytes.
     pub(crate) options: Vec<u8>,
     pub(crate) protocol: u8,
@@ -59,6 +66,7 @@ impl Frame {
             from: family.client(),
             to: family.virtual_address(),
             ttl: 64,
+            flow_label: 0xa_5a5a,
             options: Vec::new(),
             protocol,
             flags: 0,
@@ -129,7 +137,11 @@ impl Frame {
     }
 
     pub(crate) fn bytes(&self) -> Vec<u8> {
-        let transport = self.transport();
+        self.whole(&self.transport())
+    }
+
+    /// With the headers before a TCP or UDP header and its data.
+    fn whole(&self, transport: &[u8]) -> Vec<u8> {
         let mut bytes = self.ethernet().to_bytes().to_vec();
         let length = u16::try_from(transport.len()).expect("a packet's length");
         match (self.from.ip(), self.to.ip()) {
@@ -147,7 +159,7 @@ impl Frame {
             (IpAddr::V6(from), IpAddr::V6(to)) => {
                 let header = Ipv6Header {
                     traffic_class: 0,
-                    flow_label: Ipv6FlowLabel::try_new(0xa_5a5a).expect("20 bits"),
+                    flow_label: Ipv6FlowLabel::try_new(self.flow_label).expect("20 bits"),
                     payload_length: length,
                     next_header: IpNumber(self.protocol),
                     hop_limit: self.ttl,
@@ -158,7 +170,7 @@ impl Frame {
             }
             mixed => panic!("two families in one packet: {mixed:?}"),
         }
-        bytes.extend_from_slice(&transport);
+        bytes.extend_from_slice(transport);
         bytes.extend_from_slice(&self.trailer);
         bytes
     }
@@ -182,7 +194,11 @@ impl Frame {
         } else {
             (self.udp(), 6)
         };
-        let mut bytes = [header, self.payload.clone()].concat();
+        self.with_checksum([header, self.payload.clone()].concat(), field)
+    }
+
+    /// With the checksum in its field.
+    fn with_checksum(&self, mut bytes: Vec<u8>, field: usize) -> Vec<u8> {
         let sum = Pseudo {
             from: self.from.ip(),
             to: self.to.ip(),
@@ -202,13 +218,28 @@ impl Frame {
         bytes
     }
 
+    /// This answer as the RST that RFC 9293 3.10.7.1 has for `segment`.
+    pub(crate) fn reset_of(&self, segment: &Self) -> Vec<u8> {
+        let mut header = TcpHeader::new(self.from.port(), self.to.port(), 0, 0);
+        header.rst = true;
+        if segment.flags & ACK == 0 {
+            header.ack = true;
+            let flags = (segment.flags & (SYN | FIN)).count_ones();
+            let data = u32::try_from(segment.payload.len()).expect("a packet's length");
+            header.acknowledgment_number = SEQUENCE_NUMBER + data + flags;
+        } else {
+            header.sequence_number = ACKNOWLEDGEMENT_NUMBER;
+        }
+        self.whole(&self.with_checksum(header.to_bytes().to_vec(), 16))
+    }
+
     fn tcp(&self) -> Vec<u8> {
-        let mut header = TcpHeader::new(self.from.port(), self.to.port(), 0x1122_3344, 0x7fff);
+        let mut header = TcpHeader::new(self.from.port(), self.to.port(), SEQUENCE_NUMBER, 0x7fff);
         header.syn = self.flags & SYN != 0;
         header.ack = self.flags & ACK != 0;
         header.fin = self.flags & FIN != 0;
         header.rst = self.flags & RST != 0;
-        header.acknowledgment_number = if header.ack { 0x5566_7788 } else { 0 };
+        header.acknowledgment_number = if header.ack { ACKNOWLEDGEMENT_NUMBER } else { 0 };
         header.to_bytes().to_vec()
     }
 

@@ -29,6 +29,12 @@ const BEGIN: Budget = Budget {
     size: 42_000,
 };
 
+const RESET: Budget = Budget {
+    verified: 7_000,
+    stack: 192,
+    size: 15_000,
+};
+
 const SMALL: Budget = Budget {
     verified: 10,
     stack: 32,
@@ -53,6 +59,7 @@ fn the_programs_stay_within_their_budgets() {
         let budget = match name {
             "ballast" => BALLAST,
             "begin" => BEGIN,
+            "reset" => RESET,
             _ => SMALL,
         };
         assert!(

@@ -10,6 +10,9 @@ use lb_common::{
 /// The time, which stands still.
 const NOW: u32 = 1_000_000;
 
+/// Room before and behind a frame, as in the kernel.
+const ROOM: usize = 256;
+
 /// [`process`] over tables on the heap.
 pub(crate) struct Core(Heap);
 
@@ -29,17 +32,19 @@ impl Engine for Core {
     }
 
     fn forward(&mut self, frame: &[u8], interface: u32) -> Forwarded {
-        let mut bytes = frame.to_vec();
+        let mut buffer = [&[0; ROOM], frame, &[0; ROOM]].concat();
         let worker = Worker::new(self.0.memory(), 0, NOW);
-        let verdict = process(&mut Packet::new(&mut bytes, interface), &worker);
+        let mut packet =
+            Packet::in_buffer(&mut buffer, ROOM, frame.len(), interface).expect("the buffer is larger");
+        let verdict = process(&mut packet, &worker);
         Forwarded {
             verdict: Verdict::NAMES[verdict.index()],
             interface: match verdict {
                 Verdict::Redirect(target) => Some(target),
-                Verdict::Tx => Some(interface),
+                Verdict::Tx | Verdict::Answer(_) => Some(interface),
                 Verdict::Pass(_) | Verdict::Drop(_) => None,
             },
-            bytes,
+            bytes: packet.bytes().to_vec(),
         }
     }
 }

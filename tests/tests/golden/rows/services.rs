@@ -26,7 +26,8 @@ rows! {
     a_backend_without_a_next_hop_drops: v4 v6;
     a_next_hop_that_becomes_known_is_used: v4 v6;
     a_backend_without_a_source_address_drops: v4 v6;
-    tcp_without_a_flow_drops_unless_it_is_a_syn: v4 v6;
+    tcp_without_a_flow_is_reset_unless_it_is_a_syn: v4 v6;
+    a_reset_without_a_flow_drops: v4 v6;
 }
 
 fn another_port_passes(bench: &mut Bench<'_>) {
@@ -132,11 +133,20 @@ fn a_backend_without_a_source_address_drops(bench: &mut Bench<'_>) {
     assert_eq!(bench.flows(), (0, 0));
 }
 
-fn tcp_without_a_flow_drops_unless_it_is_a_syn(bench: &mut Bench<'_>) {
+fn tcp_without_a_flow_is_reset_unless_it_is_a_syn(bench: &mut Bench<'_>) {
     let syn = Frame::syn(bench.family);
-    for flags in [0, ACK, SYN | ACK, FIN, FIN | ACK, RST, RST | ACK, SYN | RST] {
-        bench.drops(&syn.with(flags, b"data"), Reason::NoFlow);
+    for flags in [0, ACK, SYN | ACK, FIN, FIN | ACK] {
+        bench.resets(&syn.with(flags, b"data"), Reason::NoFlow);
     }
     assert_eq!(bench.flows(), (0, 0));
     bench.reaches_backend(&syn);
+    assert_eq!(bench.flows(), (1, 0));
+}
+
+fn a_reset_without_a_flow_drops(bench: &mut Bench<'_>) {
+    let syn = Frame::syn(bench.family);
+    for flags in [RST, RST | ACK, SYN | RST] {
+        bench.drops(&syn.with(flags, b""), Reason::NoFlow);
+    }
+    assert_eq!(bench.flows(), (0, 0));
 }

@@ -75,7 +75,7 @@ fn a_port_that_lingers_is_taken_where_no_other_is_left(bench: &mut Bench<'_>) {
     bench.reaches_client(&second.answer(SYN | ACK, b""), &syn.sent_from(40_001));
     // It is an active flow's now, and the old one is gone.
     bench.drops(&syn.sent_from(40_002), Reason::NoSourcePort);
-    bench.drops(&syn.with(ACK, b"stray"), Reason::NoFlow);
+    bench.resets(&syn.with(ACK, b"stray"), Reason::NoFlow);
     assert_eq!(bench.flows(), (2, 1));
 }
 

@@ -1,0 +1,6 @@
+//! Packets that are answered here instead of being forwarded: the frame turns round and goes back with other content.
+
+mod frame;
+mod reset;
+
+pub use reset::reset;
