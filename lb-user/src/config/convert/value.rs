@@ -51,10 +51,9 @@ pub(super) fn word_or<T: Copy>(
         .find(|choice| as_str(*choice) == word)
         .ok_or_else(|| {
             let known: Vec<&str> = choices.iter().map(|choice| as_str(*choice)).collect();
-            let advice = match (nearest(word, &known), known.as_slice()) {
-                (Some(meant), _) => format!("did you mean {meant:?}?"),
-                (None, [only]) => format!("write {only:?}, the only one there is so far"),
-                (None, _) => format!("write one of {}", known.join(", ")),
+            let advice = match nearest(word, &known) {
+                Some(meant) => format!("did you mean {meant:?}?"),
+                None => format!("write one of {}", known.join(", ")),
             };
             Fault::at(text, format!("{key} {word:?} is not known"), advice)
         })
