@@ -126,7 +126,7 @@ pub struct Service {
     /// balancer, else always 0.
     pub retries: u8,
     /// Whether a backend's refusal (RST for a SYN) is kept from the client, so that its retry lands elsewhere;
-    /// default no, and only ever for TCP where answers pass the balancer.
+    /// default no, and never without `retries`.
     pub hide_refused: bool,
     /// Who may open flows, of those whom `Global::sources` lets.
     pub sources: SourceRules,

@@ -71,12 +71,25 @@ pub(super) fn retries(raw: &raw::Service, protocol: Protocol, mode: Mode) -> Res
     value::number_or(default, "retries", raw.retries.as_ref(), 0..=MOST_RETRIES)
 }
 
-/// Whether the client is spared a backend's refusal.
-pub(super) fn hide_refused(raw: &raw::Service, protocol: Protocol, mode: Mode) -> Result<bool, Fault> {
-    if let Some(span) = value::place(raw.hide_refused.as_ref()) {
-        refuse_unseen("hide_refused", span, protocol, mode)?;
+/// Whether the client is spared a backend's refusal, which makes sense only if its retry may go elsewhere.
+pub(super) fn hide_refused(
+    raw: &raw::Service,
+    protocol: Protocol,
+    mode: Mode,
+    retries: u8,
+) -> Result<bool, Fault> {
+    let Some(flag) = &raw.hide_refused else {
+        return Ok(false);
+    };
+    refuse_unseen("hide_refused", flag.span(), protocol, mode)?;
+    if *flag.get_ref() && retries == 0 {
+        return Err(Fault::at(
+            flag,
+            "`hide_refused` with retries 0 would leave clients waiting for a backend that refuses them",
+            "remove it, or set retries to 1 or more",
+        ));
     }
-    Ok(value::flag_or(false, raw.hide_refused.as_ref()))
+    Ok(*flag.get_ref())
 }
 
 /// Refuses a key about answers to a SYN where there are none, or none that the balancer sees.

@@ -67,6 +67,7 @@ fn service(
     let backends = backend::backends(&raw.backend, header, &binds, mode)?;
     forwarding::refuse_lonely_binds(&binds, &backends, mode)?;
     let idle_timeout = life::idle_timeout(&raw, protocol)?;
+    let retries = life::retries(&raw, protocol, mode)?;
     Ok(Service {
         name,
         bind: binds.keys().copied().collect(),
@@ -79,8 +80,8 @@ fn service(
         drain_timeout: value::duration("drain_timeout", raw.drain_timeout.as_ref())?,
         maxconn: value::limit("maxconn", raw.maxconn.as_ref(), MOST_FLOWS)?,
         on_down,
-        retries: life::retries(&raw, protocol, mode)?,
-        hide_refused: life::hide_refused(&raw, protocol, mode)?,
+        retries,
+        hide_refused: life::hide_refused(&raw, protocol, mode, retries)?,
         sources: lists.rules(raw.allow.as_ref(), raw.deny.as_ref())?,
         limits: sources::limits(raw.limits.as_ref())?,
         table_size: table_size(raw.table_size.as_ref(), backends.len())?,

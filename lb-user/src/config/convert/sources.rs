@@ -140,7 +140,10 @@ fn network(text: &Text) -> Result<IpNet, Fault> {
 
 fn refuse_mapped(text: &Text, network: IpNet) -> Result<(), Fault> {
     let IpNet::V6(v6) = network else { return Ok(()) };
-    let (Some(v4), Some(prefix)) = (v6.addr().to_ipv4_mapped(), v6.prefix_len().checked_sub(96)) else {
+    let (Some(v4), Some(prefix)) = (
+        v6.trunc().addr().to_ipv4_mapped(),
+        v6.prefix_len().checked_sub(96),
+    ) else {
         return Ok(());
     };
     Err(Fault::at(

@@ -17,8 +17,8 @@ pub(in crate::config) fn refuse(file: &raw::File) -> Result<(), Fault> {
     keys(global(&file.global.0))?;
     for service in &file.service {
         let Table(service) = service.get_ref();
-        word("mode", service.mode.as_ref(), MODES)?;
-        word("scheduler", service.scheduler.as_ref(), SCHEDULERS)?;
+        word("mode", service.mode.as_ref(), MODES, "full-nat")?;
+        word("scheduler", service.scheduler.as_ref(), SCHEDULERS, "maglev")?;
         keys(of_service(service))?;
         for backend in &service.backend {
             keys(of_backend(&backend.get_ref().0))?;
@@ -70,12 +70,12 @@ fn keys(unbuilt: impl IntoIterator<Item = Key>) -> Result<(), Fault> {
     }
 }
 
-fn word(key: &str, written: Option<&Text>, unbuilt: &[&str]) -> Result<(), Fault> {
+fn word(key: &str, written: Option<&Text>, unbuilt: &[&str], built: &str) -> Result<(), Fault> {
     match written {
         Some(text) if unbuilt.contains(&text.get_ref().as_str()) => Err(Fault::at(
             text,
             format!("{key} {:?} is not available yet", text.get_ref()),
-            "remove it",
+            format!("write {built:?}"),
         )),
         _ => Ok(()),
     }

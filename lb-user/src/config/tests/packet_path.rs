@@ -225,7 +225,11 @@ fn things_that_only_look_wrong_are_accepted() {
             "\"udp\"",
             "\"udp\"\non_down = \"reset\"",
         ),
-        ("there need be no retry", "retries = 1", "retries = 0"),
+        (
+            "there need be no retry",
+            "retries = 1\nhide_refused = true",
+            "retries = 0\nhide_refused = false",
+        ),
         (
             "a tunnel may join the families the other way",
             "10.0.0.82:9030",
