@@ -9,13 +9,13 @@ use crate::config::{
     types::{Mode, Protocol},
 };
 
-/// A SYN is sent again after 1, 3, 7 and 15 seconds (RFC 6298): four tries.
+/// Outlasts the pauses between a client's first six SYNs: 1, 2, 4, 8 and 16 seconds (RFC 6298).
 const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 /// Twice the time that Linux takes a segment to live at most (`TCP_TIMEWAIT_LEN`, include/net/tcp.h).
 const DEFAULT_CLOSE_TIMEOUT: Duration = Duration::from_mins(1);
 /// As in `haproxy.cfg`.
 const DEFAULT_RETRIES: u8 = 3;
-/// More than the six SYNs that Linux sends (`tcp_syn_retries`).
+/// More than the six times that Linux sends a SYN again (`tcp_syn_retries`).
 const MOST_RETRIES: u8 = 10;
 
 /// How long an open flow may be quiet.
