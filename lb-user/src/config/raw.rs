@@ -14,6 +14,10 @@ use toml::Spanned;
 pub(super) type Text = Spanned<String>;
 /// A whole number with its place; ranges are checked later, so that the error can name them.
 pub(super) type Number = Spanned<i64>;
+/// Yes or no, with its place.
+pub(super) type Flag = Spanned<bool>;
+/// Networks, each with its place.
+pub(super) type Networks = Spanned<Vec<Text>>;
 
 /// The whole file.
 #[derive(Deserialize)]
@@ -37,6 +41,9 @@ pub(super) struct Global {
     pub(super) snat_addresses: Vec<Text>,
     pub(super) snat_ports: Option<Text>,
     pub(super) max_flows: Option<Number>,
+    pub(super) icmp_echo: Option<Flag>,
+    pub(super) allow: Option<Networks>,
+    pub(super) deny: Option<Networks>,
     pub(super) state_dir: Option<Text>,
     pub(super) socket: Option<Text>,
 }
@@ -60,12 +67,33 @@ pub(super) struct Service {
     pub(super) bind: Spanned<Vec<Text>>,
     pub(super) protocol: Option<Text>,
     pub(super) mode: Option<Text>,
+    pub(super) encapsulation: Option<Text>,
+    pub(super) gue_port: Option<Number>,
     pub(super) scheduler: Option<Text>,
     pub(super) idle_timeout: Option<Spanned<Interval>>,
+    pub(super) connect_timeout: Option<Spanned<Interval>>,
+    pub(super) close_timeout: Option<Spanned<Interval>>,
+    pub(super) drain_timeout: Option<Spanned<Interval>>,
+    pub(super) maxconn: Option<Number>,
+    pub(super) on_down: Option<Text>,
+    pub(super) retries: Option<Number>,
+    pub(super) hide_refused: Option<Flag>,
+    pub(super) allow: Option<Networks>,
+    pub(super) deny: Option<Networks>,
     pub(super) table_size: Option<Number>,
+    pub(super) limits: Option<Spanned<Table<Limits>>>,
     pub(super) check: Option<Spanned<Table<Check>>>,
     #[serde(default)]
     pub(super) backend: Vec<Spanned<Table<Backend>>>,
+}
+
+/// `[service.limits]`
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Limits {
+    pub(super) new_flows_per_second: Option<Number>,
+    pub(super) active_flows: Option<Number>,
+    pub(super) packets_per_second: Option<Number>,
 }
 
 /// `[service.check]`
@@ -92,6 +120,8 @@ pub(super) struct Backend {
     pub(super) name: Text,
     pub(super) address: Text,
     pub(super) weight: Option<Number>,
+    pub(super) maxconn: Option<Number>,
+    pub(super) backup: Option<Flag>,
 }
 
 /// A table, and nothing else: serde's derived structs would also be read from an array, by position.

@@ -3,14 +3,20 @@
 //! `config::parse` is the only way to make a [`Config`]; whatever one of these types cannot express, no other
 //! part of the daemon has to check for.
 
+mod forwarding;
+mod sources;
+
 use std::{
     collections::BTreeSet,
     fmt,
     net::{IpAddr, SocketAddr},
-    num::NonZeroU16,
+    num::{NonZeroU16, NonZeroU32},
     path::PathBuf,
     time::Duration,
 };
+
+pub use forwarding::{Encapsulation, Mode, OnDown, Scheduler};
+pub use sources::{Access, SourceLimits, SourceRules};
 
 /// A whole configuration file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +42,10 @@ pub struct Global {
     pub snat_ports: (NonZeroU16, NonZeroU16),
     /// Flows that the flow table is sized for, per address family; default 262144.
     pub max_flows: u32,
+    /// Whether pings of virtual addresses are answered; default yes.
+    pub icmp_echo: bool,
+    /// Who may reach the services at all; each service may refuse more.
+    pub sources: SourceRules,
     /// Where state that outlives the daemon is kept; default `/var/lib/ballast`.
     pub state_dir: PathBuf,
     /// The control socket; default `/run/ballast/ballast.sock`.
@@ -90,7 +100,7 @@ pub struct Service {
     /// Unique name.
     pub name: Name,
     /// Virtual addresses, never empty, unique over all services of the same protocol. Each is served by the
-    /// backends of its own family, and there is at least one.
+    /// backends of its own family (in a tunnel by all), and there is at least one.
     pub bind: BTreeSet<SocketAddr>,
     /// Transport protocol; default TCP.
     pub protocol: Protocol,
@@ -100,6 +110,28 @@ pub struct Service {
     pub scheduler: Scheduler,
     /// How long a flow may be quiet before its entry may go; default an hour for TCP, a minute for UDP.
     pub idle_timeout: Duration,
+    /// How long a flow may be quiet that has not opened; no longer than `idle_timeout`; default 20 seconds, or
+    /// `idle_timeout` where that is shorter.
+    pub connect_timeout: Duration,
+    /// How long a closed TCP flow keeps its entry for strays; default a minute, or `idle_timeout` where that is
+    /// shorter.
+    pub close_timeout: Duration,
+    /// How long flows may stay with a backend that is drained; absent: until they end.
+    pub drain_timeout: Option<Duration>,
+    /// Flows at the same time, over all backends; absent: no limit.
+    pub maxconn: Option<NonZeroU32>,
+    /// What becomes of the flows of a backend that goes down; default reset.
+    pub on_down: OnDown,
+    /// How often an unanswered SYN is sent to another backend, 0..=10; default 3 for TCP where answers pass the
+    /// balancer, else always 0.
+    pub retries: u8,
+    /// Whether a backend's refusal (RST for a SYN) is kept from the client, so that its retry lands elsewhere;
+    /// default no, and never without `retries`.
+    pub hide_refused: bool,
+    /// Who may open flows, of those whom `Global::sources` lets.
+    pub sources: SourceRules,
+    /// What one source address may take.
+    pub limits: SourceLimits,
     /// Slots of the choice table; a prime up to 65537, which is the default, and no less than the backends.
     pub table_size: u32,
     /// Health check of the backends; default a TCP connection for TCP, none for UDP.
@@ -113,10 +145,15 @@ pub struct Service {
 pub struct Backend {
     /// Unique name within the service.
     pub name: Name,
-    /// Where packets go; no bind address of the service.
+    /// Where packets go; no bind address of the service. Has the port of every bind that it serves where the mode
+    /// does not translate ports.
     pub address: SocketAddr,
     /// Share of new flows relative to the other backends, 0..=256; 0 takes no new flows; default 100.
     pub weight: u16,
+    /// Flows at the same time; absent: no limit.
+    pub maxconn: Option<NonZeroU32>,
+    /// Takes new flows only while all backends that are not backups are down or drained; default no.
+    pub backup: bool,
 }
 
 /// A name of a service or backend: 1 to 64 of `A-Z a-z 0-9 . _ -`, beginning with a letter or digit, so that it
@@ -157,46 +194,6 @@ impl Protocol {
         match self {
             Self::Tcp => "tcp",
             Self::Udp => "udp",
-        }
-    }
-}
-
-/// Forwarding mode.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Mode {
-    /// Source and destination are both translated: works on any network, replies come back by themselves.
-    FullNat,
-}
-
-impl Mode {
-    /// All of them.
-    pub const ALL: &[Self] = &[Self::FullNat];
-
-    /// The configuration's word for it.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::FullNat => "full-nat",
-        }
-    }
-}
-
-/// How a new flow's backend is chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Scheduler {
-    /// Maglev consistent hashing of the 5-tuple, weighted.
-    Maglev,
-}
-
-impl Scheduler {
-    /// All of them.
-    pub const ALL: &[Self] = &[Self::Maglev];
-
-    /// The configuration's word for it.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Maglev => "maglev",
         }
     }
 }

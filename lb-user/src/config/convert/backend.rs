@@ -1,18 +1,18 @@
 //! `[[service.backend]]`
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap},
     net::SocketAddr,
     ops::Range,
 };
 
 use toml::Spanned;
 
-use super::{address, value};
+use super::{address, forwarding, global::MOST_FLOWS, service::Binds, value};
 use crate::config::{
     error::Fault,
     raw::{self, Table, Text},
-    types::{Backend, Name},
+    types::{Backend, Mode, Name},
 };
 
 const DEFAULT_WEIGHT: u16 = 100;
@@ -21,9 +21,10 @@ const MOST_WEIGHT: u16 = 256;
 
 /// The backends of one service; `header` is the place of its `[[service]]`, `binds` its addresses.
 pub(super) fn backends(
-    raw: Vec<Spanned<Table<raw::Backend>>>,
+    raw: &[Spanned<Table<raw::Backend>>],
     header: Range<usize>,
-    binds: &BTreeMap<SocketAddr, &Text>,
+    binds: &Binds<'_>,
+    mode: Mode,
 ) -> Result<Vec<Backend>, Fault> {
     if raw.is_empty() {
         return Err(Fault::within(
@@ -33,8 +34,8 @@ pub(super) fn backends(
         ));
     }
     let mut taken = Taken::default();
-    raw.into_iter()
-        .map(|raw| backend(&raw.into_inner().0, binds, &mut taken))
+    raw.iter()
+        .map(|raw| backend(&raw.get_ref().0, binds, mode, &mut taken))
         .collect()
 }
 
@@ -45,18 +46,16 @@ struct Taken {
     addresses: HashMap<SocketAddr, Name>,
 }
 
-fn backend(
-    raw: &raw::Backend,
-    binds: &BTreeMap<SocketAddr, &Text>,
-    taken: &mut Taken,
-) -> Result<Backend, Fault> {
+fn backend(raw: &raw::Backend, binds: &Binds<'_>, mode: Mode, taken: &mut Taken) -> Result<Backend, Fault> {
     let name = name(&raw.name, taken)?;
     let address = address(&raw.address, &name, binds, taken)?;
-    let weight = value::number_or(DEFAULT_WEIGHT, "weight", raw.weight.as_ref(), 0..=MOST_WEIGHT)?;
+    forwarding::refuse_unreachable(&raw.address, address, binds, mode)?;
     Ok(Backend {
         name,
         address,
-        weight,
+        weight: value::number_or(DEFAULT_WEIGHT, "weight", raw.weight.as_ref(), 0..=MOST_WEIGHT)?,
+        maxconn: value::limit("maxconn", raw.maxconn.as_ref(), MOST_FLOWS)?,
+        backup: value::flag_or(false, raw.backup.as_ref()),
     })
 }
 
@@ -72,28 +71,13 @@ fn name(text: &Text, taken: &mut Taken) -> Result<Name, Fault> {
     ))
 }
 
-fn address(
-    text: &Text,
-    name: &Name,
-    binds: &BTreeMap<SocketAddr, &Text>,
-    taken: &mut Taken,
-) -> Result<SocketAddr, Fault> {
+fn address(text: &Text, name: &Name, binds: &Binds<'_>, taken: &mut Taken) -> Result<SocketAddr, Fault> {
     let address = address::endpoint(text)?;
     if binds.contains_key(&address) {
         return Err(Fault::at(
             text,
             format!("{address} is the service's own bind address"),
             "write the address of the server behind it",
-        ));
-    }
-    if !binds.keys().any(|bind| bind.is_ipv4() == address.is_ipv4()) {
-        return Err(Fault::at(
-            text,
-            format!(
-                "{address} is {} and no bind of the service is",
-                address::family(&address)
-            ),
-            "addresses are not translated between the families: bind one of each, or make two services",
         ));
     }
     if let Some(owner) = taken.addresses.insert(address, name.clone()) {

@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, num::NonZeroU16, path::PathBuf};
 
-use super::{address, value};
+use super::{address, sources::Lists, value};
 use crate::config::{
     error::Fault,
     raw::{self, Text},
@@ -17,11 +17,11 @@ const DEFAULT_SNAT_PORTS: (NonZeroU16, NonZeroU16) =
     (NonZeroU16::new(1024).unwrap(), NonZeroU16::new(32_767).unwrap());
 const DEFAULT_MAX_FLOWS: u32 = 262_144;
 /// Some gigabytes of flow table; more is a slip of the pen.
-const MOST_FLOWS: u32 = 16_777_216;
+pub(super) const MOST_FLOWS: u32 = 16_777_216;
 /// `sun_path` holds 108 bytes with its terminating NUL, unix(7).
 const LONGEST_SOCKET: usize = 107;
 
-pub(super) fn global(raw: &raw::Global) -> Result<Global, Fault> {
+pub(super) fn global(raw: &raw::Global, lists: &mut Lists) -> Result<Global, Fault> {
     Ok(Global {
         interfaces: interfaces(&raw.interfaces)?,
         dataplane: value::word_or(
@@ -42,6 +42,8 @@ pub(super) fn global(raw: &raw::Global) -> Result<Global, Fault> {
             raw.max_flows.as_ref(),
             1..=MOST_FLOWS,
         )?,
+        icmp_echo: value::flag_or(true, raw.icmp_echo.as_ref()),
+        sources: lists.rules(raw.allow.as_ref(), raw.deny.as_ref())?,
         state_dir: path("state_dir", raw.state_dir.as_ref(), DEFAULT_STATE_DIR)?,
         socket: socket(raw.socket.as_ref())?,
     })

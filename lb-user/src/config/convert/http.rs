@@ -2,6 +2,7 @@
 
 use toml::Spanned;
 
+use super::value;
 use crate::config::{
     error::Fault,
     raw::{self, StatusRange, Text},
@@ -34,12 +35,12 @@ pub(super) fn http(raw: &raw::Check) -> Result<HttpCheck, Fault> {
 /// Refuses a request where nothing would send it.
 pub(super) fn refuse_keys(raw: &raw::Check, kind: &str) -> Result<(), Fault> {
     let written = [
-        ("method", raw.method.as_ref().map(Spanned::span)),
-        ("target", raw.target.as_ref().map(Spanned::span)),
-        ("headers", raw.headers.as_ref().map(Spanned::span)),
-        ("status", raw.status.as_ref().map(Spanned::span)),
+        ("method", value::place(raw.method.as_ref())),
+        ("target", value::place(raw.target.as_ref())),
+        ("headers", value::place(raw.headers.as_ref())),
+        ("status", value::place(raw.status.as_ref())),
     ];
-    match written.into_iter().find_map(|(key, span)| Some((key, span?))) {
+    match value::first_written(written) {
         None => Ok(()),
         Some((key, span)) => Err(Fault::within(
             span,

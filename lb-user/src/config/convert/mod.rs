@@ -3,10 +3,14 @@
 mod address;
 mod backend;
 mod check;
+mod forwarding;
 mod global;
 mod http;
+mod life;
 mod service;
+mod sources;
 mod stats;
+pub(super) mod unbuilt;
 mod value;
 
 pub use global::{DEFAULT_SOCKET, interface_name};
@@ -15,9 +19,10 @@ use super::{error::Fault, raw, types::Config};
 
 /// Turns a whole file into a configuration.
 pub(super) fn config(raw: raw::File) -> Result<Config, Fault> {
+    let mut lists = sources::Lists::default();
     Ok(Config {
-        global: global::global(&raw.global.0)?,
+        global: global::global(&raw.global.0, &mut lists)?,
         stats: raw.stats.map(|stats| stats::stats(&stats.0)).transpose()?,
-        services: service::services(raw.service)?,
+        services: service::services(raw.service, &mut lists)?,
     })
 }

@@ -3,16 +3,21 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     net::SocketAddr,
-    time::Duration,
 };
 
 use toml::Spanned;
 
-use super::{address, backend, check, value};
+use super::{
+    address, backend, check, forwarding,
+    global::MOST_FLOWS,
+    life,
+    sources::{self, Lists},
+    value,
+};
 use crate::config::{
     error::Fault,
     raw::{self, Number, Table, Text},
-    types::{Backend, Mode, Name, Protocol, Scheduler, Service},
+    types::{Name, OnDown, Protocol, Scheduler, Service},
 };
 
 /// The small table of the Maglev paper (5.3): shares within 1 % of the weights for hundreds of backends.
@@ -21,7 +26,10 @@ const DEFAULT_TABLE_SIZE: u32 = 65_537;
 const LARGEST_TABLE: u32 = 65_537;
 
 /// All services, in the order of the file.
-pub(super) fn services(raw: Vec<Spanned<Table<raw::Service>>>) -> Result<Vec<Service>, Fault> {
+pub(super) fn services(
+    raw: Vec<Spanned<Table<raw::Service>>>,
+    lists: &mut Lists,
+) -> Result<Vec<Service>, Fault> {
     if raw.is_empty() {
         return Err(Fault::within(
             0..0,
@@ -30,7 +38,9 @@ pub(super) fn services(raw: Vec<Spanned<Table<raw::Service>>>) -> Result<Vec<Ser
         ));
     }
     let mut taken = Taken::default();
-    raw.into_iter().map(|raw| service(raw, &mut taken)).collect()
+    raw.into_iter()
+        .map(|raw| service(raw, &mut taken, lists))
+        .collect()
 }
 
 /// What the services before have claimed for themselves.
@@ -41,35 +51,46 @@ struct Taken {
 }
 
 /// The bind addresses of one service, each with its place.
-type Binds<'a> = BTreeMap<SocketAddr, &'a Text>;
+pub(super) type Binds<'a> = BTreeMap<SocketAddr, &'a Text>;
 
-fn service(raw: Spanned<Table<raw::Service>>, taken: &mut Taken) -> Result<Service, Fault> {
+fn service(
+    raw: Spanned<Table<raw::Service>>,
+    taken: &mut Taken,
+    lists: &mut Lists,
+) -> Result<Service, Fault> {
     let header = raw.span();
     let Table(raw) = raw.into_inner();
-    let (protocol, mode, scheduler) = words(&raw)?;
+    let (protocol, scheduler, on_down) = words(&raw)?;
+    let mode = forwarding::mode(&raw)?;
     let name = name(&raw.name, taken)?;
     let binds = binds(&raw.bind, protocol, &name, taken)?;
-    let backends = backend::backends(raw.backend, header, &binds)?;
-    refuse_lonely_binds(&binds, &backends)?;
-    let idle_timeout = value::duration_or(
-        default_idle_timeout(protocol),
-        "idle_timeout",
-        raw.idle_timeout.as_ref(),
-    )?;
+    let backends = backend::backends(&raw.backend, header, &binds, mode)?;
+    forwarding::refuse_lonely_binds(&binds, &backends, mode)?;
+    let idle_timeout = life::idle_timeout(&raw, protocol)?;
+    let retries = life::retries(&raw, protocol, mode)?;
     Ok(Service {
         name,
-        bind: binds.into_keys().collect(),
+        bind: binds.keys().copied().collect(),
         protocol,
         mode,
         scheduler,
         idle_timeout,
+        connect_timeout: life::connect_timeout(&raw, idle_timeout)?,
+        close_timeout: life::close_timeout(&raw, idle_timeout, protocol)?,
+        drain_timeout: value::duration("drain_timeout", raw.drain_timeout.as_ref())?,
+        maxconn: value::limit("maxconn", raw.maxconn.as_ref(), MOST_FLOWS)?,
+        on_down,
+        retries,
+        hide_refused: life::hide_refused(&raw, protocol, mode, retries)?,
+        sources: lists.rules(raw.allow.as_ref(), raw.deny.as_ref())?,
+        limits: sources::limits(raw.limits.as_ref())?,
         table_size: table_size(raw.table_size.as_ref(), backends.len())?,
         check: check::check(raw.check, protocol)?,
         backends,
     })
 }
 
-fn words(raw: &raw::Service) -> Result<(Protocol, Mode, Scheduler), Fault> {
+fn words(raw: &raw::Service) -> Result<(Protocol, Scheduler, OnDown), Fault> {
     Ok((
         value::word_or(
             Protocol::Tcp,
@@ -78,13 +99,19 @@ fn words(raw: &raw::Service) -> Result<(Protocol, Mode, Scheduler), Fault> {
             Protocol::ALL,
             Protocol::as_str,
         )?,
-        value::word_or(Mode::FullNat, "mode", raw.mode.as_ref(), Mode::ALL, Mode::as_str)?,
         value::word_or(
             Scheduler::Maglev,
             "scheduler",
             raw.scheduler.as_ref(),
             Scheduler::ALL,
             Scheduler::as_str,
+        )?,
+        value::word_or(
+            OnDown::Reset,
+            "on_down",
+            raw.on_down.as_ref(),
+            OnDown::ALL,
+            OnDown::as_str,
         )?,
     ))
 }
@@ -130,30 +157,6 @@ fn binds<'a>(
         binds.insert(address, text);
     }
     Ok(binds)
-}
-
-/// Addresses are not translated between the families: a bind is served by the backends of its own.
-fn refuse_lonely_binds(binds: &Binds<'_>, backends: &[Backend]) -> Result<(), Fault> {
-    let lonely = binds.iter().find(|(bind, _)| {
-        !backends
-            .iter()
-            .any(|backend| backend.address.is_ipv4() == bind.is_ipv4())
-    });
-    let Some((bind, text)) = lonely else { return Ok(()) };
-    let family = address::family(bind);
-    Err(Fault::at(
-        text,
-        format!("{bind} is {family} and no backend of the service is"),
-        format!("add a backend with an {family} address or remove this one"),
-    ))
-}
-
-/// A quiet TCP session is a client thinking; a quiet UDP flow is mostly a client that is gone.
-fn default_idle_timeout(protocol: Protocol) -> Duration {
-    match protocol {
-        Protocol::Tcp => Duration::from_hours(1),
-        Protocol::Udp => Duration::from_mins(1),
-    }
 }
 
 /// Maglev's permutations visit every slot only if the size is prime, and every backend needs a slot.

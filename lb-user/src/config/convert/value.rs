@@ -1,12 +1,17 @@
 //! Single values that several tables have in common.
 
-use std::{fmt::Display, ops::RangeInclusive, time::Duration};
+use std::{
+    fmt::Display,
+    num::NonZeroU32,
+    ops::{Range, RangeInclusive},
+    time::Duration,
+};
 
 use toml::Spanned;
 
 use crate::config::{
     error::Fault,
-    raw::{Interval, Number, Text},
+    raw::{Flag, Interval, Number, Text},
     syntax::nearest,
     types::Name,
 };
@@ -46,10 +51,9 @@ pub(super) fn word_or<T: Copy>(
         .find(|choice| as_str(*choice) == word)
         .ok_or_else(|| {
             let known: Vec<&str> = choices.iter().map(|choice| as_str(*choice)).collect();
-            let advice = match (nearest(word, &known), known.as_slice()) {
-                (Some(meant), _) => format!("did you mean {meant:?}?"),
-                (None, [only]) => format!("write {only:?}, the only one there is so far"),
-                (None, _) => format!("write one of {}", known.join(", ")),
+            let advice = match nearest(word, &known) {
+                Some(meant) => format!("did you mean {meant:?}?"),
+                None => format!("write one of {}", known.join(", ")),
             };
             Fault::at(text, format!("{key} {word:?} is not known"), advice)
         })
@@ -85,18 +89,53 @@ where
     written.map_or(Ok(default), |written| number(key, written, range))
 }
 
+/// A limit from 1 to `most`, or none when the key is absent.
+pub(super) fn limit(key: &str, written: Option<&Number>, most: u32) -> Result<Option<NonZeroU32>, Fault> {
+    match written {
+        Some(zero) if *zero.get_ref() == 0 => Err(Fault::at(
+            zero,
+            format!("{key} 0 would let nothing through"),
+            "write a larger number, or remove it for no limit",
+        )),
+        Some(written) => number(key, written, 1..=most).map(NonZeroU32::new),
+        None => Ok(None),
+    }
+}
+
+/// A yes or no, or `default` when the key is absent.
+pub(super) fn flag_or(default: bool, written: Option<&Flag>) -> bool {
+    written.map_or(default, |flag| *flag.get_ref())
+}
+
+/// The first of these keys that is written, and where.
+pub(super) fn first_written<'a>(
+    keys: impl IntoIterator<Item = (&'a str, Option<Range<usize>>)>,
+) -> Option<(&'a str, Range<usize>)> {
+    keys.into_iter().find_map(|(key, span)| Some((key, span?)))
+}
+
+/// Where a key is written, if it is.
+pub(super) fn place<T>(written: Option<&Spanned<T>>) -> Option<Range<usize>> {
+    written.map(Spanned::span)
+}
+
 /// A duration in the range of all durations, or `default` when the key is absent.
 pub(super) fn duration_or(
     default: Duration,
     key: &str,
     written: Option<&Spanned<Interval>>,
 ) -> Result<Duration, Fault> {
+    Ok(duration(key, written)?.unwrap_or(default))
+}
+
+/// A duration in the range of all durations, or none when the key is absent.
+pub(super) fn duration(key: &str, written: Option<&Spanned<Interval>>) -> Result<Option<Duration>, Fault> {
     let Some(interval) = written else {
-        return Ok(default);
+        return Ok(None);
     };
     let Interval(duration) = *interval.get_ref();
     if DURATIONS.contains(&duration) {
-        return Ok(duration);
+        return Ok(Some(duration));
     }
     Err(Fault::at(
         interval,

@@ -2,6 +2,7 @@
 
 mod broken;
 mod good;
+mod packet_path;
 
 use std::path::Path;
 
@@ -9,7 +10,7 @@ use proptest::prelude::*;
 
 use super::parse;
 
-/// Every key there is; the broken rows each change one thing in it.
+/// Every key there is but those of `packet_path::EXAMPLE`; the rows of `broken.txt` each change one thing in it.
 const FULL: &str = r#"[global]
 interfaces = ["eth0", "eth1"]
 dataplane = "xdp"
@@ -63,12 +64,16 @@ address = "10.0.0.80:53"
 
 /// `FULL` with one thing changed.
 fn changed(from: &str, to: &str) -> String {
+    changed_in(FULL, from, to)
+}
+
+fn changed_in(example: &str, from: &str, to: &str) -> String {
     assert_eq!(
-        FULL.matches(from).count(),
+        example.matches(from).count(),
         1,
         "{from:?} must stand once in the example"
     );
-    FULL.replace(from, to)
+    example.replace(from, to)
 }
 
 /// What is said of a broken configuration, without the name of the file.
@@ -84,7 +89,8 @@ fn complaint(text: &str) -> String {
 
 /// Texts made of the pieces that configurations are made of, and of anything else.
 fn any_text() -> impl Strategy<Value = String> {
-    let pieces: Vec<String> = FULL
+    let pieces: Vec<String> = [FULL, packet_path::EXAMPLE]
+        .concat()
         .split_inclusive(['\n', ' ', '"'])
         .map(str::to_owned)
         .collect();
@@ -95,17 +101,17 @@ fn any_text() -> impl Strategy<Value = String> {
     ]
 }
 
-/// The full example with a stretch of it replaced: close enough to right to reach the late checks.
-fn damaged_example() -> impl Strategy<Value = String> {
-    (0..FULL.len(), 0..40_usize, any_text()).prop_map(|(start, length, text)| {
-        let end = (start + length).min(FULL.len());
-        format!("{}{text}{}", &FULL[..start], &FULL[end..])
+/// An example with a stretch of it replaced: close enough to right to reach the late checks.
+fn damaged(example: &'static str) -> impl Strategy<Value = String> {
+    (0..example.len(), 0..40_usize, any_text()).prop_map(move |(start, length, text)| {
+        let end = (start + length).min(example.len());
+        format!("{}{text}{}", &example[..start], &example[end..])
     })
 }
 
 proptest! {
     #[test]
-    fn any_text_is_parsed_or_refused_in_one_line(text in prop_oneof![any_text(), damaged_example()]) {
+    fn any_text_is_parsed_or_refused_in_one_line(text in prop_oneof![any_text(), damaged(FULL), damaged(packet_path::EXAMPLE)]) {
         if let Err(error) = parse(&text, Path::new("f")) {
             let line = error.to_string();
             prop_assert!(!line.contains(char::is_control), "{line:?}");
