@@ -5,7 +5,7 @@ use crate::{
     choice,
     flow::{self, Client, Flow, State},
     hash,
-    layout::{Backend, Settings},
+    layout::{Backend, Settings, Span},
     packet::Packet,
     parse::{self, Network, Parse, Segment},
     process::{Exit, Outcome, Stage, conclude},
@@ -80,7 +80,7 @@ fn open<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<Stage, R
         now,
     );
     client.publish(tables, &flow, State::READY, now);
-    if let Some(counters) = tables.backend_counters(settings, u32::from(backend)) {
+    if let Some(counters) = tables.backend_counters(settings, backend) {
         counters.flows_opened.add(1);
     }
     Ok(Stage::Follow)
@@ -93,9 +93,9 @@ fn translation<A: Address, T: Tables>(
     tables: &T,
     settings: &Settings,
     segment: &Segment<A>,
-    backend: u16,
+    backend: u32,
 ) -> Result<Tuple<A>, Reason> {
-    let backend = tables.backend(u32::from(backend)).ok_or(Reason::NoBackend)?;
+    let backend = tables.backend(backend).ok_or(Reason::NoBackend)?;
     let hash = client_hash(segment, settings.seed.load());
     let src = source(tables, backend, hash)?;
     let dst = A::from_mapped(AddressCell::<V6>::load(&backend.address));
@@ -145,10 +145,12 @@ fn client_hash<A: Address>(segment: &Segment<A>, seed: u64) -> u64 {
 /// One of the backend's source addresses, always the same for the same client.
 #[inline(always)]
 fn source<A: Address, T: Tables>(tables: &T, backend: &Backend, hash: u64) -> Result<A, Reason> {
+    let sources = Span::from_word(backend.sources.load());
     let offset = hash::high(hash)
-        .checked_rem(u32::from(backend.source_count.load()))
+        .checked_rem(sources.count)
         .ok_or(Reason::NoSource)?;
-    let index = u32::from(backend.first_source.load()).wrapping_add(offset);
-    let source = tables.source(index).ok_or(Reason::NoSource)?;
+    let source = tables
+        .source(sources.first.wrapping_add(offset))
+        .ok_or(Reason::NoSource)?;
     Ok(A::from_mapped(AddressCell::<V6>::load(&source.address)))
 }

@@ -65,7 +65,7 @@ struct Route<A> {
     /// Interface to leave by.
     interface: u32,
     /// The flow's backend.
-    backend: u16,
+    backend: u32,
     /// Whether it comes from the backend.
     reply: bool,
 }
@@ -115,8 +115,8 @@ fn route<A: Address, T: Tables>(
 
 /// The route of a client's packet.
 #[inline(always)]
-fn to_backend<A: Address, T: Tables>(tables: &T, to: Tuple<A>, backend: u16) -> Result<Route<A>, Reason> {
-    let record = tables.backend(u32::from(backend)).ok_or(Reason::NoBackend)?;
+fn to_backend<A: Address, T: Tables>(tables: &T, to: Tuple<A>, backend: u32) -> Result<Route<A>, Reason> {
+    let record = tables.backend(backend).ok_or(Reason::NoBackend)?;
     let hop = record
         .hops
         .get((record.hop.load() & 1) as usize)
@@ -166,7 +166,7 @@ fn learn<A: Address, T: Tables>(packet: &Packet<'_>, tables: &T, hit: &Hit<'_, A
 
 #[inline(always)]
 fn count_traffic<A, T: Tables>(tables: &T, settings: &Settings, route: &Route<A>, length: u64) {
-    let Some(counters) = tables.backend_counters(settings, u32::from(route.backend)) else {
+    let Some(counters) = tables.backend_counters(settings, route.backend) else {
         return;
     };
     let (packets, bytes) = if route.reply {

@@ -4,7 +4,10 @@
 use crate::{address::Mac, shared::Shared};
 
 /// Version of all layouts together; a daemon adopts only tables of its own version.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
+
+/// The most backends that tables have rows for. An entry of the flow table has 24 bits for a row.
+pub const MAX_BACKENDS: u32 = 1 << 20;
 
 /// Room for reasons in [`PacketCounters`], a whole number of cache lines.
 pub const MAX_REASONS: usize = 60;
@@ -72,17 +75,50 @@ pub struct ServiceSlot {
 #[derive(Debug, Default)]
 #[repr(C)]
 pub struct Service {
-    /// First slot in the upper half, count of slots in the lower, so that both change at once. Count 0: no
-    /// backend is up.
+    /// A [`Span`] of slots. Count 0: no backend is up.
     pub choices: Shared<u64>,
 }
 
-/// Four slots of the choice table: indices of backends.
+/// Two slots of the choice table: indices of backends. The kernel gives each value of an array eight bytes.
 #[derive(Debug, Default)]
 #[repr(C, align(8))]
 pub struct ChoiceWord {
     /// The slots.
-    pub slots: [Shared<u16>; 4],
+    pub slots: [Shared<u32>; ChoiceWord::SLOTS as usize],
+}
+
+impl ChoiceWord {
+    /// Slots of a word: a power of two.
+    pub const SLOTS: u32 = 2;
+}
+
+/// Rows of a table that lie next to each other; one word in table memory, so that both ends change at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    /// First row.
+    pub first: u32,
+    /// Count of rows.
+    pub count: u32,
+}
+
+impl Span {
+    /// As it stands in table memory: the first row in the upper half, the count in the lower.
+    #[inline(always)]
+    #[must_use]
+    pub const fn to_word(self) -> u64 {
+        (self.first as u64) << 32 | self.count as u64
+    }
+
+    /// The inverse of [`Span::to_word`].
+    #[inline(always)]
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "each half is what is wanted")]
+    pub const fn from_word(word: u64) -> Self {
+        Self {
+            first: (word >> 32) as u32,
+            count: word as u32,
+        }
+    }
 }
 
 /// A backend of a service.
@@ -96,16 +132,14 @@ pub struct Backend {
     pub hops: [Hop; 2],
     /// Address, IPv4 as IPv4-mapped, in two words as they lie in memory.
     pub address: [Shared<u64>; 2],
+    /// A [`Span`] of source addresses for full NAT.
+    pub sources: Shared<u64>,
     /// Port in network order (as it lies in memory).
     pub port: Shared<u16>,
-    /// First of its source addresses for full NAT.
-    pub first_source: Shared<u16>,
-    /// Count of its source addresses.
-    pub source_count: Shared<u16>,
     /// Row of its [`Service`] plus one; 0 while the row is nobody's. Not for packets: the next daemon tells by it,
     /// the address and the port whose row this is.
     pub service: Shared<u16>,
-    reserved_too: [u16; 20],
+    reserved_too: [u16; 22],
 }
 
 /// Where packets go next.
@@ -205,6 +239,13 @@ pub const fn mac_to_word(mac: Mac) -> u64 {
 pub(crate) const fn mac_with(mac: Mac, last: [u8; 2]) -> u64 {
     let ([m0, m1, m2, m3, m4, m5], [m6, m7]) = (mac, last);
     u64::from_ne_bytes([m0, m1, m2, m3, m4, m5, m6, m7])
+}
+
+/// A word with another MAC address in its first six bytes.
+#[inline(always)]
+pub(crate) const fn with_mac(word: u64, mac: Mac) -> u64 {
+    let [.., m6, m7] = word.to_ne_bytes();
+    mac_with(mac, [m6, m7])
 }
 
 /// The twelve bytes of two MAC addresses, each in the first six bytes of a word: whole words, which are stored at once.

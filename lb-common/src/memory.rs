@@ -16,6 +16,7 @@ use crate::{
         Source,
     },
     packet::Packet,
+    shared::Shared,
     tables::Tables,
 };
 
@@ -44,6 +45,15 @@ pub struct Memory<'m> {
     pub packet_counters: &'m [PacketCounters],
     /// Each worker's in a row: worker × capacity + backend.
     pub backend_counters: &'m [BackendCounters],
+}
+
+impl<'m> Memory<'m> {
+    /// A slot of the choice table.
+    #[must_use]
+    pub fn choice(&self, slot: u32) -> Option<&'m Shared<u32>> {
+        let word = at(self.choices, slot / ChoiceWord::SLOTS)?;
+        word.slots.get((slot % ChoiceWord::SLOTS) as usize)
+    }
 }
 
 /// One worker's view of the tables, with its clock.

@@ -1,9 +1,9 @@
 //! What an entry of the flow table holds.
 
 use crate::{
-    address::{Address, AddressCell as _, Mac, Tuple, V4, V6, join, split},
+    address::{Address, AddressCell as _, Mac, TCP, Tuple, UDP, V4, V6, join, split},
     flow::control::Control,
-    layout::{mac_difference, mac_from_word, mac_with},
+    layout::{MAX_BACKENDS, mac_difference, mac_from_word, mac_with, with_mac},
     link::Link,
     shared::Shared,
 };
@@ -32,9 +32,10 @@ pub struct Entry<A: Address> {
     pub ack: Shared<u32>,
     partner: Shared<u32>,
     interface: Shared<u32>,
-    /// MAC address of the client, then the backend.
+    /// MAC address of the client, then the lower two bytes of the backend.
     client: Shared<u64>,
-    /// Our MAC address, then the protocol.
+    /// Our MAC address, then a byte whose lowest bit is the protocol ([`UDP_BIT`]) and whose others are reserved for
+    /// the forwarding mode, then the backend's third byte.
     own: Shared<u64>,
     /// The four ports: source, destination, new source, new destination.
     ports: Shared<u64>,
@@ -46,6 +47,12 @@ pub struct Entry<A: Address> {
 
 const _: () = assert!(size_of::<Entry<V4>>() == 64 && size_of::<Entry<V6>>() == 128);
 
+/// Set for UDP, not for TCP: the lowest bit of either's number.
+const UDP_BIT: u8 = 1;
+
+const _: () = assert!(TCP & UDP_BIT == 0 && UDP & UDP_BIT == UDP_BIT);
+const _: () = assert!(MAX_BACKENDS <= 1 << 24, "an entry has three bytes for a backend");
+
 /// What is done to the packets of one direction: an entry's content as a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Flow<A> {
@@ -56,7 +63,7 @@ pub struct Flow<A> {
     /// TCP or UDP.
     pub protocol: u8,
     /// The backend.
-    pub backend: u16,
+    pub backend: u32,
     /// Where the client is.
     pub client: Client,
     /// Where the other direction's entry stands: bucket × [`ENTRIES`] + place.
@@ -101,7 +108,7 @@ impl<A: Address> Entry<A> {
     #[must_use]
     pub fn is_of(&self, key: &Tuple<A>, protocol: u8) -> bool {
         let (ports, _) = split(self.ports.load());
-        self.protocol() == protocol
+        (self.kind() ^ protocol) & UDP_BIT == 0
             && ports == key.ports()
             && self.src.load() == key.src
             && self.dst.load() == key.dst
@@ -134,17 +141,24 @@ impl<A: Address> Entry<A> {
     /// The backend.
     #[inline(always)]
     #[must_use]
-    pub fn backend(&self) -> u16 {
-        let [.., a, b] = self.client.load().to_ne_bytes();
-        u16::from_ne_bytes([a, b])
+    pub fn backend(&self) -> u32 {
+        let ([.., first, second], [.., third]) =
+            (self.client.load().to_ne_bytes(), self.own.load().to_ne_bytes());
+        u32::from_le_bytes([first, second, third, 0])
     }
 
     /// The protocol.
     #[inline(always)]
     #[must_use]
     pub fn protocol(&self) -> u8 {
-        let [.., protocol, _] = self.own.load().to_ne_bytes();
-        protocol
+        if self.kind() & UDP_BIT == 0 { TCP } else { UDP }
+    }
+
+    /// The byte that tells the protocol.
+    #[inline(always)]
+    fn kind(&self) -> u8 {
+        let [.., kind, _] = self.own.load().to_ne_bytes();
+        kind
     }
 
     /// The interface that the client's packets come in by.
@@ -212,14 +226,19 @@ impl<A: Address> Entry<A> {
         self.to_src.store(flow.to.src);
         self.to_dst.store(flow.to.dst);
         self.partner.store(flow.partner);
-        self.lead(&flow.client, flow.backend, flow.protocol);
+        let [first, second, third, _] = flow.backend.to_le_bytes();
+        let Client { mac, own_mac, .. } = flow.client;
+        self.client.store(mac_with(mac, [first, second]));
+        self.own
+            .store(mac_with(own_mac, [flow.protocol & UDP_BIT, third]));
+        self.interface.store(flow.client.interface);
     }
 
     /// Changes the way to the client in an entry that is claimed.
     #[inline(always)]
-    pub(super) fn lead(&self, client: &Client, backend: u16, protocol: u8) {
-        self.client.store(mac_with(client.mac, backend.to_ne_bytes()));
-        self.own.store(mac_with(client.own_mac, [protocol, 0]));
+    pub(super) fn lead(&self, client: &Client) {
+        self.client.store(with_mac(self.client.load(), client.mac));
+        self.own.store(with_mac(self.own.load(), client.own_mac));
         self.interface.store(client.interface);
     }
 }

@@ -76,8 +76,7 @@ impl<'t, A: Address> Hit<'t, A> {
             None => false,
         };
         if led {
-            self.entry
-                .lead(client, self.entry.backend(), self.entry.protocol());
+            self.entry.lead(client);
         }
         self.give(before);
     }
@@ -88,8 +87,7 @@ impl<'t, A: Address> Hit<'t, A> {
         let Some(before) = self.take() else {
             return false;
         };
-        self.entry
-            .lead(client, self.entry.backend(), self.entry.protocol());
+        self.entry.lead(client);
         self.give(before);
         true
     }
@@ -165,10 +163,10 @@ impl<'t, A: Address> Hit<'t, A> {
 
 /// One active flow less.
 #[inline(always)]
-fn count_closed<T: Tables>(tables: &T, backend: u16) {
+fn count_closed<T: Tables>(tables: &T, backend: u32) {
     let counters = tables
         .settings()
-        .and_then(|settings| tables.backend_counters(settings, u32::from(backend)));
+        .and_then(|settings| tables.backend_counters(settings, backend));
     if let Some(counters) = counters {
         counters.flows_closed.add(1);
     }

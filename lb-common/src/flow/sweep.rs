@@ -35,7 +35,7 @@ pub fn sweep<A: Address, T: Tables>(
     tables: &T,
     bucket: u32,
     now: u32,
-    limits: impl Fn(u16) -> Limits,
+    limits: impl Fn(u32) -> Limits,
 ) -> u32 {
     let Some(entries) = A::bucket(tables, bucket) else {
         return 0;
@@ -61,7 +61,7 @@ fn is_over<A: Address, T: Tables>(
     tables: &T,
     hit: &Hit<'_, A>,
     now: u32,
-    limits: impl Fn(u16) -> Limits,
+    limits: impl Fn(u32) -> Limits,
 ) -> bool {
     let state = hit.control.state();
     let other = hit.partner(tables);

@@ -19,7 +19,7 @@ pub struct Sizes {
     pub service_slots: u32,
     /// Services.
     pub services: u32,
-    /// Words of four slots of the choice table.
+    /// Words of the choice table.
     pub choices: u32,
     /// Backends.
     pub backends: u32,

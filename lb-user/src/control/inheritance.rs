@@ -11,8 +11,7 @@ use std::{
 use lb_common::{
     Port, V6,
     address::{AddressCell as _, TCP, UDP},
-    choice::Choices,
-    layout::{Backend, ServiceSlot},
+    layout::{Backend, ChoiceWord, ServiceSlot, Span},
     memory::Memory,
     service::SlotKey,
 };
@@ -28,13 +27,13 @@ pub(super) struct Inheritance {
     /// Rows of services.
     pub(super) services: BTreeMap<VirtualAddress, u16>,
     /// Where the choices of a service are; none while it has no backend.
-    pub(super) choices: BTreeMap<u16, Choices>,
+    pub(super) choices: BTreeMap<u16, Span>,
     /// Rows of backends, by the row of their service and their address.
-    pub(super) backends: BTreeMap<(u16, SocketAddr), u16>,
-    /// Rows of the backends that new flows go to.
-    pub(super) chosen: BTreeSet<u16>,
+    pub(super) backends: BTreeMap<(u16, SocketAddr), u32>,
+    /// By row, whether new flows go to the backend.
+    pub(super) chosen: Vec<bool>,
     /// Source addresses of full NAT, by their first row, besides those that are one backend's own.
-    pub(super) sources: BTreeMap<u16, Vec<IpAddr>>,
+    pub(super) sources: BTreeMap<u32, Vec<IpAddr>>,
     /// How large the tables are.
     pub(super) sizes: Sizes,
 }
@@ -63,10 +62,7 @@ impl Inheritance {
         let choices = choices(memory, services.values().copied().collect());
         let sizes = Sizes::of(memory);
         Self {
-            chosen: choices
-                .values()
-                .flat_map(|choices| chosen(memory, *choices))
-                .collect(),
+            chosen: chosen(memory, choices.values().copied()),
             backends: backends(memory),
             sources: shared_sources(memory, &sizes),
             services,
@@ -80,7 +76,9 @@ impl Sizes {
     fn of(memory: &Memory<'_>) -> Self {
         Self {
             services: memory.services.len(),
-            choices: u32::try_from(memory.choices.len().saturating_mul(4)).unwrap_or(u32::MAX),
+            choices: u32::try_from(memory.choices.len())
+                .unwrap_or(u32::MAX)
+                .saturating_mul(ChoiceWord::SLOTS),
             backends: memory.backends.len(),
             shared_sources: memory.sources.len().saturating_sub(memory.backends.len()),
         }
@@ -107,25 +105,30 @@ fn service_row(slot: &ServiceSlot) -> Option<u16> {
     u16::try_from(SlotKey(slot.key.load()).service()).ok()
 }
 
-fn choices(memory: &Memory<'_>, services: BTreeSet<u16>) -> BTreeMap<u16, Choices> {
+fn choices(memory: &Memory<'_>, services: BTreeSet<u16>) -> BTreeMap<u16, Span> {
     let of = |row: u16| {
-        let choices = Choices::from_word(memory.services.get(usize::from(row))?.choices.load());
+        let choices = Span::from_word(memory.services.get(usize::from(row))?.choices.load());
         (choices.count > 0).then_some((row, choices))
     };
     services.into_iter().filter_map(of).collect()
 }
 
-/// The backends in a service's choices.
-fn chosen(memory: &Memory<'_>, choices: Choices) -> impl Iterator<Item = u16> {
-    let slots = choices.first..choices.first.saturating_add(choices.count);
-    slots.filter_map(|slot| {
-        let word = memory.choices.get(usize::try_from(slot / 4).ok()?)?;
-        Some(word.slots[slot as usize % 4].load())
-    })
+/// By row, whether a backend is among the choices of a service.
+fn chosen(memory: &Memory<'_>, choices: impl Iterator<Item = Span>) -> Vec<bool> {
+    let mut chosen = vec![false; memory.backends.len()];
+    for Span { first, count } in choices {
+        let slots = (first..first.saturating_add(count)).map_while(|slot| memory.choice(slot));
+        for slot in slots {
+            if let Some(chosen) = chosen.get_mut(slot.load() as usize) {
+                *chosen = true;
+            }
+        }
+    }
+    chosen
 }
 
-fn backends(memory: &Memory<'_>) -> BTreeMap<(u16, SocketAddr), u16> {
-    let rows = (0..=u16::MAX).zip(memory.backends);
+fn backends(memory: &Memory<'_>) -> BTreeMap<(u16, SocketAddr), u32> {
+    let rows = (0..).zip(memory.backends);
     rows.filter_map(|(row, record)| {
         let service = record.service.load().checked_sub(1)?;
         Some(((service, backend_address(record)), row))
@@ -139,16 +142,16 @@ pub(super) fn backend_address(record: &Backend) -> SocketAddr {
     SocketAddr::new(address(&record.address), port.number())
 }
 
-fn shared_sources(memory: &Memory<'_>, sizes: &Sizes) -> BTreeMap<u16, Vec<IpAddr>> {
+fn shared_sources(memory: &Memory<'_>, sizes: &Sizes) -> BTreeMap<u32, Vec<IpAddr>> {
     let ranges = memory
         .backends
         .iter()
         .filter(|record| record.service.load() != 0)
-        .map(|record| (record.first_source.load(), record.source_count.load()))
-        .filter(|(first, _)| usize::from(*first) < sizes.shared_sources);
+        .map(|record| Span::from_word(record.sources.load()))
+        .filter(|span| (span.first as usize) < sizes.shared_sources);
     ranges
-        .map(|(first, count)| {
-            let rows = memory.sources.iter().skip(first.into()).take(count.into());
+        .map(|Span { first, count }| {
+            let rows = memory.sources.iter().skip(first as usize).take(count as usize);
             (first, rows.map(|row| address(&row.address)).collect())
         })
         .collect()

@@ -5,6 +5,8 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
+use lb_common::layout::{MAX_BACKENDS, Span};
+
 use super::{
     inheritance::Inheritance,
     maglev,
@@ -23,7 +25,7 @@ pub(super) struct Layout<'i> {
     /// Rows of services that nobody has, lowest last.
     free_services: Vec<u16>,
     /// Rows of backends that nobody has, lowest last.
-    free_backends: Vec<u16>,
+    free_backends: Vec<u32>,
     slots: Taken,
 }
 
@@ -35,11 +37,15 @@ impl<'i> Layout<'i> {
         }
         // A service that has gone leaves its row to the flows of its backends, which are known by it.
         let behind = inherited.backends.keys().map(|(service, _)| *service);
-        let services = inherited.services.values().copied().chain(behind).collect();
-        let backends = inherited.backends.values().copied().collect();
+        let services = inherited.services.values().copied().chain(behind);
+        let services: BTreeSet<u16> = services.collect();
+        let backends: BTreeSet<u32> = inherited.backends.values().copied().collect();
+        // One is added to a service's row where 0 means none: the last number is left out.
+        let service_rows = 0..u16::try_from(inherited.sizes.services).unwrap_or(u16::MAX);
+        let backend_rows = 0..u32::try_from(inherited.sizes.backends).unwrap_or(u32::MAX);
         Self {
-            free_services: free(inherited.sizes.services, &services),
-            free_backends: free(inherited.sizes.backends, &backends),
+            free_services: service_rows.rev().filter(|row| !services.contains(row)).collect(),
+            free_backends: backend_rows.rev().filter(|row| !backends.contains(row)).collect(),
             inherited,
             plan: Plan {
                 was_chosen: inherited.chosen.clone(),
@@ -51,7 +57,7 @@ impl<'i> Layout<'i> {
 
     pub(super) fn plan(mut self, config: &Config) -> Result<Plan, PlanError> {
         let backends = config.services.iter().map(|service| service.backends.len()).sum();
-        if backends > usize::from(u16::MAX) {
+        if backends > MAX_BACKENDS as usize {
             return Err(PlanError::TooMany(backends));
         }
         let (first, last) = config.global.snat_ports;
@@ -72,7 +78,7 @@ impl<'i> Layout<'i> {
         let end = u32::try_from(inherited.sizes.shared_sources).unwrap_or(u32::MAX);
         let mut taken = Taken::default();
         for (first, addresses) in &inherited.sources {
-            taken.add(u32::from(*first), length(addresses));
+            taken.add(*first, length(addresses));
         }
         for is_v4 in [true, false] {
             let family = addresses
@@ -89,9 +95,7 @@ impl<'i> Layout<'i> {
                 .find(|(_, addresses)| **addresses == family);
             let first = match same {
                 Some((first, _)) => Some(*first),
-                None => taken
-                    .take(length(&family), end)
-                    .and_then(|first| u16::try_from(first).ok()),
+                None => taken.take(length(&family), end),
             };
             let first = first.ok_or(PlanError::NoRoom("source address"))?;
             self.plan.sources.push((first, family));
@@ -161,7 +165,7 @@ impl<'i> Layout<'i> {
         service: &Service,
         backend: &types::Backend,
         service_row: u16,
-    ) -> Result<u16, PlanError> {
+    ) -> Result<u32, PlanError> {
         let address = backend.address;
         let inherited = self.inherited.backends.get(&(service_row, address)).copied();
         let row = inherited
@@ -178,7 +182,7 @@ impl<'i> Layout<'i> {
             sources,
             has_own_source,
         };
-        let place = usize::from(row);
+        let place = row as usize;
         if self.plan.backends.len() <= place {
             self.plan.backends.resize_with(place + 1, || None);
         }
@@ -187,27 +191,20 @@ impl<'i> Layout<'i> {
     }
 
     /// The configured source addresses of the family, or else the row that is the backend's own; and which.
-    fn sources_for(&self, address: SocketAddr, row: u16) -> Result<((u16, u16), bool), PlanError> {
+    fn sources_for(&self, address: SocketAddr, row: u32) -> Result<(Span, bool), PlanError> {
         let configured = self
             .plan
             .sources
             .iter()
             .find(|(_, sources)| sources.iter().all(|source| source.is_ipv4() == address.is_ipv4()));
         if let Some((first, sources)) = configured {
-            let count = u16::try_from(sources.len()).map_err(|_| PlanError::NoRoom("source address"))?;
-            return Ok(((*first, count), false));
+            let (first, count) = (*first, length(sources));
+            return Ok((Span { first, count }, false));
         }
-        let own = self.inherited.sizes.shared_sources + usize::from(row);
-        let own = u16::try_from(own).map_err(|_| PlanError::NoRoom("source address"))?;
-        Ok(((own, 1), true))
+        let own = self.inherited.sizes.shared_sources + row as usize;
+        let first = u32::try_from(own).map_err(|_| PlanError::NoRoom("source address"))?;
+        Ok((Span { first, count: 1 }, true))
     }
-}
-
-/// Rows that are not taken, lowest last.
-fn free(rows: usize, taken: &BTreeSet<u16>) -> Vec<u16> {
-    // One is added to a row's number where 0 means none: the last number is left out.
-    let rows = u16::try_from(rows).unwrap_or(u16::MAX);
-    (0..rows).rev().filter(|row| !taken.contains(row)).collect()
 }
 
 fn length(addresses: &[IpAddr]) -> u32 {

@@ -16,7 +16,7 @@ use std::net::{IpAddr, SocketAddr};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Candidate {
     /// What is written into the backend's slots.
-    pub index: u16,
+    pub index: u32,
     /// Who the backend is, whatever its index; unique within a table. See [`identity`].
     pub identity: u64,
     /// Share of the slots relative to the other candidates; 0 gets none.
@@ -46,7 +46,7 @@ pub fn identity(address: SocketAddr) -> u64 {
 ///
 /// Unless `table_size` is a prime, because only then does every backend's order reach every slot.
 #[must_use]
-pub fn build(table_size: u32, candidates: &[Candidate]) -> Vec<u16> {
+pub fn build(table_size: u32, candidates: &[Candidate]) -> Vec<u32> {
     assert!(
         is_prime(table_size),
         "the size of a choice table is a prime, not {table_size}"
@@ -90,7 +90,7 @@ fn line_up(table_size: u32, candidates: &[Candidate], turn: u32) -> Vec<Player> 
 
 /// A candidate on its way through the slots.
 struct Player {
-    index: u16,
+    index: u32,
     weight: u32,
     credit: u32,
     /// The slot it prefers next.
@@ -135,7 +135,7 @@ impl Player {
 
 /// The table while it fills. What is taken stands in a bit map besides, which fits the CPU's first-level cache.
 struct Slots {
-    owners: Vec<u16>,
+    owners: Vec<u32>,
     taken: Vec<u64>,
     free: u32,
 }
@@ -153,7 +153,7 @@ impl Slots {
         self.taken[slot as usize / 64] & (1 << (slot % 64)) == 0
     }
 
-    fn give(&mut self, slot: u32, owner: u16) {
+    fn give(&mut self, slot: u32, owner: u32) {
         self.taken[slot as usize / 64] |= 1 << (slot % 64);
         self.owners[slot as usize] = owner;
         self.free -= 1;

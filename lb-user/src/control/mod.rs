@@ -68,9 +68,9 @@ impl Control {
     pub fn new(config: Config, memory: &Memory<'_>) -> Result<Self, PlanError> {
         let plan = Plan::new(&config, &Inheritance::of(memory))?;
         let started = Instant::now();
-        let rows = (0..=u16::MAX).take(plan.backends.len());
+        let rows = (0..).take(plan.backends.len());
         let standings = rows
-            .map(|row| Standing::new(started, plan.was_chosen.contains(&row)))
+            .map(|row| Standing::new(started, plan.was_chosen(row)))
             .collect();
         Ok(Self {
             config,
@@ -90,10 +90,10 @@ impl Control {
     #[must_use]
     pub fn targets(&self) -> Vec<Target> {
         let service_rows = self.config.services.iter().zip(&self.plan.rows);
-        let of_service = |(service, rows): (&Service, &Vec<u16>)| -> Vec<Target> {
+        let of_service = |(service, rows): (&Service, &Vec<u32>)| -> Vec<Target> {
             let rows = service.backends.iter().zip(rows);
             rows.map(|(backend, row)| Target {
-                id: u32::from(*row),
+                id: *row,
                 address: backend.address,
                 check: service.check.clone(),
             })
@@ -139,11 +139,11 @@ impl Control {
     /// Gives up the rows of backends that are not configured any more and to which no flow is left. Those that were
     /// chosen a moment ago wait for the next time: a packet that chose them may still be on its way.
     fn free_rows(&self, memory: &Memory<'_>) {
-        let gone = (0..=u16::MAX)
+        let gone = (0..)
             .zip(memory.backends)
             .filter(|(row, record)| record.service.load() != 0 && self.plan.backend(*row).is_none());
-        let mut gone: BTreeSet<u16> = gone.map(|(row, _)| row).collect();
-        gone.retain(|row| !self.plan.was_chosen.contains(row));
+        let mut gone: BTreeSet<u32> = gone.map(|(row, _)| row).collect();
+        gone.retain(|row| !self.plan.was_chosen(*row));
         if gone.is_empty() {
             return;
         }
@@ -180,7 +180,7 @@ impl Control {
     pub fn resolved(&mut self, memory: &Memory<'_>, next_hops: &NextHops) {
         let mut changed = BTreeSet::new();
         for (row, backend) in self.plan.placed() {
-            let standing = &mut self.standings[usize::from(row)];
+            let standing = &mut self.standings[row as usize];
             let Some(next_hop) = next_hops.get(&backend.address.ip()) else {
                 continue;
             };
@@ -188,7 +188,7 @@ impl Control {
             let next_hop = standing.resolved(next_hop, &self.config.global.interfaces, &backend.name);
             if let Some(next_hop) = next_hop {
                 if backend.has_own_source {
-                    write::source(memory, backend.sources.0, next_hop.source);
+                    write::source(memory, backend.sources.first, next_hop.source);
                 }
                 let hop = write::Hop {
                     peer: next_hop.peer_mac,
@@ -212,7 +212,7 @@ impl Control {
         let mut names = vec![None; self.plan.backends.len()];
         for (service, rows) in self.config.services.iter().zip(&self.plan.rows) {
             for (backend, row) in service.backends.iter().zip(rows) {
-                names[usize::from(*row)] = Some((service.name.to_string(), backend.name.to_string()));
+                names[*row as usize] = Some((service.name.to_string(), backend.name.to_string()));
             }
         }
         names
@@ -220,7 +220,7 @@ impl Control {
 
     /// After how many ticks a backend's flows may go.
     #[must_use]
-    pub fn limits(&self, backend: u16, tick: Duration) -> Limits {
+    pub fn limits(&self, backend: u32, tick: Duration) -> Limits {
         let ticks =
             |time: Duration| u32::try_from(time.as_nanos() / tick.as_nanos().max(1)).unwrap_or(u32::MAX / 4);
         let planned = self.plan.backend(backend);
@@ -264,7 +264,7 @@ impl Control {
     fn candidates(&self, pool: &Pool) -> Vec<maglev::Candidate> {
         let rows = pool.backends.iter().filter(|row| {
             self.standings
-                .get(usize::from(**row))
+                .get(**row as usize)
                 .is_some_and(Standing::takes_flows)
         });
         rows.filter_map(|row| {

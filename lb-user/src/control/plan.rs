@@ -1,10 +1,11 @@
 //! Which row of which table each part of a configuration has.
 
 use std::{
-    collections::BTreeSet,
     net::{IpAddr, SocketAddr},
     time::Duration,
 };
+
+use lb_common::layout::{MAX_BACKENDS, Span};
 
 use super::{inheritance::Inheritance, layout::Layout};
 use crate::{
@@ -23,13 +24,13 @@ pub(super) struct Plan {
     /// Row by row of the backend table; none where the row is free, or kept for flows of a backend that has gone.
     pub(super) backends: Vec<Option<Backend>>,
     /// By service and backend as they stand in the configuration, the backend's row.
-    pub(super) rows: Vec<Vec<u16>>,
+    pub(super) rows: Vec<Vec<u32>>,
     /// Configured source addresses, those of each family behind a first row.
-    pub(super) sources: Vec<(u16, Vec<IpAddr>)>,
+    pub(super) sources: Vec<(u32, Vec<IpAddr>)>,
     /// First and last source port of full NAT.
     pub(super) ports: (u16, u16),
-    /// Rows of the backends that new flows went to before.
-    pub(super) was_chosen: BTreeSet<u16>,
+    /// By row, whether new flows went to the backend before.
+    pub(super) was_chosen: Vec<bool>,
 }
 
 /// The part of a service that one address family has: virtual addresses, and the backends behind them.
@@ -48,7 +49,7 @@ pub(super) struct Pool {
     /// Slots in the choice table.
     pub(super) table_size: u32,
     /// Rows of its backends.
-    pub(super) backends: Vec<u16>,
+    pub(super) backends: Vec<u32>,
 }
 
 /// A backend as a row of the table.
@@ -66,8 +67,8 @@ pub(super) struct Backend {
     pub(super) idle_timeout: Duration,
     /// Which of the pools it is in.
     pub(super) pool: usize,
-    /// First source address and count of them; a row of its own where none are configured.
-    pub(super) sources: (u16, u16),
+    /// Rows of its source addresses; one of its own where none are configured.
+    pub(super) sources: Span,
     /// Whether that row is its own, to be filled when its next hop is known.
     pub(super) has_own_source: bool,
 }
@@ -76,7 +77,9 @@ pub(super) struct Backend {
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
     /// More than the tables have numbers for.
-    #[error("{0} backends are more than the 65535 that the tables can number: use fewer")]
+    #[error(
+        "{0} backends are more than the {MAX_BACKENDS} that tables have rows for: spread them over several balancers"
+    )]
     TooMany(usize),
     /// More than the tables have rows for, beside what live flows and services hold.
     #[error("the tables have no room for another {0}")]
@@ -90,13 +93,18 @@ impl Plan {
     }
 
     /// The backend that has this row.
-    pub(super) fn backend(&self, row: u16) -> Option<&Backend> {
-        self.backends.get(usize::from(row))?.as_ref()
+    pub(super) fn backend(&self, row: u32) -> Option<&Backend> {
+        self.backends.get(row as usize)?.as_ref()
+    }
+
+    /// Whether new flows went to the backend in this row before.
+    pub(super) fn was_chosen(&self, row: u32) -> bool {
+        self.was_chosen.get(row as usize).copied().unwrap_or_default()
     }
 
     /// All backends with their rows.
-    pub(super) fn placed(&self) -> impl Iterator<Item = (u16, &Backend)> {
-        let rows = (0..=u16::MAX).zip(&self.backends);
+    pub(super) fn placed(&self) -> impl Iterator<Item = (u32, &Backend)> {
+        let rows = (0..).zip(&self.backends);
         rows.filter_map(|(row, backend)| Some((row, backend.as_ref()?)))
     }
 }

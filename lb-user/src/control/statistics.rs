@@ -27,10 +27,10 @@ impl Control {
         }
     }
 
-    fn service(&self, memory: &Memory<'_>, service: &types::Service, rows: &[u16]) -> Service {
+    fn service(&self, memory: &Memory<'_>, service: &types::Service, rows: &[u32]) -> Service {
         let backends = service.backends.iter().zip(rows);
         let backends: Vec<Backend> = backends
-            .map(|(backend, row)| self.backend(memory, service, backend, usize::from(*row)))
+            .map(|(backend, row)| self.backend(memory, service, backend, *row as usize))
             .collect();
         Service {
             name: service.name.to_string(),

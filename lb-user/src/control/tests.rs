@@ -13,7 +13,7 @@ use lb_common::{
     Address as _, Port, Tables as _, Tuple, V4,
     address::{AddressCell as _, TCP},
     choice,
-    layout::mac_from_word,
+    layout::{Span, mac_from_word},
     memory::{Heap, Sizes, Worker},
     service,
 };
@@ -49,11 +49,11 @@ const CONFIG: &str = r#"
 "#;
 
 /// The rows as the plan lays them out: IPv4 before IPv6 within a service.
-const A: u16 = 0;
-const B: u16 = 1;
-const IDLE: u16 = 2;
-const SIX: u16 = 3;
-const DB: u16 = 4;
+const A: u32 = 0;
+const B: u32 = 1;
+const IDLE: u32 = 2;
+const SIX: u32 = 3;
+const DB: u32 = 4;
 
 struct World {
     control: Control,
@@ -85,12 +85,12 @@ impl World {
                 .collect(),
         );
         for target in world.control.targets() {
-            world.check(u16::try_from(target.id).unwrap(), State::Up);
+            world.check(target.id, State::Up);
         }
         world
     }
 
-    fn check(&mut self, row: u16, state: State) {
+    fn check(&mut self, row: u32, state: State) {
         let outcome = if state == State::Up {
             Outcome::Ok
         } else {
@@ -103,7 +103,7 @@ impl World {
             at: Instant::now(),
         };
         let event = Event {
-            id: row.into(),
+            id: row,
             report,
             state,
             changed: true,
@@ -132,7 +132,7 @@ impl World {
     }
 
     /// Which backends the packet path picks for many clients of a service, with the count of each.
-    fn picked(&self, row: u32) -> BTreeMap<u16, usize> {
+    fn picked(&self, row: u32) -> BTreeMap<u32, usize> {
         let tables = Worker::new(self.heap.memory(), 0, 0);
         let service = tables.service(row).unwrap();
         let mut picked = BTreeMap::new();
@@ -227,7 +227,7 @@ fn a_new_next_hop_takes_the_place_of_the_old_one_and_a_lost_one_stays() {
     let to: IpAddr = "10.0.0.2".parse().unwrap();
     let peer = |world: &World| {
         let memory = world.heap.memory();
-        let record = &memory.backends[usize::from(B)];
+        let record = &memory.backends[B as usize];
         mac_from_word(record.hops[record.hop.load() as usize].peer.load())[5]
     };
     for last in [7, 8, 9] {
@@ -267,8 +267,8 @@ fn a_backend_behind_an_interface_that_is_not_ours_takes_no_flows() {
 fn full_nat_leaves_with_the_address_towards_each_backend() {
     let world = World::ready(CONFIG);
     let memory = world.heap.memory();
-    let row = memory.backends[usize::from(A)].first_source.load();
-    let source = memory.sources[usize::from(row)].address.load();
+    let row = Span::from_word(memory.backends[A as usize].sources.load()).first;
+    let source = memory.sources[row as usize].address.load();
     assert_eq!(V4::from_mapped(source), V4([10, 0, 0, 100]));
 }
 
@@ -277,9 +277,8 @@ fn full_nat_leaves_with_configured_addresses_where_there_are_some() {
     let configured = "[global]\nsnat_addresses = [\"fd00::2\", \"10.0.0.201\", \"10.0.0.202\"]";
     let world = World::ready(&CONFIG.replace("[global]", configured));
     let memory = world.heap.memory();
-    let record = &memory.backends[usize::from(A)];
-    let first = usize::from(record.first_source.load());
-    let sources: Vec<_> = memory.sources[first..first + usize::from(record.source_count.load())]
+    let Span { first, count } = Span::from_word(memory.backends[A as usize].sources.load());
+    let sources: Vec<_> = memory.sources[first as usize..(first + count) as usize]
         .iter()
         .map(|source| V4::from_mapped(source.address.load()))
         .collect();

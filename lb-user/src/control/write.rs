@@ -8,8 +8,7 @@ use std::{
 use lb_common::{
     Address as _, Mac, Port, V4, V6,
     address::{AddressCell as _, TCP, UDP},
-    choice::Choices,
-    layout::{BackendCounters, PortFilter, mac_to_word},
+    layout::{BackendCounters, PortFilter, Span, mac_to_word},
     memory::Memory,
     service::{self, SlotKey},
     shared::Shared,
@@ -35,8 +34,8 @@ pub(super) struct Hop {
 pub struct IndexFull(SocketAddr);
 
 /// Puts a source address for full NAT into its row.
-pub(super) fn source(memory: &Memory<'_>, row: u16, address: IpAddr) {
-    memory.sources[usize::from(row)].address.store(mapped(address));
+pub(super) fn source(memory: &Memory<'_>, row: u32, address: IpAddr) {
+    memory.sources[row as usize].address.store(mapped(address));
 }
 
 /// The source ports of full NAT, first and last.
@@ -54,21 +53,21 @@ pub(super) fn port_pool(memory: &Memory<'_>, (first, last): (u16, u16)) {
 }
 
 /// Fills a backend's row, all but its next hop.
-pub(super) fn backend(memory: &Memory<'_>, row: u16, address: SocketAddr, sources: (u16, u16), service: u16) {
-    let record = &memory.backends[usize::from(row)];
+pub(super) fn backend(memory: &Memory<'_>, row: u32, address: SocketAddr, sources: Span, service: u16) {
+    let record = &memory.backends[row as usize];
     record.address.store(mapped(address.ip()));
     record.port.store(u16::from_ne_bytes(Port::new(address.port()).0));
-    change_range(&record.first_source, &record.source_count, sources);
+    record.sources.store(sources.to_word());
     record.service.store(service + 1);
 }
 
 /// Gives a backend's row up, which no choice and no flow may refer to.
-pub(super) fn free_backend(memory: &Memory<'_>, row: u16) {
-    let record = &memory.backends[usize::from(row)];
+pub(super) fn free_backend(memory: &Memory<'_>, row: u32) {
+    let record = &memory.backends[row as usize];
     for hop in &record.hops {
         hop.peer.store(0);
     }
-    for counters in statistics::counters_of(memory, usize::from(row)) {
+    for counters in statistics::counters_of(memory, row as usize) {
         let BackendCounters {
             packets_in,
             bytes_in,
@@ -104,8 +103,8 @@ fn change_range(first: &Shared<u16>, count: &Shared<u16>, new: (u16, u16)) {
 }
 
 /// Changes a backend's next hop in one step.
-pub(super) fn hop(memory: &Memory<'_>, row: u16, hop: Hop) {
-    let record = &memory.backends[usize::from(row)];
+pub(super) fn hop(memory: &Memory<'_>, row: u32, hop: Hop) {
+    let record = &memory.backends[row as usize];
     let other = 1 - (record.hop.load() & 1);
     let place = &record.hops[usize::from(other != 0)];
     place.peer.store(mac_to_word(hop.peer));
@@ -115,18 +114,18 @@ pub(super) fn hop(memory: &Memory<'_>, row: u16, hop: Hop) {
 }
 
 /// Changes the slots that differ, and returns how many did. No slots: the service has no backend.
-pub(super) fn choices(memory: &Memory<'_>, service: u16, first: u32, slots: &[u16]) -> usize {
+pub(super) fn choices(memory: &Memory<'_>, service: u16, first: u32, slots: &[u32]) -> usize {
     let record = &memory.services[usize::from(service)];
     let count = u32::try_from(slots.len()).unwrap_or_default();
     let mut changed = 0;
-    for (slot, backend) in (first as usize..).zip(slots) {
-        let cell = &memory.choices[slot / 4].slots[slot % 4];
+    let cells = (first..).map_while(|slot| memory.choice(slot));
+    for (cell, backend) in cells.zip(slots) {
         if cell.load() != *backend {
             cell.store(*backend);
             changed += 1;
         }
     }
-    record.choices.store(Choices { first, count }.to_word());
+    record.choices.store(Span { first, count }.to_word());
     changed
 }
 

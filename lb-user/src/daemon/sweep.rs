@@ -46,7 +46,7 @@ impl Sweep {
     }
 }
 
-fn part(memory: &Memory<'_>, worker: u32, now: u32, step: usize, limits: impl Fn(u16) -> Limits) -> u32 {
+fn part(memory: &Memory<'_>, worker: u32, now: u32, step: usize, limits: impl Fn(u32) -> Limits) -> u32 {
     let tables = Worker::new(*memory, worker as usize, now);
     let part_of = |count: usize| {
         let bound = |step: usize| u32::try_from(count * step / STEPS).unwrap_or(u32::MAX);

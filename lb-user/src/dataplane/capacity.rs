@@ -1,6 +1,10 @@
 //! How large the tables are.
 
-use lb_common::{flow::ENTRIES, memory::Sizes};
+use lb_common::{
+    flow::ENTRIES,
+    layout::{ChoiceWord, MAX_BACKENDS},
+    memory::Sizes,
+};
 
 /// Sizes of the tables, fixed when they are made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +50,7 @@ impl Capacity {
         Sizes {
             service_slots: self.service_slots(),
             services: self.services.max(1),
-            choices: self.choice_slots.div_ceil(4).max(1),
+            choices: self.choice_slots.div_ceil(ChoiceWord::SLOTS).max(1),
             backends: self.backends.max(1),
             sources: self.sources.saturating_add(self.backends).max(1),
             buckets_v4: Self::buckets(self.flows_v4),
@@ -64,8 +68,7 @@ impl Capacity {
             services: room(self.services, 64),
             virtual_addresses: room(self.virtual_addresses, 64),
             choice_slots: room(self.choice_slots, 4 * 65_537),
-            // A row's number has 16 bits.
-            backends: room(self.backends, 64).min(1 << 16),
+            backends: room(self.backends, 64).min(MAX_BACKENDS),
             sources: room(self.sources, 64),
             ..*self
         }

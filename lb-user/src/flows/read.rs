@@ -49,8 +49,8 @@ pub fn page(memory: &Memory<'_>, clock: Clock, names: &Names, query: &Query) -> 
 
 /// Rows of the backends that there are flows to, or are about to be.
 #[must_use]
-pub fn backends(memory: &Memory<'_>) -> BTreeSet<u16> {
-    fn of<A: Address>(buckets: &[Bucket<A>]) -> impl Iterator<Item = u16> {
+pub fn backends(memory: &Memory<'_>) -> BTreeSet<u32> {
+    fn of<A: Address>(buckets: &[Bucket<A>]) -> impl Iterator<Item = u32> {
         let entries = buckets.iter().flat_map(|bucket| &bucket.0);
         entries
             .filter(|entry| entry.control().state() != State::FREE)
@@ -124,13 +124,13 @@ impl Reader<'_> {
         if age > u32::MAX / 2 { 0 } else { age }
     }
 
-    fn is_wanted(&self, backend: u16) -> bool {
+    fn is_wanted(&self, backend: u32) -> bool {
         let service = self.name(backend).map(|(service, _)| service);
         self.query.service.is_none() || self.query.service.as_ref() == service
     }
 
-    fn name(&self, backend: u16) -> Option<&(String, String)> {
-        self.names.get(usize::from(backend))?.as_ref()
+    fn name(&self, backend: u32) -> Option<&(String, String)> {
+        self.names.get(backend as usize)?.as_ref()
     }
 
     fn add<A: Address>(&mut self, position: u64, found: &Found<A>) {

@@ -43,7 +43,7 @@ fn open<A: Address>(
     memory: &Memory<'_>,
     (key, to): (Tuple<A>, Tuple<A>),
     protocol: u8,
-    backend: u16,
+    backend: u32,
     state: State,
     seen: [u32; 2],
 ) {

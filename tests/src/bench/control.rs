@@ -31,7 +31,7 @@ use super::{
 const TABLE_SIZE: u32 = 65_537;
 
 /// Sizes of a choice table's set of backends.
-const CANDIDATES: [u16; 3] = [10, 100, 1000];
+const CANDIDATES: [u32; 3] = [10, 100, 1000];
 
 /// Services and backends of each.
 const FLEETS: [(u32, u32); 5] = [(10, 100), (100, 10), (100, 100), (1000, 60), (1000, 100)];
@@ -47,11 +47,8 @@ pub fn measure(effort: Effort) -> Vec<Table> {
 
 fn choice_tables(effort: Effort) -> Table {
     let stores = milliseconds(effort, || {
-        let mut slots = vec![0_u16; TABLE_SIZE as usize];
-        slots
-            .iter_mut()
-            .zip(0_u16..=u16::MAX)
-            .for_each(|(slot, value)| *slot = value);
+        let mut slots = vec![0_u32; TABLE_SIZE as usize];
+        slots.iter_mut().zip(0..).for_each(|(slot, value)| *slot = value);
         black_box(slots);
     });
     let rows = CANDIDATES.map(|count| {
@@ -101,8 +98,8 @@ fn choice_tables(effort: Effort) -> Table {
     }
 }
 
-fn candidate(index: u16) -> Candidate {
-    let [high, low] = index.to_be_bytes();
+fn candidate(index: u32) -> Candidate {
+    let [.., high, low] = index.to_be_bytes();
     Candidate {
         index,
         identity: maglev::identity(SocketAddr::from(([10, 1, high, low], 9030))),

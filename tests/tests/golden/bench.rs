@@ -67,7 +67,7 @@ impl<'e> Bench<'e> {
     }
 
     /// The same, with the backend named by its row.
-    pub(crate) fn reaches_backend_of(&mut self, frame: &Frame, row: u16) -> Frame {
+    pub(crate) fn reaches_backend_of(&mut self, frame: &Frame, row: u32) -> Frame {
         let bytes = self.forwarded(frame);
         let port = frame.transport_offset();
         let port = u16::from_be_bytes([bytes[port], bytes[port + 1]]);
@@ -78,7 +78,7 @@ impl<'e> Bench<'e> {
             "{}: port {port} is not of the pool",
             self.engine.name()
         );
-        let hop = &self.memory().backends[usize::from(row)].hops[0];
+        let hop = &self.memory().backends[row as usize].hops[0];
         let expected = Frame {
             interface: hop.interface.load(),
             from_mac: BACK_MAC,

@@ -9,9 +9,8 @@ use std::net::{IpAddr, SocketAddr};
 use lb_common::{
     Address as _, Mac, Port, V4, V6,
     address::{AddressCell as _, TCP, UDP},
-    choice::Choices,
     flow::{Bucket, Entry},
-    layout::{BackendCounters, COMPLETE_PARTIAL, PortFilter, mac_to_word},
+    layout::{BackendCounters, COMPLETE_PARTIAL, PortFilter, Span, mac_to_word},
     memory::Memory,
     service::{self, SlotKey},
     shared::Shared,
@@ -39,7 +38,7 @@ pub(crate) const PORT: u16 = 80;
 pub(crate) const SECOND_PORT: u16 = 81;
 
 /// Rows per family: its services', and as many of its backends'.
-const ROWS: u16 = 3;
+const ROWS: u32 = 3;
 
 /// An address family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,7 +73,7 @@ impl Family {
     }
 
     /// The row of the family's service on a port, and of its backend.
-    pub(crate) fn row(self, protocol: u8, port: u16) -> u16 {
+    pub(crate) fn row(self, protocol: u8, port: u16) -> u32 {
         let first = if self == Self::V4 { 0 } else { ROWS };
         match (protocol, port) {
             (TCP, PORT) => first,
@@ -97,7 +96,7 @@ pub(crate) fn set_up(memory: &Memory<'_>) {
             let backend = family.row(protocol, port);
             let mut address = family.backend();
             // Another one for each service, so that a mix-up shows.
-            address.set_port(address.port() + backend % ROWS);
+            address.set_port(address.port() + narrow(backend % ROWS));
             self::backend(memory, backend, address, row);
             next_hop(memory, backend, BACKEND_MAC, BACK);
             choices(memory, backend, &[backend]);
@@ -118,28 +117,28 @@ pub(crate) fn pool(memory: &Memory<'_>, first: u16, count: u16) {
 }
 
 /// The port that a backend of the standard world has.
-pub(crate) fn backend_port(memory: &Memory<'_>, row: u16) -> u16 {
-    Port(memory.backends[usize::from(row)].port.load().to_ne_bytes()).number()
+pub(crate) fn backend_port(memory: &Memory<'_>, row: u32) -> u16 {
+    Port(memory.backends[row as usize].port.load().to_ne_bytes()).number()
 }
 
 /// Where a backend is reached; a MAC address of zeros: unknown.
-pub(crate) fn next_hop(memory: &Memory<'_>, row: u16, mac: Mac, interface: u32) {
-    let hop = &memory.backends[usize::from(row)].hops[0];
+pub(crate) fn next_hop(memory: &Memory<'_>, row: u32, mac: Mac, interface: u32) {
+    let hop = &memory.backends[row as usize].hops[0];
     hop.peer.store(mac_to_word(mac));
     hop.own.store(mac_to_word(BACK_MAC));
     hop.interface.store(interface);
 }
 
 /// The backends of a service, by row.
-pub(crate) fn choices(memory: &Memory<'_>, service: u16, backends: &[u16]) {
+pub(crate) fn choices(memory: &Memory<'_>, service: u32, backends: &[u32]) {
     // Eight slots for each service.
-    let first = u32::from(service) * 8;
-    for (slot, backend) in (first as usize..).zip(backends) {
-        memory.choices[slot / 4].slots[slot % 4].store(*backend);
+    let first = service * 8;
+    for (slot, backend) in (first..).zip(backends) {
+        memory.choice(slot).expect("eight slots").store(*backend);
     }
     let count = u32::try_from(backends.len()).expect("a few backends");
-    let word = Choices { first, count }.to_word();
-    memory.services[usize::from(service)].choices.store(word);
+    let word = Span { first, count }.to_word();
+    memory.services[service as usize].choices.store(word);
 }
 
 /// Makes all flows older by so many ticks.
@@ -189,18 +188,16 @@ pub(crate) fn packets(memory: &Memory<'_>) -> (Vec<u64>, Vec<u64>) {
     )
 }
 
-fn backend(memory: &Memory<'_>, row: u16, address: SocketAddr, source: usize) {
-    let record = &memory.backends[usize::from(row)];
+fn backend(memory: &Memory<'_>, row: u32, address: SocketAddr, source: usize) {
+    let record = &memory.backends[row as usize];
     record.hop.store(0);
     record.address.store(mapped(address.ip()));
     record.port.store(u16::from_ne_bytes(Port::new(address.port()).0));
-    record
-        .first_source
-        .store(source.try_into().expect("a few sources"));
-    record.source_count.store(1);
+    let first = source.try_into().expect("a few sources");
+    record.sources.store(Span { first, count: 1 }.to_word());
 }
 
-fn virtual_address(memory: &Memory<'_>, bind: SocketAddr, protocol: u8, service: u16) {
+fn virtual_address(memory: &Memory<'_>, bind: SocketAddr, protocol: u8, service: u32) {
     let (address, port) = (mapped(bind.ip()), Port::new(bind.port()));
     let home = service::home(memory.settings, address, protocol, port) as usize;
     let places = (home..home + service::PROBES as usize).map(|place| place % memory.service_slots.len());
@@ -209,7 +206,7 @@ fn virtual_address(memory: &Memory<'_>, bind: SocketAddr, protocol: u8, service:
         .find(|slot| slot.key.load() == 0)
         .expect("room for a few services");
     slot.address.store(address);
-    slot.key.store(SlotKey::new(protocol, port, service).0);
+    slot.key.store(SlotKey::new(protocol, port, narrow(service)).0);
     let bit = if protocol == TCP {
         PortFilter::TCP
     } else {
@@ -221,6 +218,10 @@ fn virtual_address(memory: &Memory<'_>, bind: SocketAddr, protocol: u8, service:
 fn want(memory: &Memory<'_>, port: u16, bits: u8) {
     let cell = &memory.ports.destinations[usize::from(port)];
     cell.store(cell.load() | bits);
+}
+
+fn narrow(number: u32) -> u16 {
+    number.try_into().expect("a few rows")
 }
 
 fn mapped(address: IpAddr) -> V6 {

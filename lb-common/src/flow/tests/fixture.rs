@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Backend of all flows here.
-pub(super) const BACKEND: u16 = 1;
+pub(super) const BACKEND: u32 = 1;
 
 /// The time in most tests: about to wrap around, as a clock that is only ever compared may.
 pub(super) const NOW: u32 = u32::MAX - 3;
@@ -93,7 +93,7 @@ fn publish(worker: &Worker<'_>, n: u16, ours: Claim, reply: Claim, now: u32) {
     let answer = flow.reply(ours.index);
     reply.publish(worker, &answer, State::READY.with(State::REPLY), now);
     ours.publish(worker, &flow, State::READY, now);
-    if let Some(counters) = worker.backend_counters(worker.settings().unwrap(), u32::from(BACKEND)) {
+    if let Some(counters) = worker.backend_counters(worker.settings().unwrap(), BACKEND) {
         counters.flows_opened.add(1);
     }
 }

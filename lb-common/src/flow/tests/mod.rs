@@ -1,5 +1,6 @@
 //! The flow table on one thread, and on several.
 
+mod entry;
 mod evict;
 mod fixture;
 mod pair;

@@ -8,8 +8,8 @@ const SIZE: u32 = 65_537;
 
 /// Backends 10.0.x.y:9030 with these weights, indexed in order.
 fn candidates(weights: &[u16]) -> Vec<Candidate> {
-    let candidate = |(&weight, index): (&u16, u16)| {
-        let [high, low] = index.to_be_bytes();
+    let candidate = |(&weight, index): (&u16, u32)| {
+        let [.., high, low] = index.to_be_bytes();
         Candidate {
             index,
             identity: identity(SocketAddr::from(([10, 0, high, low], 9030))),
@@ -19,15 +19,15 @@ fn candidates(weights: &[u16]) -> Vec<Candidate> {
     weights.iter().zip(0..).map(candidate).collect()
 }
 
-fn counts(table: &[u16], backends: usize) -> Vec<u32> {
+fn counts(table: &[u32], backends: usize) -> Vec<u32> {
     let mut counts = vec![0; backends];
     for &owner in table {
-        counts[usize::from(owner)] += 1;
+        counts[owner as usize] += 1;
     }
     counts
 }
 
-fn without(candidates: &[Candidate], index: u16) -> Vec<Candidate> {
+fn without(candidates: &[Candidate], index: u32) -> Vec<Candidate> {
     candidates
         .iter()
         .copied()
@@ -46,7 +46,7 @@ proptest! {
         let table = build(size, &candidates(&weights));
         let live = weights.iter().any(|&weight| weight > 0);
         prop_assert_eq!(table.len(), if live { size as usize } else { 0 });
-        prop_assert!(table.iter().all(|&owner| weights[usize::from(owner)] > 0));
+        prop_assert!(table.iter().all(|&owner| weights[owner as usize] > 0));
     }
 
     #[test]
@@ -96,10 +96,10 @@ fn equal_weights_get_equal_shares() {
 /// The published bound: besides the slots of the backend that leaves, under 1 % of all slots change hands.
 #[test]
 fn few_slots_move_when_a_backend_leaves() {
-    for backends in [2, 3, 10, 100, 1000_u16] {
-        let all = candidates(&vec![100; backends.into()]);
+    for backends in [2, 3, 10, 100, 1000_u32] {
+        let all = candidates(&vec![100; backends as usize]);
         let before = build(SIZE, &all);
-        for gone in (0..backends).step_by(usize::from(backends).div_ceil(10)) {
+        for gone in (0..backends).step_by((backends as usize).div_ceil(10)) {
             let after = build(SIZE, &without(&all, gone));
             let moved = before
                 .iter()

@@ -5,8 +5,8 @@ use std::{net::SocketAddr, path::Path};
 use lb_common::{
     Port, Tuple, V4,
     address::TCP,
-    choice::Choices,
     flow::{self, Client, State as FlowState},
+    layout::Span,
     memory::{Heap, Worker},
     service,
 };
@@ -104,14 +104,14 @@ fn event(id: u32, state: State) -> Event {
     }
 }
 
-fn row(control: &Control, backend: u8) -> u16 {
+fn row(control: &Control, backend: u8) -> u32 {
     let mut placed = control.plan.placed();
     let found = placed.find(|(_, placed)| placed.address == address(backend));
     found.expect("the backend has a row").0
 }
 
 /// Backends that a packet to a virtual address may go to; none if it has no service.
-fn chosen(memory: &Memory<'_>, bind: &str) -> Option<BTreeSet<u16>> {
+fn chosen(memory: &Memory<'_>, bind: &str) -> Option<BTreeSet<u32>> {
     let bind: SocketAddr = bind.parse().expect("an address");
     let IpAddr::V4(ip) = bind.ip() else {
         panic!("IPv4 only")
@@ -123,27 +123,23 @@ fn chosen(memory: &Memory<'_>, bind: &str) -> Option<BTreeSet<u16>> {
         dst_port: Port::new(bind.port()),
     };
     let service = service::find(&Worker::new(*memory, 0, 0), memory.settings, &tuple, TCP)?;
-    let choices = Choices::from_word(memory.services[service as usize].choices.load());
-    let slots = (choices.first..choices.first + choices.count).map(|slot| slot as usize);
-    Some(
-        slots
-            .map(|slot| memory.choices[slot / 4].slots[slot % 4].load())
-            .collect(),
-    )
+    let Span { first, count } = Span::from_word(memory.services[service as usize].choices.load());
+    let slots = (first..first + count).map(|slot| memory.choice(slot).expect("a slot").load());
+    Some(slots.collect())
 }
 
-fn all_slots(memory: &Memory<'_>) -> Vec<u16> {
+fn all_slots(memory: &Memory<'_>) -> Vec<u32> {
     let words = memory.choices.iter().flat_map(|word| &word.slots);
-    words.map(lb_common::shared::Shared::<u16>::load).collect()
+    words.map(lb_common::shared::Shared::<u32>::load).collect()
 }
 
 /// Opens a flow to a backend.
-fn open_flow(memory: &Memory<'_>, backend: u16) {
+fn open_flow(memory: &Memory<'_>, backend: u32) {
     let tables = Worker::new(*memory, 0, 0);
     let key = Tuple {
         src: V4([10, 9, 0, 1]),
         dst: V4([10, 0, 0, 100]),
-        src_port: Port::new(backend + 1),
+        src_port: Port::new(1),
         dst_port: Port::new(80),
     };
     let claim = flow::claim(&tables, &key, TCP, 0).expect("room");
@@ -266,10 +262,8 @@ fn other_source_addresses_get_rows_that_no_packet_reads() {
     let memory = heap.memory();
     drop(start(first.clone(), &memory));
     let range = || {
-        (
-            memory.backends[0].first_source.load(),
-            memory.backends[0].source_count.load(),
-        )
+        let Span { first, count } = Span::from_word(memory.backends[0].sources.load());
+        (first, count)
     };
     assert_eq!(range(), (0, 2));
     drop(start(first, &memory));
@@ -277,7 +271,7 @@ fn other_source_addresses_get_rows_that_no_packet_reads() {
     drop(start(with(r#"["10.1.0.23"]"#), &memory));
     assert_eq!(range(), (2, 1));
     drop(start(config(&[(VIP, &[1])]), &memory));
-    let own = u16::try_from(memory.sources.len() - memory.backends.len()).expect("few rows");
+    let own = u32::try_from(memory.sources.len() - memory.backends.len()).expect("few rows");
     assert_eq!(range(), (own, 1));
 }
 
@@ -290,7 +284,7 @@ fn another_table_size_gets_another_place() {
     let mut after = before;
     after.services[0].table_size = 509;
     drop(start(after, &memory));
-    let choices = Choices::from_word(memory.services[0].choices.load());
+    let choices = Span::from_word(memory.services[0].choices.load());
     assert_eq!((choices.first, choices.count), (251, 509));
     assert_eq!(chosen(&memory, VIP), Some(BTreeSet::from([0])));
 }

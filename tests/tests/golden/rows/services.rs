@@ -126,8 +126,8 @@ fn a_backend_without_a_source_address_drops(bench: &mut Bench<'_>) {
         (TCP, Frame::syn(bench.family)),
         (UDP, Frame::datagram(bench.family)),
     ] {
-        let row = usize::from(bench.family.row(protocol, PORT));
-        bench.memory().backends[row].source_count.store(0);
+        let row = bench.family.row(protocol, PORT) as usize;
+        bench.memory().backends[row].sources.store(0);
         bench.drops(&frame, Reason::NoSource);
     }
     assert_eq!(bench.flows(), (0, 0));
