@@ -1,7 +1,9 @@
 //! The flow table on one thread, and on several.
 
+mod actor;
 mod evict;
 mod fixture;
+mod model;
 mod pair;
 mod race;
 mod stress;
