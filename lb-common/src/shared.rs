@@ -5,6 +5,8 @@
 //! kernel's JITs make a single instruction: the target selects neither atomic loads nor `AtomicU64`'s
 //! compare-and-swap. Stores become visible in program order on x86-64; weaker machines would need barriers that
 //! BPF has only since Linux 6.14.
+//!
+//! In this crate's tests, each access first lets the scheduler of a model choose which thread goes on: see `turn`.
 
 use core::cell::UnsafeCell;
 #[cfg(not(target_arch = "bpf"))]
@@ -33,6 +35,7 @@ macro_rules! shared {
             /// The value, and everything written before it was stored.
             #[inline(always)]
             pub fn load(&self) -> $int {
+                turn();
                 #[cfg(target_arch = "bpf")]
                 // SAFETY: the cell is valid and aligned; other CPUs change it by single instructions only.
                 return unsafe { self.0.get().read_volatile() };
@@ -45,6 +48,7 @@ macro_rules! shared {
             /// Makes `value` visible after everything written before.
             #[inline(always)]
             pub fn store(&self, value: $int) {
+                turn();
                 #[cfg(target_arch = "bpf")]
                 // SAFETY: as in `load`.
                 unsafe {
@@ -75,6 +79,7 @@ impl Shared<u64> {
     #[inline(always)]
     #[must_use]
     pub fn compare_exchange(&self, old: u64, new: u64) -> bool {
+        turn();
         #[cfg(target_arch = "bpf")]
         {
             use core::intrinsics::{AtomicOrdering, atomic_cxchg};
@@ -104,9 +109,43 @@ impl Shared<u64> {
     }
 }
 
+/// Where another thread may come in between, for models.
+#[cfg(not(test))]
+#[inline(always)]
+const fn turn() {}
+
+#[cfg(test)]
+pub(crate) use tests::{turn, with_turns};
+
 #[cfg(test)]
 mod tests {
+    use core::cell::Cell;
+
+    use shuttle::sync::atomic::{AtomicBool, Ordering};
+
     use super::*;
+
+    std::thread_local! {
+        /// Whether accesses are turns: in a model, whose threads all run on one of the system's.
+        static TURNS: Cell<bool> = const { Cell::new(false) };
+    }
+
+    /// Lets the model's scheduler choose who goes on. Memory and accesses stay what they are: a model runs the code
+    /// that runs everywhere, one access at a time.
+    pub(crate) fn turn() {
+        if TURNS.get() {
+            // The scheduler is asked before each access to an atomic of its own; this one is for that alone.
+            const { AtomicBool::new(false) }.load(Ordering::SeqCst);
+        }
+    }
+
+    /// Does something with or without turns at its accesses; without, it is done in an instant.
+    pub(crate) fn with_turns<R>(turns: bool, work: impl FnOnce() -> R) -> R {
+        let before = TURNS.replace(turns);
+        let result = work();
+        TURNS.set(before);
+        result
+    }
 
     #[test]
     fn compare_exchange_says_what_it_did() {

@@ -9,7 +9,7 @@ use crate::{
     flow::{
         control::{Control, State},
         entry::{Client, Entry},
-        table::{is_claimed, partner},
+        table::{is_alone, partner},
     },
     tables::Tables,
 };
@@ -41,6 +41,12 @@ impl<'t, A: Address> Hit<'t, A> {
     #[must_use]
     pub fn partner<T: Tables>(&self, tables: &'t T) -> Option<Self> {
         partner(tables, self.entry, self.index)
+    }
+
+    /// Whether the flow has lost its other direction, which is not sure where [`Hit::partner`] finds none.
+    #[inline(always)]
+    pub(super) fn is_alone<T: Tables>(&self, tables: &T) -> bool {
+        is_alone(tables, self.entry, self.index)
     }
 
     /// Adds to the state of this entry, whatever others have added since it was found; says whether it is still
@@ -106,7 +112,7 @@ impl<'t, A: Address> Hit<'t, A> {
                 client.free(tables) && self.free(tables)
             }
             None if self.control.state().has(State::REPLY) => {
-                !is_claimed::<A, T>(tables, self.entry.partner()) && self.free(tables)
+                self.is_alone(tables) && self.free(tables)
             }
             Some(reply) => {
                 let ours = self.free(tables);
@@ -137,7 +143,7 @@ impl<'t, A: Address> Hit<'t, A> {
 
     /// The control word now, if the entry is still the same flow's.
     #[inline(always)]
-    fn renewed(&self) -> Option<Control> {
+    pub(super) fn renewed(&self) -> Option<Control> {
         let now = self.entry.control();
         now.is_same_flow(self.control).then_some(now)
     }

@@ -68,6 +68,10 @@ fn is_over<A: Address, T: Tables>(
     if !state.has(State::READY) || state.has(State::REPLY) && other.is_some() {
         return false;
     }
+    // Where the partner is being changed, the next sweep will know when its last packet came.
+    if other.is_none() && !hit.is_alone(tables) {
+        return false;
+    }
     let own = hit.entry.quiet(now);
     let quiet = other.map_or(own, |other| other.entry.quiet(now).min(own));
     quiet >= limits(hit.entry.backend()).of(state)

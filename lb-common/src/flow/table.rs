@@ -157,12 +157,6 @@ fn entry_at<A: Address, T: Tables>(tables: &T, index: u32) -> Option<&Entry<A>> 
     bucket.0.get((index % STRIDE) as usize)
 }
 
-/// Whether somebody is filling or changing the entry at an index.
-#[inline(always)]
-pub(super) fn is_claimed<A: Address, T: Tables>(tables: &T, index: u32) -> bool {
-    entry_at::<A, T>(tables, index).is_some_and(|entry| entry.control().state() == State::CLAIMED)
-}
-
 /// The entry of the other direction of the flow whose entry stands at `index`.
 #[inline(always)]
 pub(super) fn partner<'t, A: Address, T: Tables>(
@@ -171,9 +165,29 @@ pub(super) fn partner<'t, A: Address, T: Tables>(
     index: u32,
 ) -> Option<Hit<'t, A>> {
     let partner = hit_at::<A, T>(tables, entry.partner())?;
-    let ours =
-        partner.entry.partner() == index && partner.entry.is_of(&entry.to().reversed(), entry.protocol());
-    (ours && partner.is_current()).then_some(partner)
+    // Its state may have changed meanwhile.
+    (are_partners(entry, index, partner.entry) && partner.renewed().is_some()).then_some(partner)
+}
+
+/// Whether the flow whose entry stands at `index` has lost its other direction. Where [`partner`] finds none this is
+/// yet to be asked: somebody may be filling or changing what stands in its place.
+#[inline(always)]
+pub(super) fn is_alone<A: Address, T: Tables>(tables: &T, entry: &Entry<A>, index: u32) -> bool {
+    let Some(other) = entry_at::<A, T>(tables, entry.partner()) else {
+        return true;
+    };
+    let control = other.control();
+    if control.state().has(State::READY) {
+        !are_partners(entry, index, other) && other.control().is_same_flow(control)
+    } else {
+        control.state() == State::FREE
+    }
+}
+
+/// Whether two entries, of which one stands at `index`, are the directions of one flow.
+#[inline(always)]
+fn are_partners<A: Address>(entry: &Entry<A>, index: u32, other: &Entry<A>) -> bool {
+    other.partner() == index && other.is_of(&entry.to().reversed(), entry.protocol())
 }
 
 #[inline(always)]

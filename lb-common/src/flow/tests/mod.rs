@@ -1,8 +1,10 @@
 //! The flow table on one thread, and on several.
 
+mod actor;
 mod entry;
 mod evict;
 mod fixture;
+mod model;
 mod pair;
 mod race;
 mod stress;
