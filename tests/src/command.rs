@@ -37,13 +37,23 @@ pub(crate) fn ip<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Res
 
 /// The `ballast` program: `BALLAST_BIN`, else the release build beside the running executable.
 pub(crate) fn ballast() -> Result<PathBuf> {
-    if let Some(path) = std::env::var_os("BALLAST_BIN") {
+    program("BALLAST_BIN", "release/ballast", "cargo xtask build")
+}
+
+/// Another build of it: `BALLAST_REBUILT_BIN`, else where `cargo xtask test` puts it.
+pub(crate) fn rebuilt_ballast() -> Result<PathBuf> {
+    program("BALLAST_REBUILT_BIN", "rebuilt/ballast", "cargo xtask test")
+}
+
+/// The program that `variable` names, else the one at `path` of the target directory, which `how` builds.
+fn program(variable: &str, path: &str, how: &str) -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os(variable) {
         return Ok(PathBuf::from(path));
     }
-    let path = target_directory()?.join("release/ballast");
+    let path = target_directory()?.join(path);
     ensure!(
         path.exists(),
-        "there is no {}: run `cargo xtask build`, or set BALLAST_BIN",
+        "there is no {}: run `{how}`, or set {variable}",
         path.display()
     );
     Ok(path)

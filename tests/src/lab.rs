@@ -57,6 +57,11 @@ impl Lab {
         Ok(self.balancer().command(command::ballast()?))
     }
 
+    /// As [`Lab::ballast`], of another build.
+    pub fn rebuilt_ballast(&self) -> Result<Command> {
+        Ok(self.balancer().command(command::rebuilt_ballast()?))
+    }
+
     /// Starts the daemon, and waits until it found all backends up.
     pub fn start_daemon(&mut self) -> Result<&Daemon> {
         self.start_daemon_on(&self.config().to_toml())
@@ -64,9 +69,18 @@ impl Lab {
 
     /// Starts the daemon on another configuration, and waits until it found all its backends up.
     pub fn start_daemon_on(&mut self, config: &str) -> Result<&Daemon> {
+        self.start(self.ballast()?, config)
+    }
+
+    /// Starts the daemon of another build, and waits until it found all backends up.
+    pub fn start_rebuilt_daemon(&mut self) -> Result<&Daemon> {
+        self.start(self.rebuilt_ballast()?, &self.config().to_toml())
+    }
+
+    fn start(&mut self, ballast: Command, config: &str) -> Result<&Daemon> {
         let file = self.write_config(config)?;
         let socket = self.config().socket();
-        let daemon = Daemon::start(self.ballast()?, &file, socket, &self.log())?;
+        let daemon = Daemon::start(ballast, &file, socket, &self.log())?;
         let daemon = self.daemon.insert(daemon);
         daemon.wait_until_all_up(ALL_UP_LIMIT)?;
         Ok(daemon)

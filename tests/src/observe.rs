@@ -60,6 +60,32 @@ pub fn xdp_attachments(namespace: &Namespace) -> Result<BTreeMap<String, XdpAtta
         .collect()
 }
 
+/// An XDP program that is attached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct XdpProgram {
+    /// Its number, which the kernel gives to no other program.
+    pub id: u64,
+    /// A digest of its instructions.
+    pub tag: String,
+}
+
+/// The programs that are attached to interfaces of the namespace, by interface.
+pub fn xdp_programs(namespace: &Namespace) -> Result<BTreeMap<String, XdpProgram>> {
+    let links = links(namespace)?;
+    let attached = links.iter().filter(|link| !link["xdp"].is_null());
+    attached
+        .map(|link| {
+            let program = &link["xdp"]["prog"];
+            let (id, tag) = (program["id"].as_u64(), program["tag"].as_str());
+            let (id, tag) = id
+                .zip(tag)
+                .context("`ip` shows an XDP program without id or tag")?;
+            let tag = tag.to_owned();
+            Ok((name(link)?.to_owned(), XdpProgram { id, tag }))
+        })
+        .collect()
+}
+
 /// Frames received on these interfaces since they exist.
 ///
 /// A veth that runs XDP counts every frame that it takes from its ring (`veth_xdp_rcv` in drivers/net/veth.c), so

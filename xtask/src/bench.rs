@@ -1,6 +1,6 @@
 //! `cargo xtask bench`: what Ballast costs, beside what others cost on the same machine.
 
-use std::{os::unix::process::CommandExt as _, process::ExitCode};
+use std::{os::unix::process::CommandExt as _, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context as _, Result};
 use clap::Args;
@@ -16,6 +16,9 @@ pub(crate) struct Arguments {
     /// Fewer and shorter measurements, for a first look
     #[arg(long)]
     quick: bool,
+    /// An earlier report: show the rows that differ from it by more than 10 %
+    #[arg(long, value_name = "FILE")]
+    compare: Option<PathBuf>,
 }
 
 /// Builds, then becomes the bench; comes back only when that cannot be started.
@@ -28,5 +31,8 @@ pub(crate) fn bench(arguments: &Arguments) -> Result<ExitCode> {
         .env("BALLAST_BIN", workspace::target("release/ballast"))
         .args(&arguments.parts)
         .args(arguments.quick.then_some("--quick"));
+    if let Some(earlier) = &arguments.compare {
+        command.arg("--compare").arg(earlier);
+    }
     Err(command.exec()).with_context(|| format!("cannot start {}", program.display()))
 }

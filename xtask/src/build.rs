@@ -1,6 +1,10 @@
 //! `cargo xtask build`: the eBPF object, and the programs that hold it or need it.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Context as _, Result};
 
@@ -32,7 +36,48 @@ pub(crate) fn with(tools: &BpfTools) -> Result<()> {
     })
 }
 
+/// Builds the daemon once more from the same source: other bytes around another eBPF program. Returns its path.
+///
+/// Only the two packages themselves are compiled again, beside what the other build has of them. What cargo leaves
+/// where the other build's programs belong is theirs again as soon as that is asked for.
+pub(crate) fn rebuilt(tools: &BpfTools) -> Result<PathBuf> {
+    let folder = workspace::target("rebuilt");
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let [object, program] = ["ballast.bpf.o", "ballast"].map(|name| folder.join(name));
+
+    terse(
+        ebpf(tools)
+            .args(["--quiet", "--release", "--bin", "lb-ebpf"])
+            .args(["--config", "profile.release.package.lb-ebpf.opt-level=2"]),
+    )?;
+    copy_if_different(
+        &workspace::target("bpf/bpfel-unknown-none/release/lb-ebpf"),
+        &object,
+    )?;
+    terse(
+        workspace::cargo()
+            .env("BALLAST_EBPF_OBJECT", &object)
+            .args(["build", "--quiet", "--workspace", "--bin", "ballast"])
+            .args(["--config", "profile.dev.package.lb-user.opt-level=1"]),
+    )?;
+    fs::copy(workspace::target("debug/ballast"), &program)
+        .with_context(|| format!("cannot write {}", program.display()))?;
+    Ok(program)
+}
+
 fn ebpf_object(tools: &BpfTools) -> Result<()> {
+    terse(ebpf(tools).args(["--quiet", "--release"]))?;
+    for (program, object) in [("lb-ebpf", "ballast.bpf.o"), ("bench", "bench.bpf.o")] {
+        copy_if_different(
+            &workspace::target("bpf/bpfel-unknown-none/release").join(program),
+            &workspace::target("bpf").join(object),
+        )?;
+    }
+    Ok(())
+}
+
+/// `cargo build` in `lb-ebpf`.
+fn ebpf(tools: &BpfTools) -> Command {
     let mut cargo = tools.toolchain.cargo_build();
     cargo
         // Its .cargo/config.toml has the target and the code generation.
@@ -41,16 +86,8 @@ fn ebpf_object(tools: &BpfTools) -> Result<()> {
         .env("CARGO_TARGET_BPFEL_UNKNOWN_NONE_LINKER", &tools.linker)
         // Meant for the host; they would replace those of the configuration.
         .env_remove("RUSTFLAGS")
-        .env_remove("CARGO_ENCODED_RUSTFLAGS")
-        .args(["--quiet", "--release"]);
-    terse(&mut cargo)?;
-    for (program, object) in [("lb-ebpf", "ballast.bpf.o"), ("bench", "bench.bpf.o")] {
-        copy_if_different(
-            &workspace::target("bpf/bpfel-unknown-none/release").join(program),
-            &workspace::target("bpf").join(object),
-        )?;
-    }
-    Ok(())
+        .env_remove("CARGO_ENCODED_RUSTFLAGS");
+    cargo
 }
 
 /// Copies, unless `to` has those bytes already: a new modification time alone would compile lb-user again.

@@ -2,6 +2,7 @@
 
 use std::{
     env::consts,
+    path::Path,
     process::{Command, ExitCode},
 };
 
@@ -38,6 +39,9 @@ pub(crate) fn test(arguments: &Arguments) -> Result<ExitCode> {
         step("checking the documentation", check_documentation)?;
         step("checking licences", licences::check)?;
     }
+    let rebuilt = step("building another ballast to replace it", || {
+        build::rebuilt(&tools)
+    })?;
     step("building the tests", || {
         terse(workspace::cargo().args(["test", "--quiet", "--workspace", "--no-run"]))
     })?;
@@ -46,7 +50,7 @@ pub(crate) fn test(arguments: &Arguments) -> Result<ExitCode> {
             quiet(workspace::cargo().args(["test", "--workspace", "--doc"]))
         })?;
     }
-    run_tests(&arguments.filter)
+    run_tests(&arguments.filter, &rebuilt)
 }
 
 fn check_format() -> Result<()> {
@@ -88,12 +92,13 @@ fn check_documentation() -> Result<()> {
 }
 
 /// Runs the tests as root, for they make network namespaces and load BPF programs.
-fn run_tests(filter: &[String]) -> Result<ExitCode> {
+fn run_tests(filter: &[String], rebuilt: &Path) -> Result<ExitCode> {
     let mut nextest = as_root("cargo")?;
     let status = nextest
         .current_dir(workspace::root())
         .env("CARGO_TARGET_DIR", workspace::target(""))
         .env("BALLAST_BIN", workspace::target("release/ballast"))
+        .env("BALLAST_REBUILT_BIN", rebuilt)
         .args(["nextest", "run", "--workspace"])
         .args(filter)
         .status()

@@ -5,16 +5,16 @@ use std::{collections::BTreeMap, time::Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use lb_common::{
-    Reason, Tables as _, V4,
+    Address, Reason, Tables as _, V4,
     flow::{self, Bucket, Limits},
     memory::Memory,
 };
 use lb_user::dataplane::Capacity;
 
 use super::{
+    establish::establish,
     flows_report::{self, Figures, Kinds},
     kernel::{Course, Kernel, Order, action},
-    packet::{capacity, establish},
     report::Table,
     sample::Sample,
     scene::{Ends, INTERFACE, Kind, Protocol, Scene},
@@ -113,7 +113,7 @@ impl Bench {
     fn new(flows: u32, effort: Effort) -> Result<Self> {
         let scene = Scene::new(&[Family::V4], flows, INTERFACE)?;
         let sizes = KERNEL_TABLES.map(|(name, _)| (name, 2 * flows));
-        let kernel = Kernel::load(&capacity(&scene)?, &sizes)?;
+        let kernel = Kernel::load(&scene.capacity()?, &sizes)?;
         scene.install(&kernel.memory())?;
         // Filling takes most of the time; a third of the rounds is enough for a minimum.
         let rounds = effort.rounds.div_ceil(3);
@@ -247,16 +247,23 @@ impl Bench {
 
     /// Bytes per flow.
     fn memory(&self) -> Result<Kinds> {
-        let table = u64::from(Capacity::buckets(self.flows)) * u64::try_from(size_of::<Bucket<V4>>())?;
         let of_kernel = |name| self.kernel.map_bytes(name);
         #[expect(clippy::cast_precision_loss, reason = "gigabytes at most")]
         let per_flow = |bytes: u64| bytes as f64 / f64::from(self.flows);
         Ok(Kinds {
-            table: per_flow(table),
+            table: bytes_per_flow::<V4>(self.flows),
             hash: per_flow(of_kernel("KERNEL_HASH")?),
             lru: per_flow(of_kernel("KERNEL_LRU")?),
         })
     }
+}
+
+/// Bytes of the flow table per flow, where it is made for so many.
+#[must_use]
+pub fn bytes_per_flow<A: Address>(flows: u32) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "a bucket is a few cache lines")]
+    let bucket = size_of::<Bucket<A>>() as f64;
+    f64::from(Capacity::buckets(flows)) * bucket / f64::from(flows)
 }
 
 /// Packets dropped so far, by reason.

@@ -3,8 +3,10 @@
 //! [`packet`], [`primitive`] and [`flows`] time programs in the kernel's test run ([`kernel`]) over tables of a
 //! made-up network ([`scene`]). [`end_to_end`] puts load on real balancers in the lab.
 
+pub mod compare;
 pub mod control;
 pub mod end_to_end;
+mod establish;
 pub mod fleet;
 pub mod flows;
 mod flows_report;

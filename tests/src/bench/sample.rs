@@ -21,6 +21,27 @@ impl Sample {
         self.0[0]
     }
 
+    /// The mean of the least twentieth: what it takes when nothing disturbs, less subject to chance than the one
+    /// least.
+    ///
+    /// # Panics
+    ///
+    /// When nothing was measured.
+    #[must_use]
+    pub fn least(&self) -> f64 {
+        let twentieth = &self.0[..self.0.len().div_ceil(20)];
+        let (sum, count) = twentieth
+            .iter()
+            .fold((0.0, 0.0), |(sum, count), value| (sum + value, count + 1.0));
+        assert!(count > 0.0, "nothing was measured");
+        sum / count
+    }
+
+    /// All of them, rising.
+    pub fn values(&self) -> impl Iterator<Item = f64> {
+        self.0.iter().copied()
+    }
+
     /// The most.
     ///
     /// # Panics
@@ -60,9 +81,9 @@ impl Sample {
 
 impl FromIterator<f64> for Sample {
     fn from_iter<I: IntoIterator<Item = f64>>(values: I) -> Self {
-        let mut sample = Self::default();
-        values.into_iter().for_each(|value| sample.push(value));
-        sample
+        let mut values: Vec<_> = values.into_iter().collect();
+        values.sort_by(f64::total_cmp);
+        Self(values)
     }
 }
 
@@ -76,6 +97,13 @@ mod tests {
         assert_eq!((odd.min(), odd.median()), (1.0, 2.0));
         let even = Sample::from_iter([4.0, 1.0, 3.0, 2.0]);
         assert_eq!((even.min(), even.median()), (1.0, 2.5));
+    }
+
+    #[test]
+    fn the_least_are_a_twentieth_rounded_up() {
+        assert!((Sample::from_iter([3.0, 1.0, 2.0]).least() - 1.0).abs() < 1e-9);
+        let forty = (0..40).rev().map(f64::from).collect::<Sample>();
+        assert!((forty.least() - 0.5).abs() < 1e-9);
     }
 
     #[test]

@@ -19,6 +19,7 @@ use lb_user::{
     next_hop::{NextHop, NextHops},
 };
 
+use super::machine;
 use crate::Family;
 
 /// The interface that the test run's frames come in by: loopback of the calling namespace.
@@ -203,10 +204,10 @@ impl Scene {
         Ok(Self { config, towards })
     }
 
-    /// How large its tables have to be.
-    #[must_use]
-    pub fn capacity(&self, workers: u32) -> Capacity {
-        control::capacity(&self.config, workers)
+    /// How large its tables have to be, with room for one CPU's counters more than there are CPUs, as in the daemon.
+    pub fn capacity(&self) -> Result<Capacity> {
+        let workers = u32::try_from(machine::processors()? + 1)?;
+        Ok(control::capacity(&self.config, workers))
     }
 
     /// Fills empty tables.

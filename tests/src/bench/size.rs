@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use lb_user::dataplane::Object;
 
 use super::{
-    packet::SMALLEST,
+    kernel::SMALLEST,
     report::{Row, Table, columns},
 };
 use crate::command;

@@ -27,6 +27,16 @@ impl Effort {
         rounds: 5,
         repeat: 200_000,
     };
+
+    /// As many runs in more and shorter measurements: of those, more pass undisturbed.
+    #[must_use]
+    pub fn in_pieces(self) -> Self {
+        const PIECES: u32 = 20;
+        Self {
+            rounds: self.rounds * PIECES,
+            repeat: self.repeat / PIECES,
+        }
+    }
 }
 
 /// A program to time, the frame that it gets, and the action that it must return.

@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode, time::Instant};
 
 use anyhow::Result;
 use clap::Parser;
-use lab::bench::{self, Part, timing::Effort};
+use lab::bench::{self, Part, compare::Earlier, timing::Effort};
 
 /// Measures Ballast, and what it is compared with, in one run.
 #[derive(Debug, Parser)]
@@ -19,11 +19,14 @@ struct Arguments {
     /// Where the report goes as JSON.
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// An earlier report: rows that differ from it by more than 10 % are shown, and the exit code is 1.
+    #[arg(long, value_name = "FILE")]
+    compare: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
     match run(&Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
@@ -31,8 +34,10 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: &Arguments) -> Result<()> {
+fn run(arguments: &Arguments) -> Result<ExitCode> {
     let start = Instant::now();
+    // Before the new report may take its place.
+    let earlier = arguments.compare.as_deref().map(Earlier::read).transpose()?;
     let parts = if arguments.parts.is_empty() {
         &Part::ALL[..]
     } else {
@@ -54,5 +59,14 @@ fn run(arguments: &Arguments) -> Result<()> {
         start.elapsed().as_secs_f32(),
         output.display()
     );
-    Ok(())
+    let comparison = earlier.map(|earlier| earlier.compare(&report));
+    if let Some(comparison) = &comparison {
+        comparison.print();
+    }
+    let agrees = comparison.is_none_or(|comparison| comparison.agrees());
+    Ok(if agrees {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }

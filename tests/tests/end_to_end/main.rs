@@ -1,7 +1,7 @@
 //! The end-to-end suite: the real daemon, real sockets and real processes in the lab. Needs root.
 //!
-//! `BALLAST_BIN` names the program under test (default: the release build), `BALLAST_LAB_DATAPLANE` the engine
-//! (default: `xdp`).
+//! `BALLAST_BIN` names the program under test (default: the release build), `BALLAST_REBUILT_BIN` another build of it
+//! that takes over from it (default: `target/rebuilt/ballast`), `BALLAST_LAB_DATAPLANE` the engine (default: `xdp`).
 
 mod balancing;
 mod broken_configuration;
