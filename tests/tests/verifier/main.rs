@@ -24,7 +24,7 @@ const BALLAST: Budget = Budget {
 };
 
 const BEGIN: Budget = Budget {
-    verified: 120_000,
+    verified: 135_000,
     stack: 480,
     size: 42_000,
 };
