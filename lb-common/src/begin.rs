@@ -1,8 +1,7 @@
-//! Opening a flow: backend, source address, source port, two entries.
+//! Opening a flow to the backend that was chosen: source address, source port, two entries.
 
 use crate::{
-    address::{Address, AddressCell, Port, TCP, Tuple, V4, V6},
-    choice,
+    address::{Address, AddressCell, Port, Tuple, V4, V6},
     flow::{self, Client, Flow, State},
     hash,
     layout::{Backend, Settings, Span},
@@ -10,9 +9,8 @@ use crate::{
     parse::{self, Network, Parse, Segment},
     process::{Exit, Outcome, Stage, conclude},
     reason::Reason,
-    service,
     tables::Tables,
-    wire::{ACK, EthernetHeader, RST, SYN},
+    wire::EthernetHeader,
 };
 
 /// How many source ports are tried before a flow is refused.
@@ -25,8 +23,6 @@ const PORT_STEP: u32 = 4211;
 const PORT_SEED: u64 = 0x1d8e_4e27_c47d_124f;
 
 /// Opens a packet's flow, after which its way goes on by it; else says what becomes of the packet.
-///
-/// It parses the packet again, which is cheap beside opening a flow.
 #[inline(always)]
 pub fn begin<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
     let opened = match parse::network(packet) {
@@ -34,21 +30,15 @@ pub fn begin<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
         Ok(Network::V6) => open::<V6, T>(packet, tables),
         Err(reason) => Err(reason),
     };
-    let next = opened.map_or_else(Exit::Refused, Exit::To);
+    let next = opened.map_or_else(Exit::Refused, |()| Exit::To(Stage::Follow));
     conclude(tables, Err(next))
 }
 
 #[inline(always)]
-fn open<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<Stage, Reason> {
+fn open<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<(), Reason> {
     let segment = &A::parse(packet)?;
     let settings = tables.settings().ok_or(Reason::NotReady)?;
-    let service =
-        service::find(tables, settings, &segment.tuple, segment.protocol).ok_or(Reason::NotForService)?;
-    if segment.protocol == TCP && segment.flags & (SYN | ACK | RST) != SYN {
-        return Ok(Stage::Reset);
-    }
-    let service = tables.service(service).ok_or(Reason::NotReady)?;
-    let backend = choice::pick(tables, service, &segment.tuple, segment.protocol)?;
+    let backend = tables.note().ok_or(Reason::NotReady)?.backend.load();
     let frame = packet.header::<EthernetHeader>(0).ok_or(Reason::Malformed)?;
     let to = translation(tables, settings, segment, backend)?;
     let now = tables.now();
@@ -83,7 +73,7 @@ fn open<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<Stage, R
     if let Some(counters) = tables.backend_counters(settings, backend) {
         counters.flows_opened.add(1);
     }
-    Ok(Stage::Follow)
+    Ok(())
 }
 
 /// What the flow's packets leave with: the backend's address and port, and a source address and port that no

@@ -38,12 +38,12 @@ where
     }
     let settings = tables.settings().ok_or(Reason::NotReady)?;
     let Some(hit) = flow::find::<A, T>(tables, settings, &segment.tuple, segment.protocol)? else {
-        return Err(Exit::To(Stage::Begin));
+        return Err(Exit::To(Stage::Choose));
     };
     if reopens(&segment, &hit) {
         // Where another CPU was faster, opening will tell.
         hit.end(tables);
-        return Err(Exit::To(Stage::Begin));
+        return Err(Exit::To(Stage::Choose));
     }
     let route = route(packet, tables, &segment, &hit)?;
     let length = packet.len();

@@ -73,10 +73,11 @@ pub struct ServiceSlot {
 
 /// A service's part of the choice table for one address family.
 #[derive(Debug, Default)]
-#[repr(C)]
+#[repr(C, align(64))]
 pub struct Service {
     /// A [`Span`] of slots. Count 0: no backend is up.
     pub choices: Shared<u64>,
+    reserved: [u64; 7],
 }
 
 /// Two slots of the choice table: indices of backends. The kernel gives each value of an array eight bytes.
@@ -163,6 +164,16 @@ pub struct Source {
     pub address: [Shared<u64>; 2],
 }
 
+/// What one stage of a packet's way leaves for the next. One per worker: nobody else runs there before the packet's way
+/// has ended.
+#[derive(Debug, Default)]
+#[repr(C, align(64))]
+pub struct Note {
+    /// The backend that was chosen for the packet's flow.
+    pub backend: Shared<u32>,
+    reserved: [u32; 15],
+}
+
 /// Packets of one worker (a CPU, or a thread of a userspace engine) by what became of them.
 #[derive(Debug)]
 #[repr(C, align(64))]
@@ -196,11 +207,12 @@ const _: () = {
     assert!(size_of::<Settings>() == 64);
     assert!(size_of::<PortFilter>() == 65536);
     assert!(size_of::<ServiceSlot>() == 24);
-    assert!(size_of::<Service>() == 8);
+    assert!(size_of::<Service>() == 64);
     assert!(size_of::<ChoiceWord>() == 8);
     assert!(size_of::<Hop>() == 24);
     assert!(size_of::<Backend>() == 128);
     assert!(size_of::<Source>() == 16);
+    assert!(size_of::<Note>() == 64);
     assert!(size_of::<PacketCounters>() == 512);
     assert!(size_of::<BackendCounters>() == 64);
     assert!(crate::Reason::ALL.len() <= MAX_REASONS);

@@ -5,7 +5,7 @@
 //! 1. [`parse`]: Ethernet, IP, TCP or UDP to a [`Segment`], or a [`Reason`] to leave the packet alone.
 //! 2. [`layout::PortFilter`]: one cheap look-up lets everything pass that no service can want.
 //! 3. [`flow`]: the flow table; both directions of a known flow are one look-up each.
-//! 4. [`service`], [`choice`], [`begin`]: a new flow's backend, source port and two table entries.
+//! 4. [`choose`], [`begin`]: a new flow's service and backend, source port and two table entries.
 //! 5. [`rewrite`]: addresses, ports, checksums (RFC 1624), TTL and MAC addresses.
 //!
 //! # Conventions
@@ -48,6 +48,7 @@ mod answer;
 mod begin;
 pub mod checksum;
 pub mod choice;
+mod choose;
 pub mod flow;
 mod follow;
 pub mod hash;
@@ -69,6 +70,7 @@ pub mod wire;
 pub use address::{Address, Mac, Port, Tuple, V4, V6};
 pub use answer::reset;
 pub use begin::begin;
+pub use choose::choose;
 pub use follow::follow;
 pub use packet::Packet;
 pub use parse::Segment;

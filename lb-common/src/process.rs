@@ -1,8 +1,8 @@
 //! A packet's way, from first byte to verdict: the stages that it goes through.
 
 use crate::{
-    answer::reset, begin::begin, follow::follow, packet::Packet, reason::Reason, tables::Tables,
-    verdict::Verdict,
+    answer::reset, begin::begin, choose::choose, follow::follow, packet::Packet, reason::Reason,
+    tables::Tables, verdict::Verdict,
 };
 
 /// A part of a packet's way. Nearly every packet needs the first one only.
@@ -15,6 +15,8 @@ use crate::{
 pub enum Stage {
     /// Forwards packets of known flows and leaves alone what is not for a service: [`follow`].
     Follow,
+    /// Chooses backends for new flows: [`choose`].
+    Choose,
     /// Opens flows: [`begin`].
     Begin,
     /// Answers with RST: [`reset`].
@@ -23,13 +25,14 @@ pub enum Stage {
 
 impl Stage {
     /// All of them, each at its number.
-    pub const ALL: [Self; 3] = [Self::Follow, Self::Begin, Self::Reset];
+    pub const ALL: [Self; 4] = [Self::Follow, Self::Choose, Self::Begin, Self::Reset];
 
     /// The name of its program in the eBPF object.
     #[must_use]
     pub const fn program(self) -> &'static str {
         match self {
             Self::Follow => "ballast",
+            Self::Choose => "choose",
             Self::Begin => "begin",
             Self::Reset => "reset",
         }
@@ -46,7 +49,7 @@ pub enum Outcome {
 }
 
 /// How many stages a packet goes through at most. Only a flow that is evicted as often as it is opened needs so many.
-const MOST_STAGES: u32 = 8;
+const MOST_STAGES: u32 = 12;
 
 /// Decides on a packet, rewrites it where it is to be forwarded, and counts it: goes through the stages.
 pub fn process<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Verdict {
@@ -54,6 +57,7 @@ pub fn process<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Verdict {
     for _ in 0..MOST_STAGES {
         let outcome = match stage {
             Stage::Follow => follow(packet, tables),
+            Stage::Choose => choose(packet, tables),
             Stage::Begin => begin(packet, tables),
             Stage::Reset => reset(packet, tables),
         };

@@ -22,6 +22,8 @@ stages! {
     /// The balancer, which is attached to interfaces.
     ballast: follow;
     /// Where it goes on with the first packet of a flow.
+    choose: choose;
+    /// Where that goes on with the backend that it has chosen.
     begin: begin;
     /// Where it goes on with a TCP segment that cannot be delivered.
     reset: reset;

@@ -29,10 +29,16 @@ const BEGIN: Budget = Budget {
     size: 42_000,
 };
 
+const CHOOSE: Budget = Budget {
+    verified: 20_000,
+    stack: 256,
+    size: 20_000,
+};
+
 const RESET: Budget = Budget {
-    verified: 7_000,
+    verified: 9_000,
     stack: 192,
-    size: 15_000,
+    size: 18_000,
 };
 
 const SMALL: Budget = Budget {
@@ -58,6 +64,7 @@ fn the_programs_stay_within_their_budgets() {
         );
         let budget = match name {
             "ballast" => BALLAST,
+            "choose" => CHOOSE,
             "begin" => BEGIN,
             "reset" => RESET,
             _ => SMALL,

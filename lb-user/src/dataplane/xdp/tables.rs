@@ -7,8 +7,8 @@ use lb_common::{
     V4, V6,
     flow::Bucket,
     layout::{
-        Backend, BackendCounters, ChoiceWord, PacketCounters, PortFilter, Service, ServiceSlot, Settings,
-        Source,
+        Backend, BackendCounters, ChoiceWord, Note, PacketCounters, PortFilter, Service, ServiceSlot,
+        Settings, Source,
     },
     memory::Memory,
 };
@@ -20,7 +20,7 @@ use crate::dataplane::{
 };
 
 /// A map's name in the object and its rows.
-pub(super) fn sizes(capacity: &Capacity) -> [(&'static str, u32); 11] {
+pub(super) fn sizes(capacity: &Capacity) -> [(&'static str, u32); 12] {
     let sizes = capacity.sizes();
     [
         ("SETTINGS", 1),
@@ -32,6 +32,7 @@ pub(super) fn sizes(capacity: &Capacity) -> [(&'static str, u32); 11] {
         ("SOURCES", sizes.sources),
         ("FLOWS_V4", sizes.buckets_v4),
         ("FLOWS_V6", sizes.buckets_v6),
+        ("NOTES", sizes.workers),
         ("PACKETS", sizes.workers),
         ("TRAFFIC", sizes.workers.saturating_mul(sizes.backends)),
     ]
@@ -68,6 +69,7 @@ tables! {
     sources: Source, "SOURCES";
     buckets_v4: Bucket<V4>, "FLOWS_V4";
     buckets_v6: Bucket<V6>, "FLOWS_V6";
+    notes: Note, "NOTES";
     packet_counters: PacketCounters, "PACKETS";
     backend_counters: BackendCounters, "TRAFFIC";
 }
@@ -86,6 +88,7 @@ impl Tables {
             sources: self.sources.rows(),
             buckets_v4: self.buckets_v4.rows(),
             buckets_v6: self.buckets_v6.rows(),
+            notes: self.notes.rows(),
             packet_counters: self.packet_counters.rows(),
             backend_counters: self.backend_counters.rows(),
         }
