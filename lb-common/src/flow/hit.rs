@@ -113,9 +113,7 @@ impl<'t, A: Address> Hit<'t, A> {
             Some(client) if self.control.state().has(State::REPLY) => {
                 client.free(tables) && self.free(tables)
             }
-            None if self.control.state().has(State::REPLY) => {
-                self.is_alone(tables) && self.free(tables)
-            }
+            None if self.control.state().has(State::REPLY) => self.is_alone(tables) && self.free(tables),
             Some(reply) => {
                 let ours = self.free(tables);
                 if ours {

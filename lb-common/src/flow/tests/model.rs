@@ -8,12 +8,9 @@
 //! loads of other places by the same CPU. The protocol nowhere counts on that order but where it looks again after a
 //! claim, and a claim is a compare-and-swap, which is a full barrier there. Weaker machines are not modelled.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU32, AtomicU64, Ordering},
-    },
-    time::{Duration, Instant},
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, AtomicU64, Ordering},
 };
 
 use shuttle::{
@@ -35,35 +32,31 @@ const BUCKETS: u32 = 2;
 const FLOWS: u16 = 2;
 const STEPS: u32 = 6;
 
-const MOST_RUNS: usize = 100_000;
-const LONGEST: Duration = Duration::from_secs(10);
+/// How often each scheduler starts anew.
+const RUNS: usize = 3000;
 
 #[test]
 fn the_protocol_holds_in_any_order() {
-    explore(RandomScheduler::new(MOST_RUNS));
+    explore(RandomScheduler::new(RUNS));
 }
 
 #[test]
 fn the_protocol_holds_when_threads_are_held_up() {
-    explore(PctScheduler::new(4, MOST_RUNS));
+    explore(PctScheduler::new(4, RUNS));
 }
 
 fn explore(scheduler: impl Scheduler + 'static) {
     let mut config = Config::new();
-    config.max_time = Some(LONGEST);
     // Tables are made on it.
     config.stack_size = 1 << 20;
     let closed = Arc::new(AtomicU64::new(0));
     let sum = Arc::clone(&closed);
-    let start = Instant::now();
-    let runs = with_turns(true, || {
-        Runner::new(scheduler, config).run(move || {
-            sum.fetch_add(run(), Ordering::SeqCst);
-        })
+    with_turns(true, || {
+        Runner::new(scheduler, config).run(move || drop(sum.fetch_add(run(), Ordering::SeqCst)));
     });
     let closed = closed.load(Ordering::SeqCst);
-    println!("{runs} runs in {:.1?}, {closed} flows closed", start.elapsed());
-    assert!(runs > 100 && closed > 100, "the test did nothing");
+    println!("{RUNS} runs, {closed} flows closed");
+    assert!(closed > RUNS as u64, "the test did nothing");
 }
 
 /// A table and some threads; how many flows were closed.

@@ -20,7 +20,7 @@ const THREADS: u16 = 4;
 const BUCKETS: u32 = 8;
 /// Between two rests.
 const STEPS: u32 = 250;
-const LASTS: Duration = Duration::from_secs(5);
+const LASTS: Duration = Duration::from_secs(60);
 
 /// Ticks that pass at most with a step of the thread that the clock goes by.
 const PACE: u32 = 1;
