@@ -39,7 +39,8 @@ impl Clients {
 
 /// The client that sends from here.
 pub(crate) fn number(of: (IpAddr, u16)) -> u32 {
-    (0..ALL as u32)
+    (0..)
+        .take(ALL)
         .find(|client| ends(*client).from == of)
         .unwrap_or_else(|| panic!("{of:?} is no client"))
 }

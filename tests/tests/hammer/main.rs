@@ -5,7 +5,7 @@
 //! must be exact. Needs root.
 
 mod client;
-mod keeper;
+mod daemon;
 mod sender;
 
 use std::{
@@ -26,11 +26,11 @@ use lb_user::dataplane::Object;
 
 use self::{
     client::{BACKENDS, Clients},
-    keeper::{Clock, Keeper},
+    daemon::{Clock, Daemon},
     sender::{Sender, Tally},
 };
 
-const LASTS: Duration = Duration::from_secs(5);
+const LASTS: Duration = Duration::from_mins(1);
 const SENDERS: u32 = 4;
 
 /// As small as a configuration may make the table: it is to run full.
@@ -45,7 +45,7 @@ fn four_threads_of_packets_beside_expiry_lose_and_tear_nothing() {
     let (tables, clock) = (object.tables(), Clock::new(&mut object));
     let (memory, clients) = (tables.memory(), Clients::new());
     let worker = Worker::new(memory, cpus as usize, 0);
-    let mut keeper = Keeper::new(memory, worker, clock, &clients);
+    let mut daemon = Daemon::new(memory, worker, clock, &clients);
     let over = AtomicBool::new(false);
     let program = &*object.program("ballast").unwrap();
     let tally = thread::scope(|scope| {
@@ -56,19 +56,22 @@ fn four_threads_of_packets_beside_expiry_lose_and_tear_nothing() {
         let senders: Vec<_> = senders.collect();
         let start = Instant::now();
         while start.elapsed() < LASTS && senders.iter().all(|sender| !sender.is_finished()) {
-            keeper.look();
+            daemon.look();
         }
         over.store(true, Ordering::SeqCst);
         let tallies = senders.into_iter().map(|sender| sender.join().unwrap());
         tallies.fold(Tally::default(), Tally::and)
     });
-    keeper.look();
-    println!("{tally:?}, {keeper:?}");
-    assert_counts(&memory, &tally, &keeper);
+    daemon.look();
+    println!(
+        "{tally:?}, {} flows expired, {} listed",
+        daemon.removed, daemon.listed
+    );
+    assert_counts(&memory, &tally, &daemon);
 }
 
 /// All counts are exact.
-fn assert_counts(memory: &Memory<'_>, tally: &Tally, keeper: &Keeper<'_>) {
+fn assert_counts(memory: &Memory<'_>, tally: &Tally, daemon: &Daemon<'_>) {
     let verdicts: [u64; Verdict::COUNT] = std::array::from_fn(|verdict| {
         let rows = memory.packet_counters.iter();
         rows.map(|row| row.verdicts[verdict].load()).sum()
@@ -86,7 +89,7 @@ fn assert_counts(memory: &Memory<'_>, tally: &Tally, keeper: &Keeper<'_>) {
     assert_eq!(opened - closed, active);
     assert!(active >= SENDERS.into(), "each sender keeps a flow");
     assert!(
-        closed > 1000 && keeper.removed > 100 && keeper.listed > 1000,
+        closed > 1000 && daemon.removed > 100 && daemon.listed > 1000,
         "the test did nothing"
     );
 }

@@ -19,7 +19,7 @@ use proptest::{
 use crate::client::{Clients, SHARED, check_to_client, clients_segment, segment};
 
 /// What became of packets.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Tally {
     /// By verdict, see [`Verdict::index`].
     pub(crate) verdicts: [u64; Verdict::COUNT],
@@ -66,10 +66,10 @@ impl<'a> Sender<'a> {
     /// Establishes its own flow, then sends until it is `over`.
     pub(crate) fn send_until(mut self, over: &AtomicBool) -> Tally {
         // Refused as long as others' flows that are not answered yet leave no room for it.
-        while !self.from_client(self.own, SYN) {}
+        while !self.client_sends(self.own, SYN) {}
         let kept = self.left[&self.own];
-        assert_eq!(self.from_backend(kept, SYN | ACK), Some(self.own));
-        assert!(self.from_client(self.own, ACK));
+        assert_eq!(self.backend_answers(kept, SYN | ACK), Some(self.own));
+        assert!(self.client_sends(self.own, ACK));
         while !over.load(Ordering::Relaxed) {
             self.keep(kept);
             self.hammer();
@@ -81,10 +81,10 @@ impl<'a> Sender<'a> {
     /// The next packet of the flow that is kept.
     fn keep(&mut self, kept: Ends) {
         if self.below(2) == 0 {
-            assert!(self.from_client(self.own, ACK), "an active flow is lost");
+            assert!(self.client_sends(self.own, ACK), "an active flow is lost");
             assert_eq!(self.left[&self.own], kept, "an active flow is another one");
         } else {
-            let client = self.from_backend(kept, ACK);
+            let client = self.backend_answers(kept, ACK);
             assert_eq!(client, Some(self.own), "an active flow is lost");
         }
     }
@@ -96,14 +96,14 @@ impl<'a> Sender<'a> {
         match self.left.get(&client).copied() {
             Some(left) if self.below(2) == 0 => {
                 let flags = if flags == SYN { SYN | ACK } else { flags };
-                self.from_backend(left, flags);
+                self.backend_answers(left, flags);
             }
-            _ => drop(self.from_client(client, flags)),
+            _ => drop(self.client_sends(client, flags)),
         }
     }
 
     /// Sends a client's packet; whether it was forwarded.
-    fn from_client(&mut self, client: u32, flags: u8) -> bool {
+    fn client_sends(&mut self, client: u32, flags: u8) -> bool {
         let moved = self.below(8) == 0;
         let (verdict, frame) = self.run(&clients_segment(client, moved, flags));
         if verdict != action::REDIRECT {
@@ -118,7 +118,7 @@ impl<'a> Sender<'a> {
     }
 
     /// Sends the answer to what a client's packet left with; the client that it was forwarded to, if any.
-    fn from_backend(&mut self, left: Ends, flags: u8) -> Option<u32> {
+    fn backend_answers(&mut self, left: Ends, flags: u8) -> Option<u32> {
         let (verdict, frame) = self.run(&segment(left.reversed(), flags));
         if verdict != action::TX {
             return None;

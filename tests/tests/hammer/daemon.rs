@@ -38,7 +38,7 @@ impl Clock {
 }
 
 /// Expires and lists.
-pub(crate) struct Keeper<'m> {
+pub(crate) struct Daemon<'m> {
     memory: Memory<'m>,
     worker: Worker<'m>,
     clock: Clock,
@@ -49,13 +49,7 @@ pub(crate) struct Keeper<'m> {
     pub(crate) listed: u64,
 }
 
-impl std::fmt::Debug for Keeper<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} flows expired, {} listed", self.removed, self.listed)
-    }
-}
-
-impl<'m> Keeper<'m> {
+impl<'m> Daemon<'m> {
     pub(crate) fn new(memory: Memory<'m>, worker: Worker<'m>, clock: Clock, clients: &'m Clients) -> Self {
         Self {
             memory,
