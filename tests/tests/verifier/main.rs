@@ -24,7 +24,7 @@ const BALLAST: Budget = Budget {
 };
 
 const BEGIN: Budget = Budget {
-    // Of these 10,000 are for being sure, where a flow's other direction seems gone, that it is not just being changed.
+    // Some of it is for being sure, where a flow's other direction seems gone, that it is not just being changed.
     verified: 140_000,
     stack: 480,
     size: 42_000,
