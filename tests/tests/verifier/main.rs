@@ -24,7 +24,8 @@ const BALLAST: Budget = Budget {
 };
 
 const BEGIN: Budget = Budget {
-    verified: 135_000,
+    // Some of it is for being sure, where a flow's other direction seems gone, that it is not just being changed.
+    verified: 150_000,
     stack: 480,
     size: 42_000,
 };
