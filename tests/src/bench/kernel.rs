@@ -194,7 +194,7 @@ impl Kernel {
         let program = self.program(program)?;
         let start = cpu_time()?;
         let result = program.test_run(options)?;
-        Ok((result, cpu_time()? - start))
+        Ok((result, cpu_time()?.saturating_sub(start)))
     }
 
     /// The least that a call takes which has next to nothing to run. One run alone is called in another way.

@@ -29,7 +29,7 @@ impl Effort {
     };
 
     /// As many runs in more and shorter measurements: of those, more pass undisturbed. Not in as many as could be, for
-    /// the kernel waits some 20 ms around each (`bpf_prog_change_xdp` in `bpf_prog_test_run_xdp`, net/bpf/test_run.c).
+    /// the kernel waits some 20 ms around each (`bpf_prog_change_xdp` in `net/bpf/test_run.c`).
     #[must_use]
     pub fn in_pieces(self) -> Self {
         const PIECES: u32 = 5;
