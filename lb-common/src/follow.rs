@@ -3,6 +3,7 @@
 use crate::{
     address::{Address, Port, TCP, Tuple, V4, V6},
     flow::{self, Client, Hit, State},
+    hop,
     layout::{PortFilter, Settings, mac_from_word},
     link::Link,
     manner::Forwarding,
@@ -49,13 +50,15 @@ where
     }
     let route = route(packet, tables, &segment, &hit)?;
     let length = packet.len();
-    match hit.entry.forwarding() {
-        Forwarding::Translate => {
-            rewrite::full_nat(packet, tables, settings, &segment, &route.to, &route.link)?;
+    let forwarding = hit.entry.forwarding();
+    if forwarding.sees_answers() {
+        rewrite::full_nat(packet, tables, settings, &segment, &route.to, &route.link)?;
+    } else {
+        rewrite::finish(packet, tables, settings, &segment)?;
+        if forwarding == Forwarding::Encapsulate {
+            return Err(hand_over(tables, &segment, &hit, route.backend));
         }
-        Forwarding::Direct | Forwarding::Encapsulate => {
-            rewrite::direct(packet, tables, settings, &segment, &route.link)?;
-        }
+        route.link.write(packet).ok_or(Reason::Malformed)?;
     }
     count_traffic(tables, settings, &route, length);
     Ok(if route.interface == packet.interface() {
@@ -133,18 +136,7 @@ fn route<A: Address, T: Tables>(
 #[inline(always)]
 fn to_backend<A: Address, T: Tables>(tables: &T, to: Tuple<A>, backend: u32) -> Result<Route<A>, Reason> {
     let record = tables.backend(backend).ok_or(Reason::NoBackend)?;
-    let hop = record
-        .hops
-        .get((record.hop.load() & 1) as usize)
-        .ok_or(Reason::NoNextHop)?;
-    let peer = hop.peer.load();
-    if peer == 0 {
-        return Err(Reason::NoNextHop);
-    }
-    let link = Link {
-        dst: peer,
-        src: hop.own.load(),
-    };
+    let (hop, link) = hop::in_force(record)?;
     Ok(Route {
         to,
         link,
@@ -152,6 +144,26 @@ fn to_backend<A: Address, T: Tables>(tables: &T, to: Tuple<A>, backend: u32) -> 
         backend,
         reply: false,
     })
+}
+
+/// Leaves to [`Stage::Encapsulate`] what it needs to know.
+#[inline(always)]
+fn hand_over<A: Address, T: Tables>(
+    tables: &T,
+    segment: &Segment<A>,
+    hit: &Hit<'_, A>,
+    backend: u32,
+) -> Exit {
+    if segment.ttl <= 1 {
+        return Reason::TtlExceeded.into();
+    }
+    let Some(note) = tables.note() else {
+        return Reason::NotReady.into();
+    };
+    note.backend.store(backend);
+    note.hash.store(hit.control.tag());
+    note.opens.store(u32::from(segment.flags & SYN));
+    Exit::To(Stage::Encapsulate)
 }
 
 /// Whether a client begins anew with a tuple whose last flow is over.

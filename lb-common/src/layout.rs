@@ -162,7 +162,7 @@ pub struct Hop {
     pub own: Shared<u64>,
     /// Interface towards it.
     pub interface: Shared<u32>,
-    /// Longest IP packet that the way there takes, in bytes; 0: any.
+    /// Longest IP packet that the way there takes, in bytes.
     pub mtu: Shared<u32>,
 }
 
@@ -179,9 +179,13 @@ pub struct Source {
 #[derive(Debug, Default)]
 #[repr(C, align(64))]
 pub struct Note {
-    /// The backend that was chosen for the packet's flow.
+    /// The backend of the packet's flow.
     pub backend: Shared<u32>,
-    reserved: [u32; 15],
+    /// A hash of the packet's flow, for what is to differ between flows and not within one.
+    pub hash: Shared<u32>,
+    /// Not 0 if the packet opens a TCP connection.
+    pub opens: Shared<u32>,
+    reserved: [u32; 13],
 }
 
 /// Packets of one worker (a CPU, or a thread of a userspace engine) by what became of them.

@@ -6,7 +6,7 @@
 //! 2. [`layout::PortFilter`]: one cheap look-up lets everything pass that no service can want.
 //! 3. [`flow`]: the flow table; both directions of a known flow are one look-up each.
 //! 4. [`choose`], [`begin`]: a new flow's service and backend, source port and two table entries.
-//! 5. [`rewrite`]: addresses, ports, checksums (RFC 1624), TTL and MAC addresses.
+//! 5. [`rewrite`]: addresses, ports, checksums (RFC 1624), TTL and MAC addresses; or [`encapsulate`]: a packet around it.
 //!
 //! # Conventions
 //!
@@ -49,14 +49,17 @@ mod begin;
 pub mod checksum;
 pub mod choice;
 mod choose;
+mod encapsulate;
 pub mod flow;
 mod follow;
 pub mod hash;
+mod hop;
 pub mod layout;
 pub mod link;
 pub mod manner;
 #[cfg(any(test, feature = "memory"))]
 pub mod memory;
+mod mss;
 pub mod packet;
 pub mod parse;
 mod process;
@@ -73,6 +76,7 @@ pub use address::{Address, Mac, Port, Tuple, V4, V6};
 pub use answer::reset;
 pub use begin::begin;
 pub use choose::choose;
+pub use encapsulate::encapsulate;
 pub use follow::follow;
 pub use packet::Packet;
 pub use parse::Segment;

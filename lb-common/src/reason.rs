@@ -65,6 +65,8 @@ reasons! {
     FlowTableFull, "flow_table_full", Drop, "No room: every entry that this flow may use holds an active flow.";
     FlowContended, "flow_contended", Drop, "Two CPUs changed the same flow at once; the sender's next packet wins.";
     TtlExceeded, "ttl_exceeded", Drop, "TTL or hop limit would reach 0.";
+    PacketTooBig, "packet_too_big", Drop, "Within another, the packet would be longer than the way to the backend takes.";
+    NoHeadroom, "no_headroom", Drop, "The network driver leaves no room for the headers of a tunnel before the packet.";
     ChecksumTooLong, "checksum_too_long", Drop, "The sender left the checksum to us, and the packet is too long.";
     NotReady, "not_ready", Pass, "The tables are not set up; the host gets the packet.";
 }

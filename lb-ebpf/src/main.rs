@@ -27,6 +27,8 @@ stages! {
     begin: begin;
     /// Where it goes on with a TCP segment that cannot be delivered.
     reset: reset;
+    /// Where it goes on with a packet that travels within another.
+    encapsulate: encapsulate;
 }
 
 /// Passes everything. On the peer of a veth it makes frames that XDP sends there arrive.

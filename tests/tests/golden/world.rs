@@ -17,6 +17,8 @@ use lb_common::{
     shared::Shared,
 };
 
+use crate::tunnel::Tunnel;
+
 /// An interface that clients may move to: the kernel's loopback.
 pub(crate) const OTHER: u32 = 1;
 /// The interface towards clients.
@@ -151,6 +153,22 @@ pub(crate) fn manner(memory: &Memory<'_>, family: Family, manner: Manner) {
         for port in &memory.ports.destinations {
             port.store(port.load() | PortFilter::BY_SOURCE);
         }
+    }
+}
+
+/// The backends of a family stand at the end of a tunnel.
+pub(crate) fn tunnel(memory: &Memory<'_>, family: Family, tunnel: Tunnel) {
+    let outer_is_v6 = tunnel.outer == Family::V6;
+    manner(
+        memory,
+        family,
+        Manner::tunnel(outer_is_v6, tunnel.gue.map(Port::new)),
+    );
+    for (protocol, port) in [(TCP, PORT), (UDP, PORT), (TCP, SECOND_PORT)] {
+        let record = &memory.backends[family.row(protocol, port) as usize];
+        record.address.store(mapped(tunnel.outer.backend().ip()));
+        let first = u32::from(outer_is_v6);
+        record.sources.store(Span { first, count: 1 }.to_word());
     }
 }
 

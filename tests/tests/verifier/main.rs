@@ -42,6 +42,12 @@ const RESET: Budget = Budget {
     size: 18_000,
 };
 
+const ENCAPSULATE: Budget = Budget {
+    verified: 60_000,
+    stack: 256,
+    size: 30_000,
+};
+
 const SMALL: Budget = Budget {
     verified: 10,
     stack: 32,
@@ -68,6 +74,7 @@ fn the_programs_stay_within_their_budgets() {
             "choose" => CHOOSE,
             "begin" => BEGIN,
             "reset" => RESET,
+            "encapsulate" => ENCAPSULATE,
             _ => SMALL,
         };
         assert!(

@@ -9,7 +9,6 @@ use crate::config::{
     raw::{self, Table, Text},
 };
 
-const MODES: &[&str] = &["tunnel"];
 const SCHEDULERS: &[&str] = &["source", "round-robin", "least-conn"];
 
 /// Refuses the first word or key that nothing would heed.
@@ -17,7 +16,6 @@ pub(in crate::config) fn refuse(file: &raw::File) -> Result<(), Fault> {
     keys(global(&file.global.0))?;
     for service in &file.service {
         let Table(service) = service.get_ref();
-        word("mode", service.mode.as_ref(), MODES, "full-nat")?;
         word("scheduler", service.scheduler.as_ref(), SCHEDULERS, "maglev")?;
         keys(of_service(service))?;
         for backend in &service.backend {

@@ -9,6 +9,7 @@ mod nat;
 mod refusals;
 mod services;
 mod tables;
+mod tunnels;
 
 /// Makes tests of stories: each is told once for each address family named, on every engine.
 macro_rules! rows {

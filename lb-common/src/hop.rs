@@ -1,0 +1,22 @@
+//! The way to a backend.
+
+use crate::{
+    layout::{Backend, Hop},
+    link::Link,
+    reason::Reason,
+};
+
+/// The next hop that is in force, and its MAC addresses.
+#[inline(always)]
+pub(crate) fn in_force(record: &Backend) -> Result<(&Hop, Link), Reason> {
+    let hop = record
+        .hops
+        .get((record.hop.load() & 1) as usize)
+        .ok_or(Reason::NoNextHop)?;
+    let dst = hop.peer.load();
+    if dst == 0 {
+        return Err(Reason::NoNextHop);
+    }
+    let src = hop.own.load();
+    Ok((hop, Link { dst, src }))
+}
