@@ -4,6 +4,7 @@
 //! forwarded by them already (`inheritance`); then health and next hops come in, each backend's standing follows
 //! from them (`standing`), and what has changed is stored (`write`).
 
+mod choices;
 mod inheritance;
 mod layout;
 pub mod maglev;
@@ -18,11 +19,12 @@ mod write;
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use lb_common::{flow::Limits, memory::Memory};
-use tracing::{info, warn};
+use tracing::info;
 
 use self::{
     inheritance::{Inheritance, VirtualAddress},
@@ -91,11 +93,12 @@ impl Control {
     pub fn targets(&self) -> Vec<Target> {
         let service_rows = self.config.services.iter().zip(&self.plan.rows);
         let of_service = |(service, rows): (&Service, &Vec<u32>)| -> Vec<Target> {
+            let check = Arc::new(service.check.clone());
             let rows = service.backends.iter().zip(rows);
             rows.map(|(backend, row)| Target {
                 id: *row,
                 address: backend.address,
-                check: service.check.clone(),
+                check: Arc::clone(&check),
             })
             .collect()
         };
@@ -123,9 +126,10 @@ impl Control {
             let service = self.plan.pools[backend.pool].row;
             write::backend(memory, row, backend.address, backend.sources, service);
         }
+        let pools: Vec<&Pool> = self.plan.pools.iter().collect();
+        self.choose(memory, &pools);
         let mut addresses: BTreeMap<VirtualAddress, u16> = BTreeMap::new();
-        for pool in &self.plan.pools {
-            self.choose(memory, pool);
+        for pool in pools {
             addresses.extend(pool.binds.iter().map(|bind| ((pool.protocol, *bind), pool.row)));
         }
         for ((protocol, address), service) in write::known_addresses(memory, addresses) {
@@ -164,16 +168,14 @@ impl Control {
                 continue;
             };
             if event.changed {
-                let (detail, state) = (&event.report.detail, event.state);
+                let (detail, state) = (event.report.detail.as_ref(), event.state);
                 info!(backend = backend.name, %state, detail, "backend is {state}");
             }
             if standing.checked(event) {
                 changed.insert(backend.pool);
             }
         }
-        for pool in changed {
-            self.rebuild(memory, pool);
-        }
+        self.rebuild(memory, &changed);
     }
 
     /// Takes next hops in.
@@ -201,9 +203,7 @@ impl Control {
                 changed.insert(backend.pool);
             }
         }
-        for pool in changed {
-            self.rebuild(memory, pool);
-        }
+        self.rebuild(memory, &changed);
     }
 
     /// By backend row, the names of service and backend.
@@ -230,52 +230,5 @@ impl Control {
             half_open: ticks(HALF_OPEN.min(established)),
             closed: ticks(CLOSED.min(established)),
         }
-    }
-
-    fn rebuild(&self, memory: &Memory<'_>, index: usize) {
-        let Some(pool) = self.plan.pools.get(index) else {
-            return;
-        };
-        let (backends, changed) = self.choose(memory, pool);
-        if backends == 0 && !pool.binds.is_empty() {
-            warn!(
-                service = pool.service,
-                "service has no backend that is up: new flows are dropped"
-            );
-        }
-        info!(
-            service = pool.service,
-            backends, changed, "choice table is written"
-        );
-    }
-
-    /// Writes the choices of a service; how many backends there are to choose from, and how many slots changed.
-    fn choose(&self, memory: &Memory<'_>, pool: &Pool) -> (usize, usize) {
-        // Nobody can ask for it, and it has no slots.
-        if pool.binds.is_empty() {
-            return (0, 0);
-        }
-        let candidates = self.candidates(pool);
-        let slots = maglev::build(pool.table_size, &candidates);
-        let changed = write::choices(memory, pool.row, pool.first_slot, &slots);
-        (candidates.len(), changed)
-    }
-
-    fn candidates(&self, pool: &Pool) -> Vec<maglev::Candidate> {
-        let rows = pool.backends.iter().filter(|row| {
-            self.standings
-                .get(**row as usize)
-                .is_some_and(Standing::takes_flows)
-        });
-        rows.filter_map(|row| {
-            let backend = self.plan.backend(*row)?;
-            Some(maglev::Candidate {
-                index: *row,
-                identity: backend.identity,
-                weight: backend.weight,
-            })
-        })
-        .filter(|candidate| candidate.weight > 0)
-        .collect()
     }
 }

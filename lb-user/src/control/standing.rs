@@ -54,7 +54,7 @@ impl Standing {
         backend: &str,
     ) -> Option<NextHop> {
         match found {
-            Ok(next_hop) if !interfaces.contains(&next_hop.interface) => {
+            Ok(next_hop) if !interfaces.iter().any(|ours| **ours == *next_hop.interface) => {
                 let interface = &next_hop.interface;
                 self.was_chosen = false;
                 self.unusable(
@@ -65,7 +65,7 @@ impl Standing {
             }
             Ok(next_hop) if self.next_hop.as_ref() == Some(next_hop) => None,
             Ok(next_hop) => {
-                let (interface, source) = (&next_hop.interface, next_hop.source);
+                let (interface, source) = (&*next_hop.interface, next_hop.source);
                 info!(backend, interface, %source, "next hop is known");
                 self.unresolved = None;
                 self.next_hop = Some(next_hop.clone());

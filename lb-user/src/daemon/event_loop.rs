@@ -97,9 +97,8 @@ impl Daemon {
                 }
                 changed = self.next_hops.changed() => {
                     changed.context("next hops are looked up no more")?;
-                    let next_hops = self.next_hops.borrow_and_update().clone();
-                    let memory = self.dataplane.memory();
-                    self.control.resolved(&memory, &next_hops);
+                    let next_hops = self.next_hops.borrow_and_update();
+                    self.control.resolved(&self.dataplane.memory(), &next_hops);
                 }
                 Some(request) = requests.recv() => match request {
                     Request::Stop(ending, reply) => break (ending, Some(reply)),

@@ -229,7 +229,7 @@ pub fn is_up(id: u32) -> Event {
         id,
         report: Report {
             outcome: Outcome::Ok,
-            detail: String::new(),
+            detail: "".into(),
             duration: Duration::ZERO,
             at: Instant::now(),
         },
@@ -243,7 +243,7 @@ pub fn is_up(id: u32) -> Event {
 pub fn next_hops(destinations: BTreeSet<IpAddr>, interface: u32) -> NextHops {
     let neighbour = |address: IpAddr| NextHop {
         ifindex: interface,
-        interface: "lo".to_owned(),
+        interface: "lo".into(),
         source: address,
         own_mac: OWN_MAC,
         peer_mac: BACKEND_MAC,

@@ -72,7 +72,7 @@ fn bring_up(control: &mut Control, memory: &Memory<'_>) {
 fn next_hops(control: &Control, interface: &str) -> NextHops {
     let hop = |address: IpAddr| NextHop {
         ifindex: 7,
-        interface: interface.to_owned(),
+        interface: interface.into(),
         source: "10.1.0.1".parse().expect("an address"),
         own_mac: [2, 0, 0, 0, 0, 1],
         peer_mac: [2, 0, 0, 0, 0, 2],
@@ -92,7 +92,7 @@ fn event(id: u32, state: State) -> Event {
     };
     let report = Report {
         outcome,
-        detail: String::new(),
+        detail: "".into(),
         duration: Duration::ZERO,
         at: Instant::now(),
     };
