@@ -40,8 +40,13 @@ impl Control {
 
     /// Writes the choices of pools, on all CPUs if they are many.
     pub(super) fn choose(&self, memory: &Memory<'_>, pools: &[&Pool]) -> Vec<Choice> {
-        let cpus = thread::available_parallelism().map_or(1, NonZero::get);
-        let part = pools.len().div_ceil(cpus).max(PER_THREAD);
+        let part = if pools.len() > PER_THREAD {
+            // Reads files: not to be asked with every result of a check.
+            let cpus = thread::available_parallelism().map_or(1, NonZero::get);
+            pools.len().div_ceil(cpus).max(PER_THREAD)
+        } else {
+            PER_THREAD
+        };
         let choose = |part: &[&Pool]| -> Vec<Choice> {
             part.iter().map(|pool| self.choose_one(memory, pool)).collect()
         };

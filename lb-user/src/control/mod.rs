@@ -18,7 +18,6 @@ mod write;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -32,7 +31,7 @@ use self::{
     standing::Standing,
 };
 pub use self::{
-    plan::{PlanError, capacity},
+    plan::{PlanError, capacity, destinations},
     write::IndexFull,
 };
 use crate::{
@@ -105,15 +104,6 @@ impl Control {
         service_rows.flat_map(of_service).collect()
     }
 
-    /// Where next hops are needed to.
-    #[must_use]
-    pub fn destinations(&self) -> BTreeSet<IpAddr> {
-        self.plan
-            .placed()
-            .map(|(_, backend)| backend.address.ip())
-            .collect()
-    }
-
     /// Makes the tables hold the configuration. A backend that did not take flows before takes none until its health
     /// and next hop are known.
     pub fn install(&self, memory: &Memory<'_>) -> Result<(), IndexFull> {
@@ -168,8 +158,7 @@ impl Control {
                 continue;
             };
             if event.changed {
-                let (detail, state) = (event.report.detail.as_ref(), event.state);
-                info!(backend = backend.name, %state, detail, "backend is {state}");
+                standing.tell(&backend.name, &event);
             }
             if standing.checked(event) {
                 changed.insert(backend.pool);
@@ -180,7 +169,7 @@ impl Control {
 
     /// Takes next hops in.
     pub fn resolved(&mut self, memory: &Memory<'_>, next_hops: &NextHops) {
-        let mut changed = BTreeSet::new();
+        let (mut changed, mut new) = (BTreeSet::new(), 0);
         for (row, backend) in self.plan.placed() {
             let standing = &mut self.standings[row as usize];
             let Some(next_hop) = next_hops.get(&backend.address.ip()) else {
@@ -189,6 +178,7 @@ impl Control {
             let took_flows = standing.takes_flows();
             let next_hop = standing.resolved(next_hop, &self.config.global.interfaces, &backend.name);
             if let Some(next_hop) = next_hop {
+                new += 1;
                 if backend.has_own_source {
                     write::source(memory, backend.sources.first, next_hop.source);
                 }
@@ -202,6 +192,9 @@ impl Control {
             if took_flows != standing.takes_flows() {
                 changed.insert(backend.pool);
             }
+        }
+        if new > 0 {
+            info!(backends = new, "next hops are known");
         }
         self.rebuild(memory, &changed);
     }

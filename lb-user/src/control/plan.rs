@@ -1,6 +1,7 @@
 //! Which row of which table each part of a configuration has.
 
 use std::{
+    collections::BTreeSet,
     net::{IpAddr, SocketAddr},
     time::Duration,
 };
@@ -107,6 +108,13 @@ impl Plan {
         let rows = (0..).zip(&self.backends);
         rows.filter_map(|(row, backend)| Some((row, backend.as_ref()?)))
     }
+}
+
+/// Where a configuration needs next hops to.
+#[must_use]
+pub fn destinations(config: &Config) -> BTreeSet<IpAddr> {
+    let backends = config.services.iter().flat_map(|service| &service.backends);
+    backends.map(|backend| backend.address.ip()).collect()
 }
 
 /// How large tables for a configuration have to be at least.

@@ -18,7 +18,7 @@ use lb_common::{
     service,
 };
 
-use super::{Control, capacity};
+use super::{Control, capacity, destinations};
 use crate::{
     config,
     health::{Event, Outcome, Report, State},
@@ -77,9 +77,7 @@ impl World {
     fn ready(text: &str) -> Self {
         let mut world = Self::new(text);
         world.resolve(
-            &world
-                .control
-                .destinations()
+            &destinations(world.control.config())
                 .into_iter()
                 .map(|to| (to, Ok(next_hop(1))))
                 .collect(),

@@ -1,6 +1,6 @@
 //! From a route, the links and the neighbours to a next hop, or the reason why there is none.
 
-use std::{collections::HashMap, net::IpAddr};
+use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 use super::{
     NextHop, Unresolved,
@@ -128,7 +128,7 @@ impl WayOut<'_> {
         } = self;
         NextHop {
             ifindex,
-            interface: link.name.clone(),
+            interface: Arc::clone(&link.name),
             source,
             own_mac,
             peer_mac,

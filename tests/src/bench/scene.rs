@@ -216,7 +216,7 @@ impl Scene {
         for target in control.targets() {
             control.checked(memory, [is_up(target.id)]);
         }
-        let next_hops = next_hops(control.destinations(), self.towards);
+        let next_hops = next_hops(control::destinations(control.config()), self.towards);
         control.resolved(memory, &next_hops);
         Ok(())
     }

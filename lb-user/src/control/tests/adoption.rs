@@ -1,6 +1,9 @@
 //! A daemon goes on with another one's tables: who keeps which row, and what packets find meanwhile.
 
-use std::{net::SocketAddr, path::Path};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::Path,
+};
 
 use lb_common::{
     Port, Tuple, V4,
@@ -81,7 +84,7 @@ fn next_hops(control: &Control, interface: &str) -> NextHops {
             IpAddr::V6(_) => 1280,
         },
     };
-    let destinations = control.destinations().into_iter();
+    let destinations = destinations(control.config()).into_iter();
     destinations.map(|address| (address, Ok(hop(address)))).collect()
 }
 
