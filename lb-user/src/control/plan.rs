@@ -82,6 +82,18 @@ pub enum PlanError {
         "{0} backends are more than the {MAX_BACKENDS} that tables have rows for: spread them over several balancers"
     )]
     TooMany(usize),
+    /// More than a choice table has slots for.
+    #[error(
+        "service {service} has {backends} backends, more than the {slots} slots of its choice table: make several services of it"
+    )]
+    TooManyOfOne {
+        /// The service's name.
+        service: String,
+        /// Its backends.
+        backends: usize,
+        /// Slots of its choice table.
+        slots: u32,
+    },
     /// More than the tables have rows for, beside what live flows and services hold.
     #[error("the tables have no room for another {0}")]
     NoRoom(&'static str),

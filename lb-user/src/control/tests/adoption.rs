@@ -305,6 +305,16 @@ fn what_does_not_fit_is_refused() {
         refused.expect_err("room for one").to_string(),
         "the tables have no room for another service"
     );
+    let mut crowded = config(&[(VIP, &[1, 2, 3])]);
+    crowded.services[0].table_size = 2;
+    assert_eq!(
+        Control::new(crowded, &memory).expect_err("two slots").to_string(),
+        "service s0 has 3 backends, more than the 2 slots of its choice table: make several services of it"
+    );
+    assert_eq!(
+        PlanError::TooMany(1_048_577).to_string(),
+        "1048577 backends are more than the 1048576 that tables have rows for: spread them over several balancers"
+    );
 }
 
 #[test]
