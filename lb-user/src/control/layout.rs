@@ -64,6 +64,7 @@ impl<'i> Layout<'i> {
         self.plan.ports = (first.get(), last.get());
         self.add_sources(&config.global.snat_addresses)?;
         for service in &config.services {
+            refuse_crowd(service)?;
             self.plan.rows.push(vec![0; service.backends.len()]);
             for part in Part::of(service) {
                 self.add_pool(service, *part)?;
@@ -202,6 +203,19 @@ impl<'i> Layout<'i> {
         let first = u32::try_from(own).map_err(|_| PlanError::NoRoom("source address"))?;
         Ok((Span { first, count: 1 }, true))
     }
+}
+
+/// Each backend needs a slot.
+fn refuse_crowd(service: &Service) -> Result<(), PlanError> {
+    let (backends, slots) = (service.backends.len(), service.table_size);
+    if backends > slots as usize {
+        return Err(PlanError::TooManyOfOne {
+            service: service.name.to_string(),
+            backends,
+            slots,
+        });
+    }
+    Ok(())
 }
 
 fn length(addresses: &[IpAddr]) -> u32 {

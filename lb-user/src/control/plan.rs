@@ -1,6 +1,7 @@
 //! Which row of which table each part of a configuration has.
 
 use std::{
+    collections::BTreeSet,
     net::{IpAddr, SocketAddr},
     time::Duration,
 };
@@ -142,6 +143,18 @@ pub enum PlanError {
         "{0} backends are more than the {MAX_BACKENDS} that tables have rows for: spread them over several balancers"
     )]
     TooMany(usize),
+    /// More than a choice table has slots for.
+    #[error(
+        "service {service} has {backends} backends, more than the {slots} slots of its choice table: make several services of it"
+    )]
+    TooManyOfOne {
+        /// The service's name.
+        service: String,
+        /// Its backends.
+        backends: usize,
+        /// Slots of its choice table.
+        slots: u32,
+    },
     /// More than the tables have rows for, beside what live flows and services hold.
     #[error("the tables have no room for another {0}")]
     NoRoom(&'static str),
@@ -168,6 +181,13 @@ impl Plan {
         let rows = (0..).zip(&self.backends);
         rows.filter_map(|(row, backend)| Some((row, backend.as_ref()?)))
     }
+}
+
+/// Where a configuration needs next hops to.
+#[must_use]
+pub fn destinations(config: &Config) -> BTreeSet<IpAddr> {
+    let backends = config.services.iter().flat_map(|service| &service.backends);
+    backends.map(|backend| backend.address.ip()).collect()
 }
 
 /// How large tables for a configuration have to be at least.

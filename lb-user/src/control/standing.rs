@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::{
     config::types::Mode,
@@ -22,7 +22,7 @@ impl Ways<'_> {
     /// What is wrong with a next hop that was found.
     fn fault(&self, next_hop: &NextHop) -> Option<String> {
         let interface = &next_hop.interface;
-        if !self.interfaces.contains(interface) {
+        if !self.interfaces.iter().any(|ours| **ours == **interface) {
             let fault = format!("its answers come in by {interface}, which is not among `interfaces`");
             return Some(fault);
         }
@@ -60,6 +60,17 @@ impl Standing {
         }
     }
 
+    /// Logs a change of a backend's state. That it is found up at first is what everybody expects, and may be found of
+    /// a hundred thousand at once.
+    pub(super) fn tell(&self, backend: &str, event: &Event) {
+        let (state, detail) = (event.state, event.report.detail.as_ref());
+        if self.health.is_none() && state == State::Up {
+            debug!(backend, detail, "backend is up");
+        } else {
+            info!(backend, %state, detail, "backend is {state}");
+        }
+    }
+
     /// Takes a check's result in; says whether new flows are affected.
     pub(super) fn checked(&mut self, event: Event) -> bool {
         let before = self.takes_flows();
@@ -85,8 +96,8 @@ impl Standing {
         match found {
             Ok(next_hop) if self.next_hop.as_ref() == Some(next_hop) => None,
             Ok(next_hop) => {
-                let (interface, source) = (&next_hop.interface, next_hop.source);
-                info!(backend, interface, %source, "next hop is known");
+                let (interface, source) = (&*next_hop.interface, next_hop.source);
+                debug!(backend, interface, %source, "next hop is known");
                 self.unresolved = None;
                 self.next_hop = Some(next_hop.clone());
                 self.next_hop.clone()

@@ -8,6 +8,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
+    sync::Arc,
 };
 
 use tokio::sync::watch;
@@ -30,7 +31,7 @@ pub struct NextHop {
     /// Number of the interface to send by.
     pub ifindex: u32,
     /// Its name.
-    pub interface: String,
+    pub interface: Arc<str>,
     /// The address this host sends from towards the destination.
     pub source: IpAddr,
     /// Hardware address of the interface.

@@ -40,7 +40,7 @@ const ROOM: u32 = 16;
 fn four_threads_of_packets_beside_expiry_lose_and_tear_nothing() {
     let scene = Scene::new(&[Family::V4], ROOM, BACKENDS).unwrap();
     let cpus = u32::try_from(lab::bench::machine::processors().unwrap()).unwrap();
-    let mut object = Object::load(&scene.capacity(cpus + 1)).unwrap();
+    let mut object = Object::load(&scene.capacity().unwrap()).unwrap();
     scene.install(&object.memory()).unwrap();
     let (tables, clock) = (object.tables(), Clock::new(&mut object));
     let (memory, clients) = (tables.memory(), Clients::new());

@@ -18,7 +18,7 @@ fn own_ifindex() -> u32 {
 }
 
 fn by_own(source: &str, peer_mac: [u8; 6], mtu: u32) -> NextHop {
-    let (ifindex, interface) = (own_ifindex(), "own".to_owned());
+    let (ifindex, interface) = (own_ifindex(), "own".into());
     NextHop {
         ifindex,
         interface,
