@@ -81,42 +81,78 @@ where
     let header = packet
         .header::<I::Header>(EthernetHeader::LEN)
         .ok_or(Reason::Malformed)?;
-    let (length, class) = (I::length(header), I::class(header));
-    let added = O::HEADER_LEN.wrapping_add(if gue_port.is_some() { usize::from(GUE) } else { 0 });
-    if u32::from(length).wrapping_add(added as u32) > most {
+    let outside = Outside {
+        src: source::pick::<O, T>(tables, record, hash)?,
+        dst: O::from_mapped(AddressCell::<V6>::load(&record.address)),
+        protocol: I::ENCAPSULATED,
+        gue_port,
+        class: I::class(header),
+        length: I::length(header),
+        hash,
+    };
+    let added = overhead::<O>(gue_port);
+    if u32::from(outside.length).wrapping_add(u32::from(added)) > most {
         return Err(Reason::PacketTooBig);
     }
-    let ends = (
-        source::pick::<O, T>(tables, record, hash)?,
-        O::from_mapped(AddressCell::<V6>::load(&record.address)),
-    );
     if note.opens.load() != 0 {
-        mss::clamp::<I, T>(packet, tables, most.wrapping_sub(added as u32))?;
+        mss::clamp::<I, T>(packet, tables, most.wrapping_sub(u32::from(added)))?;
     }
     I::age(packet.header_mut(EthernetHeader::LEN).ok_or(Reason::Malformed)?);
-    let moved = 0_i32.wrapping_sub(added as i32);
-    if !tables.resize(packet, moved, 0) {
+    if !tables.resize(packet, 0_i32.wrapping_sub(i32::from(added)), 0) {
         return Err(Reason::NoHeadroom);
     }
-    let (protocol, carried) = match gue_port {
-        Some(port) => {
-            let carried = length.wrapping_add(GUE);
-            let offset = EthernetHeader::LEN.wrapping_add(O::HEADER_LEN);
-            *packet.header_mut(offset).ok_or(Reason::Malformed)? = datagram(hash, port, carried);
-            (UDP, carried)
-        }
-        None => (I::ENCAPSULATED, length),
-    };
-    let mut outer = O::header(ends.0, ends.1, protocol, carried);
-    O::mark(&mut outer, class, hash);
-    *packet
-        .header_mut::<O::Header>(EthernetHeader::LEN)
-        .ok_or(Reason::Malformed)? = outer;
     link.write(packet).ok_or(Reason::Malformed)?;
-    *packet
-        .header_mut::<[u8; 2]>(EthernetHeader::LEN - 2)
-        .ok_or(Reason::Malformed)? = O::ETHER_TYPE;
-    Ok(())
+    outside.write(packet).ok_or(Reason::Malformed)
+}
+
+/// How many bytes headers of a family add to a packet.
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "the length of an IP header")]
+const fn overhead<O: Address>(gue_port: Option<Port>) -> u16 {
+    let ip = O::HEADER_LEN as u16;
+    match gue_port {
+        Some(_) => ip.wrapping_add(GUE),
+        None => ip,
+    }
+}
+
+/// What the headers around a packet say.
+struct Outside<O> {
+    /// The balancer.
+    src: O,
+    /// The backend.
+    dst: O,
+    /// The packet's, where nothing is between it and the IP header.
+    protocol: u8,
+    /// Where a UDP header leads, if there is one.
+    gue_port: Option<Port>,
+    /// The packet's DSCP and ECN.
+    class: u8,
+    /// The packet's length.
+    length: u16,
+    /// Of the packet's flow.
+    hash: u32,
+}
+
+impl<O: Address<Header: Wire>> Outside<O> {
+    /// Writes them into the room before the packet, behind the MAC addresses.
+    #[inline(always)]
+    fn write(&self, packet: &mut Packet<'_>) -> Option<()> {
+        let (protocol, carried) = match self.gue_port {
+            Some(port) => {
+                let carried = self.length.wrapping_add(GUE);
+                let offset = EthernetHeader::LEN.wrapping_add(O::HEADER_LEN);
+                *packet.header_mut(offset)? = datagram(self.hash, port, carried);
+                (UDP, carried)
+            }
+            None => (self.protocol, self.length),
+        };
+        let mut header = O::header(self.src, self.dst, protocol, carried);
+        O::mark(&mut header, self.class, self.hash);
+        *packet.header_mut::<O::Header>(EthernetHeader::LEN)? = header;
+        *packet.header_mut::<[u8; 2]>(EthernetHeader::LEN - 2)? = O::ETHER_TYPE;
+        Some(())
+    }
 }
 
 /// The UDP header of a flow's datagrams. Its source port spreads flows over the receiver's queues (one of the dynamic

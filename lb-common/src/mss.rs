@@ -27,8 +27,9 @@ pub(crate) fn clamp<A: Parse, T: Tables>(
 ) -> Result<(), Reason> {
     let settings = tables.settings().ok_or(Reason::NotReady)?;
     let segment = A::parse(packet)?;
-    let headers = A::HEADER_LEN.wrapping_add(size_of::<TcpHeader>()) as u32;
-    let most = most.saturating_sub(headers).min(u32::from(u16::MAX)) as u16;
+    let headers = A::HEADER_LEN.wrapping_add(size_of::<TcpHeader>());
+    let most = (most as usize).saturating_sub(headers);
+    let most = u16::try_from(most).unwrap_or(u16::MAX);
     let Some(place) = find(packet, &segment, settings.zero.load() as usize) else {
         return Ok(());
     };

@@ -142,6 +142,7 @@ fn without_checksums(socket: UdpSocket) -> io::Result<UdpSocket> {
     const UDP_NO_CHECK6_RX: libc::c_int = 102;
 
     let yes: libc::c_int = 1;
+    let length = libc::socklen_t::try_from(size_of_val(&yes)).map_err(io::Error::other)?;
     // SAFETY: the option's value is an integer, which lives until the call returns.
     let result = unsafe {
         libc::setsockopt(
@@ -149,7 +150,7 @@ fn without_checksums(socket: UdpSocket) -> io::Result<UdpSocket> {
             libc::IPPROTO_UDP,
             UDP_NO_CHECK6_RX,
             std::ptr::from_ref(&yes).cast(),
-            size_of_val(&yes) as libc::socklen_t,
+            length,
         )
     };
     if result < 0 {
