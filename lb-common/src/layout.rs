@@ -4,7 +4,7 @@
 use crate::{address::Mac, shared::Shared};
 
 /// Version of all layouts together; a daemon adopts only tables of its own version.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// The most backends that tables have rows for. An entry of the flow table has 24 bits for a row.
 pub const MAX_BACKENDS: u32 = 1 << 20;
@@ -77,7 +77,29 @@ pub struct ServiceSlot {
 pub struct Service {
     /// A [`Span`] of slots. Count 0: no backend is up.
     pub choices: Shared<u64>,
-    reserved: [u64; 7],
+    /// How many flows were given out in turn, for schedulers that take turns.
+    pub turn: Shared<u64>,
+    /// Flows that are active, over all backends.
+    pub active: Shared<u64>,
+    /// The most that may be; 0: no limit.
+    pub maxconn: Shared<u32>,
+    /// How a backend is chosen: [`Service::MAGLEV`] or another. Whichever stands here finds backends in any slots.
+    pub scheduler: Shared<u32>,
+    /// The [`Span`] of slots that is the service's, of which `choices` are as many as it takes. Not for packets: the
+    /// next daemon tells by it which slots are taken.
+    pub slots: Shared<u64>,
+    reserved: [u64; 2],
+}
+
+impl Service {
+    /// By a hash of the flow's key.
+    pub const MAGLEV: u32 = 0;
+    /// By a hash of the client's address.
+    pub const SOURCE: u32 = 1;
+    /// One slot after the other.
+    pub const ROUND_ROBIN: u32 = 2;
+    /// The backend with the fewest active flows for its weight.
+    pub const LEAST_CONN: u32 = 3;
 }
 
 /// Two slots of the choice table: indices of backends. The kernel gives each value of an array eight bytes.
@@ -140,7 +162,17 @@ pub struct Backend {
     /// Row of its [`Service`] plus one; 0 while the row is nobody's. Not for packets: the next daemon tells by it,
     /// the address and the port whose row this is.
     pub service: Shared<u16>,
-    reserved_too: [u16; 22],
+    /// Share of new flows; 0: takes none.
+    pub weight: Shared<u16>,
+    reserved_too: u16,
+    /// Flows that are active. Survives the daemon: packets and sweeps alone change it.
+    pub active: Shared<u64>,
+    /// The most that may be; 0: no limit.
+    pub maxconn: Shared<u32>,
+    /// The row of another backend of the service that takes new flows: all of them are a ring. Its own, if it is alone
+    /// or takes none.
+    pub next: Shared<u32>,
+    reserved_last: [u64; 3],
 }
 
 /// Where packets go next.

@@ -61,6 +61,8 @@ pub mod parse;
 mod process;
 pub mod reason;
 pub mod rewrite;
+pub mod ring;
+mod room;
 pub mod service;
 pub mod shared;
 pub mod tables;

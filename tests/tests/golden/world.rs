@@ -10,7 +10,7 @@ use lb_common::{
     Address as _, Mac, Port, V4, V6,
     address::{AddressCell as _, TCP, UDP},
     flow::{Bucket, Entry},
-    layout::{BackendCounters, COMPLETE_PARTIAL, PortFilter, Span, mac_to_word},
+    layout::{BackendCounters, COMPLETE_PARTIAL, PortFilter, Service, Span, mac_to_word},
     memory::Memory,
     service::{self, SlotKey},
     shared::Shared,
@@ -99,6 +99,7 @@ pub(crate) fn set_up(memory: &Memory<'_>) {
             address.set_port(address.port() + narrow(backend % ROWS));
             self::backend(memory, backend, address, row);
             next_hop(memory, backend, BACKEND_MAC, BACK);
+            service(memory, backend);
             choices(memory, backend, &[backend]);
             let mut bind = family.virtual_address();
             bind.set_port(port);
@@ -195,6 +196,19 @@ fn backend(memory: &Memory<'_>, row: u32, address: SocketAddr, source: usize) {
     record.port.store(u16::from_ne_bytes(Port::new(address.port()).0));
     let first = source.try_into().expect("a few sources");
     record.sources.store(Span { first, count: 1 }.to_word());
+    record.service.store(narrow(row) + 1);
+    record.weight.store(1);
+    record.active.store(0);
+    record.maxconn.store(0);
+    record.next.store(row);
+}
+
+fn service(memory: &Memory<'_>, row: u32) {
+    let record = &memory.services[row as usize];
+    record.scheduler.store(Service::MAGLEV);
+    record.turn.store(0);
+    record.active.store(0);
+    record.maxconn.store(0);
 }
 
 fn virtual_address(memory: &Memory<'_>, bind: SocketAddr, protocol: u8, service: u32) {
