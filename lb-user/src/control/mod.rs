@@ -8,6 +8,7 @@ mod inheritance;
 mod layout;
 pub mod maglev;
 mod plan;
+pub mod round_robin;
 mod standing;
 mod statistics;
 mod taken;
@@ -26,6 +27,7 @@ use tracing::{info, warn};
 
 use self::{
     inheritance::{Inheritance, VirtualAddress},
+    maglev::Candidate,
     plan::{Plan, Pool},
     standing::Standing,
 };
@@ -34,7 +36,10 @@ pub use self::{
     write::IndexFull,
 };
 use crate::{
-    config::{Config, types::Service},
+    config::{
+        Config,
+        types::{Scheduler, Service},
+    },
     flows::{self, Names},
     health::{Event, Target},
     next_hop::NextHops,
@@ -121,7 +126,7 @@ impl Control {
         }
         for (row, backend) in self.plan.placed() {
             let service = self.plan.pools[backend.pool].row;
-            write::backend(memory, row, backend.address, backend.sources, service);
+            write::backend(memory, row, backend, service);
         }
         let mut addresses: BTreeMap<VirtualAddress, u16> = BTreeMap::new();
         for pool in &self.plan.pools {
@@ -256,26 +261,32 @@ impl Control {
             return (0, 0);
         }
         let candidates = self.candidates(pool);
-        let slots = maglev::build(pool.table_size, &candidates);
+        let slots = match pool.scheduler {
+            Scheduler::Maglev | Scheduler::Source => maglev::build(pool.table_size, &candidates),
+            Scheduler::RoundRobin => round_robin::round(pool.table_size, &candidates),
+            Scheduler::LeastConn => candidates.iter().map(|candidate| candidate.index).collect(),
+        };
+        write::service(memory, pool);
+        write::ring(memory, &pool.backends, &candidates);
         let changed = write::choices(memory, pool.row, pool.first_slot, &slots);
         (candidates.len(), changed)
     }
 
-    fn candidates(&self, pool: &Pool) -> Vec<maglev::Candidate> {
-        let rows = pool.backends.iter().filter(|row| {
-            self.standings
-                .get(**row as usize)
-                .is_some_and(Standing::takes_flows)
-        });
-        rows.filter_map(|row| {
+    /// Who takes new flows: all backends that can and are no backups, or else all backups that can.
+    fn candidates(&self, pool: &Pool) -> Vec<Candidate> {
+        let able = |row: &u32| {
+            let standing = self.standings.get(*row as usize)?;
             let backend = self.plan.backend(*row)?;
-            Some(maglev::Candidate {
-                index: *row,
-                identity: backend.identity,
-                weight: backend.weight,
-            })
-        })
-        .filter(|candidate| candidate.weight > 0)
-        .collect()
+            (standing.takes_flows() && backend.weight > 0).then_some((*row, backend))
+        };
+        let (backups, usual): (Vec<_>, Vec<_>) =
+            (pool.backends.iter().filter_map(able)).partition(|(_, backend)| backend.backup);
+        let chosen = if usual.is_empty() { backups } else { usual };
+        let candidate = |(index, backend): (u32, &plan::Backend)| Candidate {
+            index,
+            identity: backend.identity,
+            weight: backend.weight,
+        };
+        chosen.into_iter().map(candidate).collect()
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
+    num::NonZeroU32,
     time::Duration,
 };
 
@@ -11,7 +12,7 @@ use super::{inheritance::Inheritance, layout::Layout};
 use crate::{
     config::{
         Config,
-        types::{Protocol, Service},
+        types::{Protocol, Scheduler, Service},
     },
     dataplane::Capacity,
 };
@@ -48,6 +49,10 @@ pub(super) struct Pool {
     pub(super) first_slot: u32,
     /// Slots in the choice table.
     pub(super) table_size: u32,
+    /// How a backend is chosen.
+    pub(super) scheduler: Scheduler,
+    /// Flows at the same time; absent: no limit.
+    pub(super) maxconn: Option<NonZeroU32>,
     /// Rows of its backends.
     pub(super) backends: Vec<u32>,
 }
@@ -61,6 +66,10 @@ pub(super) struct Backend {
     pub(super) address: SocketAddr,
     /// Share of new flows.
     pub(super) weight: u16,
+    /// Flows at the same time; absent: no limit.
+    pub(super) maxconn: Option<NonZeroU32>,
+    /// Takes new flows only where no other backend does.
+    pub(super) backup: bool,
     /// What the choice table knows it by.
     pub(super) identity: u64,
     /// How long its flows may be quiet.

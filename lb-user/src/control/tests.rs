@@ -1,6 +1,7 @@
 //! The control plane over plain memory, its work looked at through the packet path's own look-ups.
 
 mod adoption;
+mod scheduling;
 
 use std::{
     collections::BTreeMap,

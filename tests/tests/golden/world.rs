@@ -60,6 +60,11 @@ impl Family {
         SocketAddr::new(self.address("192.0.2.7", "2001:db8::7"), 40_000)
     }
 
+    /// Another client's address.
+    pub(crate) fn neighbour(self, number: u8) -> IpAddr {
+        self.address(&format!("192.0.2.{number}"), &format!("2001:db8::{number:x}"))
+    }
+
     pub(crate) fn virtual_address(self) -> SocketAddr {
         SocketAddr::new(self.address("10.0.0.100", "fd00::100"), PORT)
     }
@@ -140,6 +145,28 @@ pub(crate) fn choices(memory: &Memory<'_>, service: u32, backends: &[u32]) {
     let count = u32::try_from(backends.len()).expect("a few backends");
     let word = Span { first, count }.to_word();
     memory.services[service as usize].choices.store(word);
+}
+
+/// Puts another backend into a row that nobody has; its port is its own. The backends of the service that are given are
+/// its ring.
+pub(crate) fn join(memory: &Memory<'_>, family: Family, service: u32, ring: &[u32]) {
+    let source = usize::from(family == Family::V6);
+    for (row, next) in ring.iter().zip(ring.iter().cycle().skip(1)) {
+        if *row >= 2 * ROWS {
+            let mut address = family.backend();
+            address.set_port(9000 + narrow(*row));
+            backend(memory, *row, address, source);
+            next_hop(memory, *row, BACKEND_MAC, BACK);
+        }
+        let record = &memory.backends[*row as usize];
+        record.service.store(narrow(service) + 1);
+        record.next.store(*next);
+    }
+}
+
+/// Active flows of a backend.
+pub(crate) fn active(memory: &Memory<'_>, backend: u32) -> u64 {
+    memory.backends[backend as usize].active.load()
 }
 
 /// Makes all flows older by so many ticks.

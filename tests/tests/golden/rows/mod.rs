@@ -5,6 +5,8 @@ mod connections;
 mod fragments;
 mod headers;
 mod refusals;
+mod room;
+mod schedulers;
 mod services;
 mod tables;
 
