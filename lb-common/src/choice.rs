@@ -39,6 +39,15 @@ pub fn pick<A: Address, T: Tables>(
     ring::least_busy(tables, first).ok_or(Reason::BackendFull)
 }
 
+/// Whether a flow's next packet would be led elsewhere, were it taken for another flow's first.
+#[inline(always)]
+pub(crate) fn takes_turns(service: &Service) -> bool {
+    matches!(
+        service.scheduler.load(),
+        Service::ROUND_ROBIN | Service::LEAST_CONN
+    )
+}
+
 /// What the choice table has at a position, of which there are as many as there are numbers.
 #[inline(always)]
 fn slot<T: Tables>(tables: &T, choices: Span, position: u64) -> Result<u32, Reason> {

@@ -3,6 +3,7 @@
 use crate::{
     address::{Address, TCP, Tuple, V4, V6},
     choice,
+    manner::Forwarding,
     packet::Packet,
     parse::{self, Network, Parse, Segment},
     process::{Exit, Outcome, Stage, conclude},
@@ -38,10 +39,14 @@ fn backend<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<Stage
     if is_impossible(segment) {
         return Err(Reason::Impossible);
     }
-    if segment.protocol == TCP && segment.flags & (SYN | ACK | RST) != SYN {
+    let service = tables.service(service).ok_or(Reason::NotReady)?;
+    // Where the backend alone keeps a connection, it goes on without the entry that another balancer had for it, if
+    // that would choose the same backend.
+    let resumes =
+        !Forwarding::from_word(service.forwarding.load()).sees_answers() && !choice::takes_turns(service);
+    if segment.protocol == TCP && segment.flags & (SYN | ACK | RST) != SYN && !resumes {
         return Ok(Stage::Reset);
     }
-    let service = tables.service(service).ok_or(Reason::NotReady)?;
     if !has_room(&service.active, &service.maxconn) {
         return Err(Reason::ServiceFull);
     }

@@ -64,3 +64,61 @@ fn count(active: &Shared<u64>, most: &Shared<u32>) -> bool {
 fn uncount(active: &Shared<u64>) {
     active.fetch_add(u64::MAX);
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::atomic::{AtomicU64, Ordering},
+        thread,
+    };
+
+    use super::*;
+    use crate::memory::{Heap, Sizes, Worker};
+
+    /// Eight threads at five places for flows of a backend, and seven of its service.
+    #[test]
+    fn no_race_lets_more_in_than_there_is_room_for_or_loses_a_place() {
+        let heap = Heap::new(&Sizes {
+            service_slots: 1,
+            services: 1,
+            choices: 1,
+            backends: 2,
+            sources: 1,
+            buckets_v4: 2,
+            buckets_v6: 2,
+            workers: 1,
+        });
+        let memory = heap.memory();
+        let service = &memory.services[0];
+        service.maxconn.store(7);
+        for backend in memory.backends {
+            backend.service.store(1);
+            backend.maxconn.store(5);
+        }
+        let inside = [AtomicU64::new(0), AtomicU64::new(0)];
+        thread::scope(|scope| {
+            for thread in 0..8 {
+                let inside = &inside;
+                scope.spawn(move || {
+                    let tables = Worker::new(memory, 0, 0);
+                    let (backend, inside) = (&memory.backends[thread % 2], &inside[thread % 2]);
+                    for _ in 0..20_000 {
+                        if enter(&tables, backend).is_err() {
+                            continue;
+                        }
+                        let now = inside.fetch_add(1, Ordering::SeqCst) + 1;
+                        assert!(now <= 5, "{now} flows where there is room for 5");
+                        inside.fetch_sub(1, Ordering::SeqCst);
+                        leave(&tables, backend);
+                    }
+                });
+            }
+        });
+        let left = [
+            &service.active,
+            &memory.backends[0].active,
+            &memory.backends[1].active,
+        ];
+        assert_eq!(left.map(|count| count.load()), [0; 3]);
+    }
+}

@@ -4,6 +4,7 @@
 //! forwarded by them already (`inheritance`); then health and next hops come in, each backend's standing follows
 //! from them (`standing`), and what has changed is stored (`write`).
 
+mod choices;
 mod inheritance;
 mod layout;
 pub mod maglev;
@@ -18,28 +19,25 @@ mod write;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use lb_common::{flow::Limits, memory::Memory};
-use tracing::{info, warn};
+use tracing::info;
 
+pub(crate) use self::inheritance::backend_address;
 use self::{
     inheritance::{Inheritance, VirtualAddress},
-    maglev::Candidate,
     plan::{Plan, Pool},
-    standing::Standing,
+    standing::{Standing, Ways},
 };
 pub use self::{
-    plan::{PlanError, capacity},
+    plan::{PlanError, capacity, destinations},
     write::IndexFull,
 };
 use crate::{
-    config::{
-        Config,
-        types::{Scheduler, Service},
-    },
+    config::{Config, types::Service},
     flows::{self, Names},
     health::{Event, Target},
     next_hop::NextHops,
@@ -96,24 +94,16 @@ impl Control {
     pub fn targets(&self) -> Vec<Target> {
         let service_rows = self.config.services.iter().zip(&self.plan.rows);
         let of_service = |(service, rows): (&Service, &Vec<u32>)| -> Vec<Target> {
+            let check = Arc::new(service.check.clone());
             let rows = service.backends.iter().zip(rows);
             rows.map(|(backend, row)| Target {
                 id: *row,
                 address: backend.address,
-                check: service.check.clone(),
+                check: Arc::clone(&check),
             })
             .collect()
         };
         service_rows.flat_map(of_service).collect()
-    }
-
-    /// Where next hops are needed to.
-    #[must_use]
-    pub fn destinations(&self) -> BTreeSet<IpAddr> {
-        self.plan
-            .placed()
-            .map(|(_, backend)| backend.address.ip())
-            .collect()
     }
 
     /// Makes the tables hold the configuration. A backend that did not take flows before takes none until its health
@@ -125,12 +115,18 @@ impl Control {
             }
         }
         for (row, backend) in self.plan.placed() {
-            let service = self.plan.pools[backend.pool].row;
-            write::backend(memory, row, backend, service);
+            let pool = &self.plan.pools[backend.pool];
+            let manner = pool.manner(backend.address);
+            write::backend(memory, row, backend, (manner, pool.row));
+            if manner.keeps_client() {
+                write::answers(memory, backend.address.port(), pool.protocol);
+            }
         }
+        let pools: Vec<&Pool> = self.plan.pools.iter().collect();
+        self.choose(memory, &pools);
         let mut addresses: BTreeMap<VirtualAddress, u16> = BTreeMap::new();
-        for pool in &self.plan.pools {
-            self.choose(memory, pool);
+        for pool in pools {
+            write::service(memory, pool);
             addresses.extend(pool.binds.iter().map(|bind| ((pool.protocol, *bind), pool.row)));
         }
         for ((protocol, address), service) in write::known_addresses(memory, addresses) {
@@ -169,46 +165,43 @@ impl Control {
                 continue;
             };
             if event.changed {
-                let (detail, state) = (&event.report.detail, event.state);
-                info!(backend = backend.name, %state, detail, "backend is {state}");
+                standing.tell(&backend.name, &event);
             }
             if standing.checked(event) {
                 changed.insert(backend.pool);
             }
         }
-        for pool in changed {
-            self.rebuild(memory, pool);
-        }
+        self.rebuild(memory, &changed);
     }
 
     /// Takes next hops in.
     pub fn resolved(&mut self, memory: &Memory<'_>, next_hops: &NextHops) {
-        let mut changed = BTreeSet::new();
+        let (mut changed, mut new) = (BTreeSet::new(), 0);
         for (row, backend) in self.plan.placed() {
             let standing = &mut self.standings[row as usize];
             let Some(next_hop) = next_hops.get(&backend.address.ip()) else {
                 continue;
             };
             let took_flows = standing.takes_flows();
-            let next_hop = standing.resolved(next_hop, &self.config.global.interfaces, &backend.name);
-            if let Some(next_hop) = next_hop {
+            let ways = Ways {
+                interfaces: &self.config.global.interfaces,
+                mode: self.plan.pools[backend.pool].mode,
+            };
+            if let Some(next_hop) = standing.resolved(next_hop, &ways, &backend.name) {
+                new += 1;
                 if backend.has_own_source {
                     write::source(memory, backend.sources.first, next_hop.source);
                 }
-                let hop = write::Hop {
-                    peer: next_hop.peer_mac,
-                    own: next_hop.own_mac,
-                    interface: next_hop.ifindex,
-                };
-                write::hop(memory, row, hop);
+                write::hop(memory, row, &next_hop);
             }
             if took_flows != standing.takes_flows() {
                 changed.insert(backend.pool);
             }
         }
-        for pool in changed {
-            self.rebuild(memory, pool);
+        if new > 0 {
+            info!(backends = new, "next hops are known");
         }
+        self.rebuild(memory, &changed);
     }
 
     /// By backend row, the names of service and backend.
@@ -235,58 +228,5 @@ impl Control {
             half_open: ticks(HALF_OPEN.min(established)),
             closed: ticks(CLOSED.min(established)),
         }
-    }
-
-    fn rebuild(&self, memory: &Memory<'_>, index: usize) {
-        let Some(pool) = self.plan.pools.get(index) else {
-            return;
-        };
-        let (backends, changed) = self.choose(memory, pool);
-        if backends == 0 && !pool.binds.is_empty() {
-            warn!(
-                service = pool.service,
-                "service has no backend that is up: new flows are dropped"
-            );
-        }
-        info!(
-            service = pool.service,
-            backends, changed, "choice table is written"
-        );
-    }
-
-    /// Writes the choices of a service; how many backends there are to choose from, and how many slots changed.
-    fn choose(&self, memory: &Memory<'_>, pool: &Pool) -> (usize, usize) {
-        // Nobody can ask for it, and it has no slots.
-        if pool.binds.is_empty() {
-            return (0, 0);
-        }
-        let candidates = self.candidates(pool);
-        let slots = match pool.scheduler {
-            Scheduler::Maglev | Scheduler::Source => maglev::build(pool.table_size, &candidates),
-            Scheduler::RoundRobin => round_robin::round(pool.table_size, &candidates),
-            Scheduler::LeastConn => candidates.iter().map(|candidate| candidate.index).collect(),
-        };
-        write::service(memory, pool);
-        write::ring(memory, &pool.backends, &candidates);
-        let changed = write::choices(memory, pool.row, pool.first_slot, &slots);
-        (candidates.len(), changed)
-    }
-
-    /// Who takes new flows: all backends that can and are no backups, or else all backups that can.
-    fn candidates(&self, pool: &Pool) -> Vec<Candidate> {
-        let able = |row: &u32| {
-            let standing = self.standings.get(*row as usize)?;
-            let backend = self.plan.backend(*row)?;
-            (standing.takes_flows() && backend.weight > 0).then_some((*row, backend))
-        };
-        let (backups, usual): (Vec<_>, Vec<_>) =
-            (pool.backends.iter().filter_map(able)).partition(|(_, backend)| backend.backup);
-        let chosen = if usual.is_empty() { backups } else { usual };
-        let candidate = |(index, backend): (u32, &plan::Backend)| Candidate {
-            index,
-            identity: backend.identity,
-            weight: backend.weight,
-        };
-        chosen.into_iter().map(candidate).collect()
     }
 }

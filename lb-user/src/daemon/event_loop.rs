@@ -55,6 +55,8 @@ impl Daemon {
         let pins = Pins::claim(&config.global.socket)?;
         // One more for what the daemon itself counts.
         let capacity = control::capacity(&config, cpus + 1);
+        // Asks for routes while the programs are verified.
+        let resolver = Resolver::start(control::destinations(&config))?;
         let object = Object::load_pinned(&capacity, mode, &pins)?;
         let control = plan(config, &object, &pins)?;
         if object.is_adopted() {
@@ -62,7 +64,6 @@ impl Daemon {
         }
         control.install(&object.memory())?;
         attended(&object.memory());
-        let resolver = Resolver::start(control.destinations())?;
         let (sender, checks) = mpsc::channel(1024);
         let monitor = Monitor::start(control.targets(), &sender);
         let sweep = Sweep::new(cpus, object.tick());
@@ -97,9 +98,8 @@ impl Daemon {
                 }
                 changed = self.next_hops.changed() => {
                     changed.context("next hops are looked up no more")?;
-                    let next_hops = self.next_hops.borrow_and_update().clone();
-                    let memory = self.dataplane.memory();
-                    self.control.resolved(&memory, &next_hops);
+                    let next_hops = self.next_hops.borrow_and_update();
+                    self.control.resolved(&self.dataplane.memory(), &next_hops);
                 }
                 Some(request) = requests.recv() => match request {
                     Request::Stop(ending, reply) => break (ending, Some(reply)),

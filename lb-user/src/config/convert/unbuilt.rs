@@ -9,7 +9,7 @@ use crate::config::{
     raw::{self, Table, Text},
 };
 
-const MODES: &[&str] = &["nat", "dsr", "tunnel"];
+const MODES: &[&str] = &["tunnel"];
 
 /// Refuses the first word or key that nothing would heed.
 pub(in crate::config) fn refuse(file: &raw::File) -> Result<(), Fault> {

@@ -2,8 +2,10 @@
 
 mod checksums;
 mod connections;
+mod direct;
 mod fragments;
 mod headers;
+mod nat;
 mod refusals;
 mod room;
 mod schedulers;
