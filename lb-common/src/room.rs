@@ -119,6 +119,8 @@ mod tests {
             &memory.backends[0].active,
             &memory.backends[1].active,
         ];
-        assert_eq!(left.map(|count| count.load()), [0; 3]);
+        for count in left {
+            assert_eq!(count.load(), 0, "everybody has left");
+        }
     }
 }
