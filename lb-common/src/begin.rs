@@ -10,7 +10,7 @@ use crate::{
     parse::{self, Network, Parse, Segment},
     process::{Exit, Outcome, Stage, conclude},
     reason::Reason,
-    source,
+    room, source,
     tables::Tables,
     wire::EthernetHeader,
 };
@@ -30,14 +30,14 @@ pub fn begin<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
     let opened = match parse::network(packet) {
         Ok(Network::V4) => open::<V4, T>(packet, tables),
         Ok(Network::V6) => open::<V6, T>(packet, tables),
-        Err(reason) => Err(reason),
+        Err(reason) => Err(reason.into()),
     };
-    let next = opened.map_or_else(Exit::Refused, |()| Exit::To(Stage::Follow));
+    let next = opened.map_or_else(|exit| exit, |()| Exit::To(Stage::Follow));
     conclude(tables, Err(next))
 }
 
 #[inline(always)]
-fn open<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<(), Reason> {
+fn open<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<(), Exit> {
     let segment = &A::parse(packet)?;
     let settings = tables.settings().ok_or(Reason::NotReady)?;
     let backend = tables.note().ok_or(Reason::NotReady)?.backend.load();
@@ -57,12 +57,18 @@ fn open<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<(), Reas
             Ok(reply) => reply,
             Err(reason) => {
                 client.release::<A, T>(tables);
-                return Err(reason);
+                return Err(reason.into());
             }
         }
     } else {
         Claim { index: NO_PARTNER }
     };
+    if room::enter(tables, record).is_err() {
+        // Another CPU took the last place: who has room is asked anew.
+        client.release::<A, T>(tables);
+        reply.release::<A, T>(tables);
+        return Err(Exit::To(Stage::Choose));
+    }
     let flow = Flow {
         key: segment.tuple,
         to,

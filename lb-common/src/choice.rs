@@ -2,16 +2,22 @@
 
 use crate::{
     address::{Address, Tuple},
-    hash,
+    hash::{self, mix},
     layout::{ChoiceWord, Service, Span},
     reason::Reason,
+    ring,
+    room::has_room,
     tables::Tables,
 };
 
 /// Seed of the hash that chooses. A constant: every balancer with the same tables chooses the same backend.
 const SEED: u64 = 0x8a5c_d789_635d_2dff;
 
-/// The index of the backend that the choice table has for this flow.
+/// The row of the backend that the service's scheduler has for this flow, or of another where that one is full.
+///
+/// # Errors
+///
+/// [`Reason::NoBackend`] if the service has none, [`Reason::BackendFull`] if all that were looked at are full.
 #[inline(always)]
 pub fn pick<A: Address, T: Tables>(
     tables: &T,
@@ -19,12 +25,36 @@ pub fn pick<A: Address, T: Tables>(
     tuple: &Tuple<A>,
     protocol: u8,
 ) -> Result<u32, Reason> {
-    let choices = Span::from_word(service.choices.load());
-    let hash = hash::high(tuple.hash(protocol, SEED));
-    let slot = hash
-        .checked_rem(choices.count)
-        .ok_or(Reason::NoBackend)?
-        .wrapping_add(choices.first);
+    let scheduler = service.scheduler.load();
+    let position = match scheduler {
+        Service::SOURCE => u64::from(hash::high(source_hash(tuple.src))),
+        Service::ROUND_ROBIN | Service::LEAST_CONN => service.turn.fetch_add(1),
+        _ => u64::from(hash::high(tuple.hash(protocol, SEED))),
+    };
+    let first = slot(tables, Span::from_word(service.choices.load()), position)?;
+    let backend = tables.backend(first).ok_or(Reason::NoBackend)?;
+    if scheduler != Service::LEAST_CONN && has_room(&backend.active, &backend.maxconn) {
+        return Ok(first);
+    }
+    ring::least_busy(tables, first).ok_or(Reason::BackendFull)
+}
+
+/// Whether a flow's next packet would be led elsewhere, were it taken for another flow's first.
+#[inline(always)]
+pub(crate) fn takes_turns(service: &Service) -> bool {
+    matches!(
+        service.scheduler.load(),
+        Service::ROUND_ROBIN | Service::LEAST_CONN
+    )
+}
+
+/// What the choice table has at a position, of which there are as many as there are numbers.
+#[inline(always)]
+fn slot<T: Tables>(tables: &T, choices: Span, position: u64) -> Result<u32, Reason> {
+    let offset = position
+        .checked_rem(u64::from(choices.count))
+        .ok_or(Reason::NoBackend)?;
+    let slot = choices.first.wrapping_add(hash::low(offset));
     let word = tables
         .choices(slot / ChoiceWord::SLOTS)
         .ok_or(Reason::NoBackend)?;
@@ -33,4 +63,11 @@ pub fn pick<A: Address, T: Tables>(
         .get((slot % ChoiceWord::SLOTS) as usize)
         .ok_or(Reason::NoBackend)?;
     Ok(slot.load())
+}
+
+/// A hash of the client's address alone.
+#[inline(always)]
+fn source_hash<A: Address>(source: A) -> u64 {
+    let (first, second) = source.words();
+    hash::finish(mix(mix(SEED, first), second))
 }

@@ -83,9 +83,31 @@ pub struct ServiceSlot {
 pub struct Service {
     /// A [`Span`] of slots. Count 0: no backend is up.
     pub choices: Shared<u64>,
+    /// How many flows were given out in turn, for schedulers that take turns.
+    pub turn: Shared<u64>,
+    /// Flows that are active, over all backends.
+    pub active: Shared<u64>,
+    /// The most that may be; 0: no limit.
+    pub maxconn: Shared<u32>,
+    /// How a backend is chosen: [`Service::MAGLEV`] or another. Whichever stands here finds backends in any slots.
+    pub scheduler: Shared<u32>,
+    /// The [`Span`] of slots that is the service's, of which `choices` are as many as it takes. Not for packets: the
+    /// next daemon tells by it which slots are taken.
+    pub slots: Shared<u64>,
     /// A [`crate::manner::Forwarding`]: what is done to its packets.
     pub forwarding: Shared<u32>,
-    reserved: [u32; 13],
+    reserved: [u32; 3],
+}
+
+impl Service {
+    /// By a hash of the flow's key.
+    pub const MAGLEV: u32 = 0;
+    /// By a hash of the client's address.
+    pub const SOURCE: u32 = 1;
+    /// One slot after the other.
+    pub const ROUND_ROBIN: u32 = 2;
+    /// The backend with the fewest active flows for its weight.
+    pub const LEAST_CONN: u32 = 3;
 }
 
 /// Two slots of the choice table: indices of backends. The kernel gives each value of an array eight bytes.
@@ -149,7 +171,17 @@ pub struct Backend {
     /// Row of its [`Service`] plus one; 0 while the row is nobody's. Not for packets: the next daemon tells by it,
     /// the address and the port whose row this is.
     pub service: Shared<u16>,
-    reserved_too: [u16; 22],
+    /// Share of new flows; 0: takes none.
+    pub weight: Shared<u16>,
+    reserved_too: u16,
+    /// Flows that are active. Survives the daemon: packets and sweeps alone change it.
+    pub active: Shared<u64>,
+    /// The most that may be; 0: no limit.
+    pub maxconn: Shared<u32>,
+    /// The row of another backend of the service that takes new flows: all of them are a ring. Its own, if it is alone
+    /// or takes none.
+    pub next: Shared<u32>,
+    reserved_last: [u64; 3],
 }
 
 /// Where packets go next.

@@ -65,6 +65,8 @@ pub mod parse;
 mod process;
 pub mod reason;
 pub mod rewrite;
+pub mod ring;
+mod room;
 pub mod service;
 pub mod shared;
 mod source;

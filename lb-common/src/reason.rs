@@ -56,6 +56,9 @@ reasons! {
     Fragment, "fragment", Pass, "A fragment has no ports to go by; the host gets it.";
     ExtensionHeader, "extension_header", Pass, "IPv6 extension headers before the ports; the host gets it.";
     NoBackend, "no_backend", Drop, "The service has no backend that is up.";
+    Impossible, "impossible", Drop, "A packet that no honest sender sends: to itself, or with TCP flags that cannot be.";
+    BackendFull, "backend_full", Drop, "Every backend that was tried has as many flows as its `maxconn` allows.";
+    ServiceFull, "service_full", Drop, "The service has as many flows as its `maxconn` allows.";
     NoNextHop, "no_next_hop", Drop, "The backend's MAC address is not known yet.";
     NoSource, "no_source", Drop, "No source address for full NAT is known towards the backend.";
     NoSourcePort, "no_source_port", Drop, "The source ports tried are all in use towards this backend.";

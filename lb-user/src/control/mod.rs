@@ -9,6 +9,7 @@ mod inheritance;
 mod layout;
 pub mod maglev;
 mod plan;
+pub mod round_robin;
 mod standing;
 mod statistics;
 mod taken;
@@ -116,7 +117,7 @@ impl Control {
         for (row, backend) in self.plan.placed() {
             let pool = &self.plan.pools[backend.pool];
             let manner = pool.manner(backend.address);
-            write::backend(memory, row, (backend.address, manner), backend.sources, pool.row);
+            write::backend(memory, row, backend, (manner, pool.row));
             if manner.keeps_client() {
                 write::answers(memory, backend.address.port(), pool.protocol);
             }
@@ -125,7 +126,7 @@ impl Control {
         self.choose(memory, &pools);
         let mut addresses: BTreeMap<VirtualAddress, u16> = BTreeMap::new();
         for pool in pools {
-            write::service(memory, pool.row, pool.forwarding());
+            write::service(memory, pool);
             addresses.extend(pool.binds.iter().map(|bind| ((pool.protocol, *bind), pool.row)));
         }
         for ((protocol, address), service) in write::known_addresses(memory, addresses) {

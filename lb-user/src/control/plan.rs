@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeSet,
     net::{IpAddr, SocketAddr},
+    num::NonZeroU32,
     time::Duration,
 };
 
@@ -16,7 +17,7 @@ use super::{inheritance::Inheritance, layout::Layout};
 use crate::{
     config::{
         Config,
-        types::{Encapsulation, Mode, Protocol, Service},
+        types::{Encapsulation, Mode, Protocol, Scheduler, Service},
     },
     dataplane::Capacity,
 };
@@ -55,6 +56,10 @@ pub(super) struct Pool {
     pub(super) first_slot: u32,
     /// Slots in the choice table.
     pub(super) table_size: u32,
+    /// How a backend is chosen.
+    pub(super) scheduler: Scheduler,
+    /// Flows at the same time; absent: no limit.
+    pub(super) maxconn: Option<NonZeroU32>,
     /// Rows of its backends.
     pub(super) backends: Vec<u32>,
 }
@@ -68,6 +73,10 @@ pub(super) struct Backend {
     pub(super) address: SocketAddr,
     /// Share of new flows.
     pub(super) weight: u16,
+    /// Flows at the same time; absent: no limit.
+    pub(super) maxconn: Option<NonZeroU32>,
+    /// Takes new flows only where no other backend does.
+    pub(super) backup: bool,
     /// What the choice table knows it by.
     pub(super) identity: u64,
     /// How long its flows may be quiet.

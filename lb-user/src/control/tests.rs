@@ -2,6 +2,7 @@
 
 mod adoption;
 mod modes;
+mod scheduling;
 
 use std::{
     collections::BTreeMap,

@@ -5,6 +5,7 @@
 
 mod balancing;
 mod broken_configuration;
+mod choosing;
 mod control;
 mod failover;
 mod integrity;

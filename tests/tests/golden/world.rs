@@ -10,7 +10,7 @@ use lb_common::{
     Address as _, Mac, Port, V4, V6,
     address::{AddressCell as _, TCP, UDP},
     flow::{Bucket, Entry},
-    layout::{BackendCounters, COMPLETE_PARTIAL, PortFilter, Span, mac_to_word},
+    layout::{BackendCounters, COMPLETE_PARTIAL, PortFilter, Service, Span, mac_to_word},
     manner::Manner,
     memory::Memory,
     service::{self, SlotKey},
@@ -66,6 +66,11 @@ impl Family {
         SocketAddr::new(self.address("192.0.2.7", "2001:db8::7"), 40_000)
     }
 
+    /// Another client's address.
+    pub(crate) fn neighbour(self, number: u8) -> IpAddr {
+        self.address(&format!("192.0.2.{number}"), &format!("2001:db8::{number:x}"))
+    }
+
     pub(crate) fn virtual_address(self) -> SocketAddr {
         SocketAddr::new(self.address("10.0.0.100", "fd00::100"), PORT)
     }
@@ -105,6 +110,7 @@ pub(crate) fn set_up(memory: &Memory<'_>) {
             address.set_port(address.port() + narrow(backend % ROWS));
             self::backend(memory, backend, address, row);
             next_hop(memory, backend, BACKEND_MAC, BACK);
+            service(memory, backend);
             choices(memory, backend, &[backend]);
             let mut bind = family.virtual_address();
             bind.set_port(port);
@@ -184,6 +190,28 @@ pub(crate) fn choices(memory: &Memory<'_>, service: u32, backends: &[u32]) {
     memory.services[service as usize].choices.store(word);
 }
 
+/// Puts another backend into a row that nobody has; its port is its own. The backends of the service that are given are
+/// its ring.
+pub(crate) fn join(memory: &Memory<'_>, family: Family, service: u32, ring: &[u32]) {
+    let source = usize::from(family == Family::V6);
+    for (row, next) in ring.iter().zip(ring.iter().cycle().skip(1)) {
+        if *row >= 2 * ROWS {
+            let mut address = family.backend();
+            address.set_port(9000 + narrow(*row));
+            backend(memory, *row, address, source);
+            next_hop(memory, *row, BACKEND_MAC, BACK);
+        }
+        let record = &memory.backends[*row as usize];
+        record.service.store(narrow(service) + 1);
+        record.next.store(*next);
+    }
+}
+
+/// Active flows of a backend.
+pub(crate) fn active(memory: &Memory<'_>, backend: u32) -> u64 {
+    memory.backends[backend as usize].active.load()
+}
+
 /// Makes all flows older by so many ticks.
 pub(crate) fn age(memory: &Memory<'_>, ticks: u32) {
     fn older<A: lb_common::Address>(entry: &Entry<A>, ticks: u32) {
@@ -239,6 +267,19 @@ fn backend(memory: &Memory<'_>, row: u32, address: SocketAddr, source: usize) {
     record.port.store(u16::from_ne_bytes(Port::new(address.port()).0));
     let first = source.try_into().expect("a few sources");
     record.sources.store(Span { first, count: 1 }.to_word());
+    record.service.store(narrow(row) + 1);
+    record.weight.store(1);
+    record.active.store(0);
+    record.maxconn.store(0);
+    record.next.store(row);
+}
+
+fn service(memory: &Memory<'_>, row: u32) {
+    let record = &memory.services[row as usize];
+    record.scheduler.store(Service::MAGLEV);
+    record.turn.store(0);
+    record.active.store(0);
+    record.maxconn.store(0);
 }
 
 fn virtual_address(memory: &Memory<'_>, bind: SocketAddr, protocol: u8, service: u32) {

@@ -30,8 +30,9 @@ const BEGIN: Budget = Budget {
     size: 42_000,
 };
 
+/// Looks at up to 256 backends for one flow.
 const CHOOSE: Budget = Budget {
-    verified: 20_000,
+    verified: 60_000,
     stack: 256,
     size: 20_000,
 };

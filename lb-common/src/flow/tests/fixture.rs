@@ -8,6 +8,7 @@ use crate::{
     memory::{Heap, Memory, Sizes, Worker},
     parse::Segment,
     reason::Reason,
+    room,
 };
 
 /// Backend of all flows here.
@@ -29,6 +30,7 @@ pub(super) fn heap(buckets: u32, workers: u32) -> Heap {
         workers,
     });
     heap.memory().settings.seed.store(0x5eed);
+    heap.memory().backends[BACKEND as usize].service.store(1);
     heap
 }
 
@@ -92,6 +94,7 @@ fn publish(worker: &Worker<'_>, n: u16, ours: Claim, reply: Claim, now: u32) {
         client: client(n),
         partner: reply.index,
     };
+    room::enter(worker, worker.backend(BACKEND).unwrap()).expect("no limit is set");
     let answer = flow.reply(ours.index);
     reply.publish(worker, &answer, State::READY.with(State::REPLY), now);
     ours.publish(worker, &flow, State::READY, now);

@@ -7,6 +7,8 @@ mod fragments;
 mod headers;
 mod nat;
 mod refusals;
+mod room;
+mod schedulers;
 mod services;
 mod tables;
 mod tunnels;
