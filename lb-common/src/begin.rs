@@ -38,7 +38,8 @@ pub fn begin<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
 fn open<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<(), Reason> {
     let segment = &A::parse(packet)?;
     let settings = tables.settings().ok_or(Reason::NotReady)?;
-    let backend = tables.note().ok_or(Reason::NotReady)?.backend.load();
+    let note = tables.note().ok_or(Reason::NotReady)?;
+    let (backend, attempts) = (note.backend.load(), note.attempts.load());
     let frame = packet.header::<EthernetHeader>(0).ok_or(Reason::Malformed)?;
     let to = translation(tables, settings, segment, backend)?;
     let now = tables.now();
@@ -62,6 +63,7 @@ fn open<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<(), Reas
             own_mac: frame.dst,
         },
         partner: reply.index,
+        attempts: (attempts & 0xff) as u8,
     };
     reply.publish(
         tables,

@@ -38,7 +38,11 @@ fn backend<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<Stage
         return Ok(Stage::Reset);
     }
     let service = tables.service(service).ok_or(Reason::NotReady)?;
-    let backend = choice::pick(tables, service, &segment.tuple, segment.protocol)?;
-    tables.note().ok_or(Reason::NotReady)?.backend.store(backend);
+    let note = tables.note().ok_or(Reason::NotReady)?;
+    let backend = match note.take_avoided() {
+        None => choice::pick(tables, service, &segment.tuple, segment.protocol)?,
+        Some(avoided) => choice::pick_another(tables, service, &segment.tuple, segment.protocol, avoided)?,
+    };
+    note.backend.store(backend);
     Ok(Stage::Begin)
 }

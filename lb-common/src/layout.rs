@@ -4,7 +4,7 @@
 use crate::{address::Mac, shared::Shared};
 
 /// Version of all layouts together; a daemon adopts only tables of its own version.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// The most backends that tables have rows for. An entry of the flow table has 24 bits for a row.
 pub const MAX_BACKENDS: u32 = 1 << 20;
@@ -39,7 +39,27 @@ pub struct Settings {
     /// When a daemon last looked after the tables, in milliseconds since the Unix epoch. Not for packets: the next
     /// daemon tells by it for how long nobody has checked the backends.
     pub tended: Shared<u64>,
-    reserved: [u32; 4],
+    /// Ticks of a second; written when a daemon sets the tables up.
+    pub second: Shared<u32>,
+    reserved: [u32; 3],
+}
+
+impl Settings {
+    /// Ticks after which a SYN on a flow that nobody has answered is the client's second, and not the network's copy of
+    /// its first: a fifth of a second. Clients wait for a second (RFC 6298 2.1); copies come within milliseconds.
+    #[inline(always)]
+    #[must_use]
+    pub fn soonest_retry(&self) -> u32 {
+        self.second.load() / 5
+    }
+
+    /// Ticks for which a flow that has not opened is left alone where room is needed: half a second. An answer from the
+    /// other side of the world and back takes less.
+    #[inline(always)]
+    #[must_use]
+    pub fn youth(&self) -> u32 {
+        self.second.load() / 2
+    }
 }
 
 /// Finish the checksum: nobody after us will (native XDP).
@@ -126,7 +146,8 @@ impl Span {
 #[derive(Debug, Default)]
 #[repr(C, align(64))]
 pub struct Backend {
-    /// Which of `hops` is in force: 0 or 1. A new next hop is written beside the old one, then this is switched.
+    /// Bit 0, [`Backend::HOP`]: which of `hops` is in force. A new next hop is written beside the old one, then this is
+    /// switched. Bit 1, [`Backend::ENDS`]: flows to the backend end at their client's next packet.
     pub hop: Shared<u32>,
     reserved: u32,
     /// Next hop in force, and the one before or after it.
@@ -140,7 +161,54 @@ pub struct Backend {
     /// Row of its [`Service`] plus one; 0 while the row is nobody's. Not for packets: the next daemon tells by it,
     /// the address and the port whose row this is.
     pub service: Shared<u16>,
-    reserved_too: [u16; 22],
+    /// A [`Retries`]: what becomes of connections that it does not take.
+    pub retries: Shared<u16>,
+    reserved_too: u16,
+    /// Since when it has taken no new flows because it is drained, in milliseconds since the Unix epoch; 0: it is not.
+    /// Not for packets: the next daemon goes on counting.
+    pub drained: Shared<u64>,
+    reserved_at_end: [u64; 4],
+}
+
+impl Backend {
+    /// In [`Backend::hop`]: which next hop is in force.
+    pub const HOP: u32 = 1;
+    /// In [`Backend::hop`]: flows to the backend end. It stands there because each client's packet reads that word
+    /// anyway.
+    pub const ENDS: u32 = 2;
+}
+
+/// What becomes of a connection that a backend does not take.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Retries {
+    /// How often a SYN that is sent again is moved to another backend, at most [`MAX_RETRIES`].
+    pub most: u8,
+    /// Whether a refusal (RST for a SYN) is kept from the client for as long as its SYN may still be moved.
+    pub hides_refusals: bool,
+}
+
+/// The most that an entry of the flow table counts of moves: it has three bits for them.
+pub const MAX_RETRIES: u8 = 7;
+
+impl Retries {
+    const HIDES: u16 = 1 << 8;
+
+    /// As it stands in table memory.
+    #[inline(always)]
+    #[must_use]
+    pub const fn to_word(self) -> u16 {
+        self.most as u16 | if self.hides_refusals { Self::HIDES } else { 0 }
+    }
+
+    /// The inverse of [`Retries::to_word`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn from_word(word: u16) -> Self {
+        Self {
+            most: (word & 0xff) as u8,
+            hides_refusals: word & Self::HIDES != 0,
+        }
+    }
 }
 
 /// Where packets go next.
@@ -171,7 +239,32 @@ pub struct Source {
 pub struct Note {
     /// The backend that was chosen for the packet's flow.
     pub backend: Shared<u32>,
-    reserved: [u32; 15],
+    /// The backend that the flow is moved away from, plus one; 0: it is a new flow. Whoever chooses takes it.
+    pub avoided: Shared<u32>,
+    /// How often the flow was moved.
+    pub attempts: Shared<u32>,
+    reserved: [u32; 13],
+}
+
+impl Note {
+    /// Notes for whoever chooses that a flow is moved for the `attempts`th time, away from a backend.
+    #[inline(always)]
+    pub fn moves(&self, backend: u32, attempts: u8) {
+        self.avoided.store(backend.wrapping_add(1));
+        self.attempts.store(u32::from(attempts));
+    }
+
+    /// The backend that the flow is moved away from, if it is; the next flow is a new one again.
+    #[inline(always)]
+    #[must_use]
+    pub fn take_avoided(&self) -> Option<u32> {
+        let avoided = self.avoided.load().checked_sub(1);
+        match avoided {
+            Some(_) => self.avoided.store(0),
+            None => self.attempts.store(0),
+        }
+        avoided
+    }
 }
 
 /// Packets of one worker (a CPU, or a thread of a userspace engine) by what became of them.
@@ -200,7 +293,11 @@ pub struct BackendCounters {
     pub flows_opened: Shared<u64>,
     /// Flows that ended; those open less those closed, over all workers, are active.
     pub flows_closed: Shared<u64>,
-    reserved: [u64; 2],
+    /// Flows that were moved to another backend since this one did not answer (`HAProxy`'s `wretr`); they count as
+    /// closed here.
+    pub retried: Shared<u64>,
+    /// SYNs that it answered with RST.
+    pub refused: Shared<u64>,
 }
 
 const _: () = {

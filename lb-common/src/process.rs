@@ -2,7 +2,7 @@
 
 use crate::{
     answer::reset, begin::begin, choose::choose, follow::follow, packet::Packet, reason::Reason,
-    tables::Tables, verdict::Verdict,
+    retry::retry, tables::Tables, verdict::Verdict,
 };
 
 /// A part of a packet's way. Nearly every packet needs the first one only.
@@ -19,13 +19,15 @@ pub enum Stage {
     Choose,
     /// Opens flows: [`begin`].
     Begin,
-    /// Answers with RST: [`reset`].
+    /// Ends flows, and answers with RST: [`reset`].
     Reset,
+    /// Moves connections that their backend does not take: [`retry`].
+    Retry,
 }
 
 impl Stage {
     /// All of them, each at its number.
-    pub const ALL: [Self; 4] = [Self::Follow, Self::Choose, Self::Begin, Self::Reset];
+    pub const ALL: [Self; 5] = [Self::Follow, Self::Choose, Self::Begin, Self::Reset, Self::Retry];
 
     /// The name of its program in the eBPF object.
     #[must_use]
@@ -35,6 +37,7 @@ impl Stage {
             Self::Choose => "choose",
             Self::Begin => "begin",
             Self::Reset => "reset",
+            Self::Retry => "retry",
         }
     }
 }
@@ -60,6 +63,7 @@ pub fn process<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Verdict {
             Stage::Choose => choose(packet, tables),
             Stage::Begin => begin(packet, tables),
             Stage::Reset => reset(packet, tables),
+            Stage::Retry => retry(packet, tables),
         };
         match outcome {
             Outcome::Decided(verdict) => return verdict,

@@ -3,7 +3,7 @@
 use crate::{
     address::{Address, AddressCell as _, Mac, TCP, Tuple, UDP, V4, V6, join, split},
     flow::control::Control,
-    layout::{MAX_BACKENDS, mac_difference, mac_from_word, mac_with, with_mac},
+    layout::{MAX_BACKENDS, MAX_RETRIES, mac_difference, mac_from_word, mac_with, with_mac},
     link::Link,
     shared::Shared,
 };
@@ -34,8 +34,8 @@ pub struct Entry<A: Address> {
     interface: Shared<u32>,
     /// MAC address of the client, then the lower two bytes of the backend.
     client: Shared<u64>,
-    /// Our MAC address, then a byte whose lowest bit is the protocol ([`UDP_BIT`]) and whose others are reserved for
-    /// the forwarding mode, then the backend's third byte.
+    /// Our MAC address, then a byte whose lowest bit is the protocol ([`UDP_BIT`]), whose next two are reserved for the
+    /// forwarding mode and whose three after those count the moves ([`ATTEMPTS`]), then the backend's third byte.
     own: Shared<u64>,
     /// The four ports: source, destination, new source, new destination.
     ports: Shared<u64>,
@@ -50,6 +50,11 @@ const _: () = assert!(size_of::<Entry<V4>>() == 64 && size_of::<Entry<V6>>() == 
 /// Set for UDP, not for TCP: the lowest bit of either's number.
 const UDP_BIT: u8 = 1;
 
+/// How often the flow was moved before it was answered: where in the byte, and how much of it.
+const ATTEMPTS_SHIFT: u32 = 3;
+const ATTEMPTS: u8 = MAX_RETRIES << ATTEMPTS_SHIFT;
+
+const _: () = assert!(MAX_RETRIES == 0b111, "an entry has three bits for moves");
 const _: () = assert!(TCP & UDP_BIT == 0 && UDP & UDP_BIT == UDP_BIT);
 const _: () = assert!(MAX_BACKENDS <= 1 << 24, "an entry has three bytes for a backend");
 
@@ -68,6 +73,8 @@ pub struct Flow<A> {
     pub client: Client,
     /// Where the other direction's entry stands: bucket × [`ENTRIES`] + place.
     pub partner: u32,
+    /// How often it was moved to another backend before it was answered, at most [`MAX_RETRIES`].
+    pub attempts: u8,
 }
 
 /// The way to a client: the way that its last packet came.
@@ -154,7 +161,14 @@ impl<A: Address> Entry<A> {
         if self.kind() & UDP_BIT == 0 { TCP } else { UDP }
     }
 
-    /// The byte that tells the protocol.
+    /// How often it was moved to another backend before it was answered.
+    #[inline(always)]
+    #[must_use]
+    pub fn attempts(&self) -> u8 {
+        (self.kind() & ATTEMPTS) >> ATTEMPTS_SHIFT
+    }
+
+    /// The byte that tells the protocol and how often the flow was moved.
     #[inline(always)]
     fn kind(&self) -> u8 {
         let [.., kind, _] = self.own.load().to_ne_bytes();
@@ -214,6 +228,7 @@ impl<A: Address> Entry<A> {
             backend: self.backend(),
             client: self.client(),
             partner: self.partner(),
+            attempts: self.attempts(),
         }
     }
 
@@ -229,8 +244,8 @@ impl<A: Address> Entry<A> {
         let [first, second, third, _] = flow.backend.to_le_bytes();
         let Client { mac, own_mac, .. } = flow.client;
         self.client.store(mac_with(mac, [first, second]));
-        self.own
-            .store(mac_with(own_mac, [flow.protocol & UDP_BIT, third]));
+        let kind = flow.protocol & UDP_BIT | flow.attempts << ATTEMPTS_SHIFT & ATTEMPTS;
+        self.own.store(mac_with(own_mac, [kind, third]));
         self.interface.store(flow.client.interface);
     }
 

@@ -1,4 +1,8 @@
-//! Making room in full buckets. Active flows are never evicted.
+//! Making room in full buckets. Active flows are never evicted, and of the others the oldest goes.
+//!
+//! That is what a table of their own would do for half-open flows, without a second look-up for each packet: a flood of
+//! SYNs pushes out its own oldest ones. How long a handshake may take is then what the table has room for, rather than
+//! a limit that is too short for distant clients or too long for a small table.
 
 use crate::{
     address::Address,
@@ -10,54 +14,67 @@ use crate::{
     tables::Tables,
 };
 
-/// A flow that opened less than this many ticks ago may still be answered.
-const YOUNG: u32 = 25;
-
-/// Frees an entry of the key's buckets and says where it stands: of a flow that is closed, or else of one that never opened.
+/// Frees an entry of the key's buckets and says where it stands: of the flow that has been closed for longest, or else of
+/// the one that has waited longest for its handshake.
 ///
 /// # Errors
 ///
-/// [`Reason::FlowTableFull`] if all of them hold active flows.
+/// [`Reason::FlowTableFull`] if all of them hold active flows, or handshakes that are too young to be given up.
 #[inline(never)]
 pub(super) fn room<A: Address, T: Tables>(tables: &T, place: &Place, now: u32) -> Result<u32, Reason> {
     let settings = tables.settings().ok_or(Reason::NotReady)?;
-    let never_opened =
-        |state: State, quiet| state.has(State::READY) && !state.has(State::ESTABLISHED) && quiet > YOUNG;
-    let spot = find::<A, T>(tables, place, now, |state, _| state.has(State::CLOSED))?;
-    let spot = match spot {
-        Some(spot) => spot,
-        None => find::<A, T>(tables, place, now, never_opened)?.ok_or(Reason::FlowTableFull)?,
-    };
+    let youth = settings.youth();
+    let spot = oldest::<A, T>(tables, place, now, youth)?;
     let hit = spot.hit(settings).ok_or(Reason::NotReady)?;
-    let state = hit.control.state();
-    // Looked at again: what was closed a moment ago may have been taken for an active flow since.
-    let evictable = state.has(State::CLOSED) || state.has(State::READY) && !state.has(State::ESTABLISHED);
-    if evictable && hit.end(tables) {
+    // Looked at again: what was closed a moment ago may be another flow by now.
+    if rank(hit.control.state(), hit.entry.quiet(now), youth) != 0 && hit.end(tables) {
         Ok(hit.index)
     } else {
         Err(Reason::FlowContended)
     }
 }
 
-/// The first entry of the key's buckets whose state and ticks since the last packet are as wanted.
+/// The entry of the key's buckets that is to go first.
 #[inline(always)]
-fn find<'t, A: Address, T: Tables>(
+fn oldest<'t, A: Address, T: Tables>(
     tables: &'t T,
     place: &Place,
     now: u32,
-    wanted: impl Fn(State, u32) -> bool,
-) -> Result<Option<Spot<'t, A>>, Reason> {
-    for index in place.buckets {
+    youth: u32,
+) -> Result<Spot<'t, A>, Reason> {
+    /// Each candidate's number stands below its rank: one word to compare, which the verifier takes for one number
+    /// where it would follow every combination of a rank and a place.
+    const NUMBER_BITS: u32 = 3;
+
+    let mut first: u64 = 0;
+    for (index, base) in place.buckets.into_iter().zip([0, STRIDE]) {
         let bucket = A::bucket(tables, index).ok_or(Reason::NotReady)?;
-        for (slot, entry) in (0..).zip(&bucket.0) {
-            if wanted(entry.control().state(), entry.quiet(now)) {
-                return Ok(Some(Spot {
-                    bucket,
-                    base: index.wrapping_mul(STRIDE),
-                    slot,
-                }));
-            }
+        for (slot, entry) in (base..).zip(&bucket.0) {
+            let rank = rank(entry.control().state(), entry.quiet(now), youth);
+            first = first.max(rank << NUMBER_BITS | u64::from(slot));
         }
     }
-    Ok(None)
+    if first >> NUMBER_BITS == 0 {
+        return Err(Reason::FlowTableFull);
+    }
+    let number = (first & 0b111) as u32;
+    let [one, other] = place.buckets;
+    let index = if number < STRIDE { one } else { other };
+    Ok(Spot {
+        bucket: A::bucket(tables, index).ok_or(Reason::NotReady)?,
+        base: index.wrapping_mul(STRIDE),
+        slot: number & (STRIDE - 1),
+    })
+}
+
+/// How soon an entry goes: closed flows before those that never opened, older ones before younger ones; 0: not at all.
+#[inline(always)]
+fn rank(state: State, quiet: u32, youth: u32) -> u64 {
+    if state.has(State::CLOSED) {
+        1 << 32 | u64::from(quiet)
+    } else if state.has(State::READY) && !state.has(State::ESTABLISHED) && quiet > youth {
+        u64::from(quiet)
+    } else {
+        0
+    }
 }

@@ -18,7 +18,7 @@ struct Budget {
 }
 
 const BALLAST: Budget = Budget {
-    verified: 35_000,
+    verified: 38_000,
     stack: 448,
     size: 36_000,
 };
@@ -38,6 +38,12 @@ const CHOOSE: Budget = Budget {
 const RESET: Budget = Budget {
     verified: 9_000,
     stack: 192,
+    size: 18_000,
+};
+
+const RETRY: Budget = Budget {
+    verified: 12_000,
+    stack: 256,
     size: 18_000,
 };
 
@@ -67,6 +73,7 @@ fn the_programs_stay_within_their_budgets() {
             "choose" => CHOOSE,
             "begin" => BEGIN,
             "reset" => RESET,
+            "retry" => RETRY,
             _ => SMALL,
         };
         assert!(

@@ -154,6 +154,7 @@ fn open_flow(memory: &Memory<'_>, backend: u32) {
             own_mac: [0; 6],
         },
         partner: 0,
+        attempts: 0,
     };
     claim.publish(&tables, &flow, FlowState::READY, 0);
 }

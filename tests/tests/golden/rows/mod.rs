@@ -2,9 +2,11 @@
 
 mod checksums;
 mod connections;
+mod ends;
 mod fragments;
 mod headers;
 mod refusals;
+mod retries;
 mod services;
 mod tables;
 
