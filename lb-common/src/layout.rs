@@ -243,7 +243,10 @@ pub struct Note {
     pub avoided: Shared<u32>,
     /// How often the flow was moved.
     pub attempts: Shared<u32>,
-    reserved: [u32; 13],
+    reserved: u32,
+    /// For a number that passes through memory within a stage, lest the verifier know more of it than it should.
+    pub opaque: Shared<u64>,
+    reserved_at_end: [u64; 5],
 }
 
 impl Note {

@@ -23,11 +23,16 @@ use crate::{
 #[inline(never)]
 pub(super) fn room<A: Address, T: Tables>(tables: &T, place: &Place, now: u32) -> Result<u32, Reason> {
     let settings = tables.settings().ok_or(Reason::NotReady)?;
-    let youth = settings.youth();
-    let spot = oldest::<A, T>(tables, place, now, youth)?;
+    let spot = oldest::<A, T>(tables, place, now)?;
     let hit = spot.hit(settings).ok_or(Reason::NotReady)?;
     // Looked at again: what was closed a moment ago may be another flow by now.
-    if rank(hit.control.state(), hit.entry.quiet(now), youth) != 0 && hit.end(tables) {
+    let state = hit.control.state();
+    let is_old =
+        state.has(State::READY) && !state.has(State::ESTABLISHED) && hit.entry.quiet(now) > settings.youth();
+    if !state.has(State::CLOSED) && !is_old {
+        return Err(Reason::FlowTableFull);
+    }
+    if hit.end(tables) {
         Ok(hit.index)
     } else {
         Err(Reason::FlowContended)
@@ -36,24 +41,23 @@ pub(super) fn room<A: Address, T: Tables>(tables: &T, place: &Place, now: u32) -
 
 /// The entry of the key's buckets that is to go first.
 #[inline(always)]
-fn oldest<'t, A: Address, T: Tables>(
-    tables: &'t T,
-    place: &Place,
-    now: u32,
-    youth: u32,
-) -> Result<Spot<'t, A>, Reason> {
-    /// Each candidate's number stands below its rank: one word to compare, which the verifier takes for one number
-    /// where it would follow every combination of a rank and a place.
+fn oldest<'t, A: Address, T: Tables>(tables: &'t T, place: &Place, now: u32) -> Result<Spot<'t, A>, Reason> {
+    /// Each candidate's number stands below its rank: one word to compare.
     const NUMBER_BITS: u32 = 3;
 
+    let note = tables.note().ok_or(Reason::NotReady)?;
     let mut first: u64 = 0;
     for (index, base) in place.buckets.into_iter().zip([0, STRIDE]) {
         let bucket = A::bucket(tables, index).ok_or(Reason::NotReady)?;
         for (slot, entry) in (base..).zip(&bucket.0) {
-            let rank = rank(entry.control().state(), entry.quiet(now), youth);
-            first = first.max(rank << NUMBER_BITS | u64::from(slot));
+            let rank = rank(entry.control().state(), entry.seen.load(), now);
+            first = greater(first, rank << NUMBER_BITS | u64::from(slot));
         }
     }
+    // By way of memory, through which the verifier does not follow how each of the entries came to be first: it would
+    // else go through all that comes after for every combination of ranks.
+    note.opaque.store(first);
+    let first = note.opaque.load();
     if first >> NUMBER_BITS == 0 {
         return Err(Reason::FlowTableFull);
     }
@@ -68,13 +72,20 @@ fn oldest<'t, A: Address, T: Tables>(
 }
 
 /// How soon an entry goes: closed flows before those that never opened, older ones before younger ones; 0: not at all.
+/// Without branches, since the verifier would follow each for each entry.
 #[inline(always)]
-fn rank(state: State, quiet: u32, youth: u32) -> u64 {
-    if state.has(State::CLOSED) {
-        1 << 32 | u64::from(quiet)
-    } else if state.has(State::READY) && !state.has(State::ESTABLISHED) && quiet > youth {
-        u64::from(quiet)
-    } else {
-        0
-    }
+fn rank(state: State, seen: u32, now: u32) -> u64 {
+    let bit = |of: State| u64::from(state.0 >> of.0.trailing_zeros() & 1);
+    // The highest bit turns it: what a clock ahead of ours has written is younger than all else. And none is 0.
+    let age = u64::from(now.wrapping_sub(seen) ^ 1 << 31 | 1);
+    let closed = bit(State::CLOSED);
+    let goes = closed | bit(State::READY) & (bit(State::ESTABLISHED) ^ 1);
+    (closed << 32 | age) & 0_u64.wrapping_sub(goes)
+}
+
+/// The greater one, of two numbers below 2⁶³; without a branch too.
+#[inline(always)]
+const fn greater(one: u64, other: u64) -> u64 {
+    let is_less = 0_u64.wrapping_sub(one.wrapping_sub(other) >> 63);
+    one ^ (one ^ other) & is_less
 }

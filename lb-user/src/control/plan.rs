@@ -5,13 +5,13 @@ use std::{
     time::Duration,
 };
 
-use lb_common::layout::{MAX_BACKENDS, Span};
+use lb_common::layout::{MAX_BACKENDS, Retries, Span};
 
 use super::{inheritance::Inheritance, layout::Layout};
 use crate::{
     config::{
         Config,
-        types::{Protocol, Service},
+        types::{OnDown, Protocol, Service},
     },
     dataplane::Capacity,
 };
@@ -63,14 +63,43 @@ pub(super) struct Backend {
     pub(super) weight: u16,
     /// What the choice table knows it by.
     pub(super) identity: u64,
-    /// How long its flows may be quiet.
-    pub(super) idle_timeout: Duration,
+    /// How long its flows live.
+    pub(super) life: Life,
+    /// What becomes of connections that it does not take.
+    pub(super) retries: Retries,
     /// Which of the pools it is in.
     pub(super) pool: usize,
     /// Rows of its source addresses; one of its own where none are configured.
     pub(super) sources: Span,
     /// Whether that row is its own, to be filled when its next hop is known.
     pub(super) has_own_source: bool,
+}
+
+/// How long flows to a backend live, as its service has it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Life {
+    /// How long an open one may be quiet.
+    pub(super) idle_timeout: Duration,
+    /// How long one may be quiet that has not opened.
+    pub(super) connect_timeout: Duration,
+    /// How long a closed one is kept.
+    pub(super) close_timeout: Duration,
+    /// How long they may stay with a backend that is drained; none: until they end.
+    pub(super) drain_timeout: Option<Duration>,
+    /// What becomes of them when the backend goes down.
+    pub(super) on_down: OnDown,
+}
+
+impl Life {
+    pub(super) fn of(service: &Service) -> Self {
+        Self {
+            idle_timeout: service.idle_timeout,
+            connect_timeout: service.connect_timeout,
+            close_timeout: service.close_timeout,
+            drain_timeout: service.drain_timeout,
+            on_down: service.on_down,
+        }
+    }
 }
 
 /// A configuration cannot be laid out over the tables.

@@ -8,7 +8,7 @@ use std::{
 use lb_common::{
     Address as _, Mac, Port, V4, V6,
     address::{AddressCell as _, TCP, UDP},
-    layout::{BackendCounters, PortFilter, Span, mac_to_word},
+    layout::{Backend, BackendCounters, PortFilter, Span, mac_to_word},
     memory::Memory,
     service::{self, SlotKey},
     shared::Shared,
@@ -16,7 +16,7 @@ use lb_common::{
 
 use super::{
     inheritance::{self, VirtualAddress},
-    statistics,
+    plan, statistics,
 };
 use crate::config::types::Protocol;
 
@@ -53,11 +53,14 @@ pub(super) fn port_pool(memory: &Memory<'_>, (first, last): (u16, u16)) {
 }
 
 /// Fills a backend's row, all but its next hop.
-pub(super) fn backend(memory: &Memory<'_>, row: u32, address: SocketAddr, sources: Span, service: u16) {
+pub(super) fn backend(memory: &Memory<'_>, row: u32, backend: &plan::Backend, service: u16) {
     let record = &memory.backends[row as usize];
-    record.address.store(mapped(address.ip()));
-    record.port.store(u16::from_ne_bytes(Port::new(address.port()).0));
-    record.sources.store(sources.to_word());
+    record.address.store(mapped(backend.address.ip()));
+    record
+        .port
+        .store(u16::from_ne_bytes(Port::new(backend.address.port()).0));
+    record.sources.store(backend.sources.to_word());
+    record.retries.store(backend.retries.to_word());
     record.service.store(service + 1);
 }
 
@@ -67,6 +70,8 @@ pub(super) fn free_backend(memory: &Memory<'_>, row: u32) {
     for hop in &record.hops {
         hop.peer.store(0);
     }
+    ends(memory, row, false);
+    record.drained.store(0);
     for counters in statistics::counters_of(memory, row as usize) {
         let BackendCounters {
             packets_in,
@@ -75,7 +80,8 @@ pub(super) fn free_backend(memory: &Memory<'_>, row: u32) {
             bytes_out,
             flows_opened,
             flows_closed,
-            ..
+            retried,
+            refused,
         } = counters;
         for counter in [
             packets_in,
@@ -84,6 +90,8 @@ pub(super) fn free_backend(memory: &Memory<'_>, row: u32) {
             bytes_out,
             flows_opened,
             flows_closed,
+            retried,
+            refused,
         ] {
             counter.store(0);
         }
@@ -105,12 +113,19 @@ fn change_range(first: &Shared<u16>, count: &Shared<u16>, new: (u16, u16)) {
 /// Changes a backend's next hop in one step.
 pub(super) fn hop(memory: &Memory<'_>, row: u32, hop: Hop) {
     let record = &memory.backends[row as usize];
-    let other = 1 - (record.hop.load() & 1);
-    let place = &record.hops[usize::from(other != 0)];
+    let other = record.hop.load() ^ Backend::HOP;
+    let place = &record.hops[usize::from(other & Backend::HOP != 0)];
     place.peer.store(mac_to_word(hop.peer));
     place.own.store(mac_to_word(hop.own));
     place.interface.store(hop.interface);
     record.hop.store(other);
+}
+
+/// Has the flows of a backend end at their clients' next packets, or live on.
+pub(super) fn ends(memory: &Memory<'_>, row: u32, ends: bool) {
+    let word = &memory.backends[row as usize].hop;
+    let kept = word.load() & !Backend::ENDS;
+    word.store(if ends { kept | Backend::ENDS } else { kept });
 }
 
 /// Changes the slots that differ, and returns how many did. No slots: the service has no backend.

@@ -33,6 +33,9 @@ pub struct Target {
     pub address: SocketAddr,
     /// How it is checked.
     pub check: Check,
+    /// What it was when another daemon last checked it: that takes as many results to change as ever. `None`: the first
+    /// result leads at once.
+    pub known: Option<State>,
 }
 
 /// A finished check.

@@ -51,7 +51,7 @@ async fn watch(target: Target, started: time::Instant, schedule: Schedule, event
         let _ = events.send(unchecked(&target)).await;
         return;
     };
-    let mut results = RiseFall::new(target.check.rise, target.check.fall);
+    let mut results = RiseFall::new(target.check.rise, target.check.fall, target.known);
     let mut rhythm = time::interval_at(started + schedule.second, target.check.inter);
     // A check that takes longer than the interval costs the next ones, but never shifts the rhythm.
     rhythm.set_missed_tick_behavior(MissedTickBehavior::Skip);
