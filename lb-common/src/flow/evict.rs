@@ -22,8 +22,8 @@ use crate::{
 /// [`Reason::FlowTableFull`] if all of them hold active flows, or handshakes that are too young to be given up.
 #[inline(never)]
 pub(super) fn room<A: Address, T: Tables>(tables: &T, place: &Place, now: u32) -> Result<u32, Reason> {
-    let settings = tables.settings().ok_or(Reason::NotReady)?;
     let spot = oldest::<A, T>(tables, place, now)?;
+    let settings = tables.settings().ok_or(Reason::NotReady)?;
     let hit = spot.hit(settings).ok_or(Reason::NotReady)?;
     // Looked at again: what was closed a moment ago may be another flow by now.
     let state = hit.control.state();
@@ -45,7 +45,6 @@ fn oldest<'t, A: Address, T: Tables>(tables: &'t T, place: &Place, now: u32) -> 
     /// Each candidate's number stands below its rank: one word to compare.
     const NUMBER_BITS: u32 = 3;
 
-    let note = tables.note().ok_or(Reason::NotReady)?;
     let mut first: u64 = 0;
     for (index, base) in place.buckets.into_iter().zip([0, STRIDE]) {
         let bucket = A::bucket(tables, index).ok_or(Reason::NotReady)?;
@@ -56,6 +55,7 @@ fn oldest<'t, A: Address, T: Tables>(tables: &'t T, place: &Place, now: u32) -> 
     }
     // By way of memory, through which the verifier does not follow how each of the entries came to be first: it would
     // else go through all that comes after for every combination of ranks.
+    let note = tables.note().ok_or(Reason::NotReady)?;
     note.opaque.store(first);
     let first = note.opaque.load();
     if first >> NUMBER_BITS == 0 {

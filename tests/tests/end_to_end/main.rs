@@ -6,6 +6,7 @@
 mod balancing;
 mod broken_configuration;
 mod control;
+mod ends;
 mod failover;
 mod integrity;
 mod lifecycle;
