@@ -45,19 +45,18 @@ fn oldest<'t, A: Address, T: Tables>(tables: &'t T, place: &Place, now: u32) -> 
     /// Each candidate's number stands below its rank: one word to compare.
     const NUMBER_BITS: u32 = 3;
 
-    let mut first: u64 = 0;
+    // In memory, through which the verifier does not follow how an entry came to be first: it would else go through all
+    // that comes after for every combination of ranks. And step by step, or else LLVM keeps all ranks on the stack.
+    let first = &tables.note().ok_or(Reason::NotReady)?.opaque;
+    first.store(0);
     for (index, base) in place.buckets.into_iter().zip([0, STRIDE]) {
         let bucket = A::bucket(tables, index).ok_or(Reason::NotReady)?;
         for (slot, entry) in (base..).zip(&bucket.0) {
             let rank = rank(entry.control().state(), entry.seen.load(), now);
-            first = greater(first, rank << NUMBER_BITS | u64::from(slot));
+            first.store(greater(first.load(), rank << NUMBER_BITS | u64::from(slot)));
         }
     }
-    // By way of memory, through which the verifier does not follow how each of the entries came to be first: it would
-    // else go through all that comes after for every combination of ranks.
-    let note = tables.note().ok_or(Reason::NotReady)?;
-    note.opaque.store(first);
-    let first = note.opaque.load();
+    let first = first.load();
     if first >> NUMBER_BITS == 0 {
         return Err(Reason::FlowTableFull);
     }
