@@ -42,9 +42,9 @@ const RESET: Budget = Budget {
 };
 
 const RETRY: Budget = Budget {
-    verified: 12_000,
+    verified: 8_000,
     stack: 256,
-    size: 18_000,
+    size: 22_000,
 };
 
 const SMALL: Budget = Budget {
