@@ -72,7 +72,7 @@ fn a_syn_sent_again_after_a_second_goes_to_another_backend(bench: &mut Bench<'_>
 fn a_copy_of_a_syn_goes_to_the_same_backend(bench: &mut Bench<'_>) {
     let syn = Frame::syn(bench.family);
     let (first, _) = opened(bench, &syn, SHOWN);
-    for ticks in [0, 1, SECOND / 5] {
+    for ticks in [0, 1, SECOND / 10] {
         world::age(&bench.memory(), ticks);
         bench.reaches_backend_of(&syn, first);
     }
