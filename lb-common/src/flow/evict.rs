@@ -75,11 +75,11 @@ fn oldest<'t, A: Address, T: Tables>(tables: &'t T, place: &Place, now: u32) -> 
 #[inline(always)]
 fn rank(state: State, seen: u32, now: u32) -> u64 {
     let bit = |of: State| u64::from(state.0 >> of.0.trailing_zeros() & 1);
-    // The highest bit turns it: what a clock ahead of ours has written is younger than all else. And none is 0.
-    let age = u64::from(now.wrapping_sub(seen) ^ 1 << 31 | 1);
+    // With its highest bit turned, what a clock ahead of ours has written is younger than all else.
+    let age = u64::from(now.wrapping_sub(seen) ^ 1 << 31);
     let closed = bit(State::CLOSED);
     let goes = closed | bit(State::READY) & (bit(State::ESTABLISHED) ^ 1);
-    (closed << 32 | age) & 0_u64.wrapping_sub(goes)
+    (closed << 33 | 1 << 32 | age) & 0_u64.wrapping_sub(goes)
 }
 
 /// The greater one, of two numbers below 2⁶³; without a branch too.
