@@ -40,7 +40,8 @@ pub fn begin<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
 fn open<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<(), Exit> {
     let segment = &A::parse(packet)?;
     let settings = tables.settings().ok_or(Reason::NotReady)?;
-    let backend = tables.note().ok_or(Reason::NotReady)?.backend.load();
+    let note = tables.note().ok_or(Reason::NotReady)?;
+    let (backend, attempts) = (note.backend.load(), note.attempts.load());
     let frame = packet.header::<EthernetHeader>(0).ok_or(Reason::Malformed)?;
     let record = tables.backend(backend).ok_or(Reason::NoBackend)?;
     let manner = Manner(record.manner.load());
@@ -81,6 +82,7 @@ fn open<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<(), Exit
             own_mac: frame.dst,
         },
         partner: reply.index,
+        attempts: (attempts & 0xff) as u8,
     };
     // Where there is none, there is no entry to publish either.
     reply.publish(

@@ -13,6 +13,10 @@ use crate::{
 /// Seed of the hash that chooses. A constant: every balancer with the same tables chooses the same backend.
 const SEED: u64 = 0x8a5c_d789_635d_2dff;
 
+/// How many slots are looked at for a backend other than the one that is avoided. Neighbouring slots are as good as
+/// independent: of two equal backends the same is found in all of them once in 65,536 times.
+const TRIES: u32 = 16;
+
 /// The row of the backend that the service's scheduler has for this flow, or of another where that one is full.
 ///
 /// # Errors
@@ -25,18 +29,33 @@ pub fn pick<A: Address, T: Tables>(
     tuple: &Tuple<A>,
     protocol: u8,
 ) -> Result<u32, Reason> {
-    let scheduler = service.scheduler.load();
-    let position = match scheduler {
-        Service::SOURCE => u64::from(hash::high(source_hash(tuple.src))),
-        Service::ROUND_ROBIN | Service::LEAST_CONN => service.turn.fetch_add(1),
-        _ => u64::from(hash::high(tuple.hash(protocol, SEED))),
-    };
-    let first = slot(tables, Span::from_word(service.choices.load()), position)?;
+    let choices = Span::from_word(service.choices.load());
+    let first = slot(tables, choices, position(service, tuple, protocol))?;
     let backend = tables.backend(first).ok_or(Reason::NoBackend)?;
-    if scheduler != Service::LEAST_CONN && has_room(&backend.active, &backend.maxconn) {
+    if service.scheduler.load() != Service::LEAST_CONN && has_room(&backend.active, &backend.maxconn) {
         return Ok(first);
     }
     ring::least_busy(tables, first).ok_or(Reason::BackendFull)
+}
+
+/// The row of a backend for a flow that is moved away from one, which is not to be chosen where there is another.
+#[inline(always)]
+pub fn pick_another<A: Address, T: Tables>(
+    tables: &T,
+    service: &Service,
+    tuple: &Tuple<A>,
+    protocol: u8,
+    avoided: u32,
+) -> Result<u32, Reason> {
+    let choices = Span::from_word(service.choices.load());
+    let first = position(service, tuple, protocol);
+    for distance in 0..TRIES {
+        let backend = slot(tables, choices, first.wrapping_add(u64::from(distance)))?;
+        if backend != avoided {
+            return Ok(backend);
+        }
+    }
+    Ok(avoided)
 }
 
 /// Whether a flow's next packet would be led elsewhere, were it taken for another flow's first.
@@ -46,6 +65,16 @@ pub(crate) fn takes_turns(service: &Service) -> bool {
         service.scheduler.load(),
         Service::ROUND_ROBIN | Service::LEAST_CONN
     )
+}
+
+/// Where the scheduler looks in the choice table for a flow.
+#[inline(always)]
+fn position<A: Address>(service: &Service, tuple: &Tuple<A>, protocol: u8) -> u64 {
+    match service.scheduler.load() {
+        Service::SOURCE => u64::from(hash::high(source_hash(tuple.src))),
+        Service::ROUND_ROBIN | Service::LEAST_CONN => service.turn.fetch_add(1),
+        _ => u64::from(hash::high(tuple.hash(protocol, SEED))),
+    }
 }
 
 /// What the choice table has at a position, of which there are as many as there are numbers.

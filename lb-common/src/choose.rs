@@ -50,8 +50,12 @@ fn backend<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<Stage
     if !has_room(&service.active, &service.maxconn) {
         return Err(Reason::ServiceFull);
     }
-    let backend = choice::pick(tables, service, &segment.tuple, segment.protocol)?;
-    tables.note().ok_or(Reason::NotReady)?.backend.store(backend);
+    let note = tables.note().ok_or(Reason::NotReady)?;
+    let backend = match note.take_avoided() {
+        None => choice::pick(tables, service, &segment.tuple, segment.protocol)?,
+        Some(avoided) => choice::pick_another(tables, service, &segment.tuple, segment.protocol, avoided)?,
+    };
+    note.backend.store(backend);
     Ok(Stage::Begin)
 }
 

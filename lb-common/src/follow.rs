@@ -4,7 +4,7 @@ use crate::{
     address::{Address, Port, TCP, Tuple, V4, V6},
     flow::{self, Client, Hit, State},
     hop,
-    layout::{PortFilter, Settings, mac_from_word},
+    layout::{Backend, PortFilter, Settings, mac_from_word},
     link::Link,
     manner::Forwarding,
     packet::{Packet, Wire},
@@ -15,7 +15,7 @@ use crate::{
     shared::Shared,
     tables::Tables,
     verdict::Verdict,
-    wire::{ACK, SYN},
+    wire::{ACK, RST, SYN},
 };
 
 /// Forwards a packet by its flow, or leaves it alone, without a call of a subprogram.
@@ -43,10 +43,8 @@ where
     let Some(hit) = flow::find::<A, T>(tables, settings, &segment.tuple, segment.protocol)? else {
         return Err(Exit::To(Stage::Choose));
     };
-    if reopens(&segment, &hit) {
-        // Where another CPU was faster, opening will tell.
-        hit.end(tables);
-        return Err(Exit::To(Stage::Choose));
+    if segment.flags & (SYN | RST) != 0 {
+        connecting(tables, settings, &segment, &hit)?;
     }
     let route = route(packet, tables, &segment, &hit)?;
     let length = packet.len();
@@ -110,11 +108,11 @@ fn route<A: Address, T: Tables>(
     tables: &T,
     segment: &Segment<A>,
     hit: &Hit<'_, A>,
-) -> Result<Route<A>, Reason> {
+) -> Result<Route<A>, Exit> {
     let (to, backend) = (hit.entry.to(), hit.entry.backend());
     let (link, interface) = (hit.entry.link_to_client(), hit.entry.interface());
     if !hit.is_current() {
-        return Err(Reason::FlowContended);
+        return Err(Reason::FlowContended.into());
     }
     flow::track(tables, segment, hit);
     if hit.control.state().has(State::REPLY) {
@@ -134,9 +132,13 @@ fn route<A: Address, T: Tables>(
 
 /// The route of a client's packet.
 #[inline(always)]
-fn to_backend<A: Address, T: Tables>(tables: &T, to: Tuple<A>, backend: u32) -> Result<Route<A>, Reason> {
+fn to_backend<A: Address, T: Tables>(tables: &T, to: Tuple<A>, backend: u32) -> Result<Route<A>, Exit> {
     let record = tables.backend(backend).ok_or(Reason::NoBackend)?;
-    let (hop, link) = hop::in_force(record)?;
+    let word = record.hop.load();
+    if word & Backend::ENDS != 0 {
+        return Err(Exit::To(Stage::Reset));
+    }
+    let (hop, link) = hop::at(record, word)?;
     Ok(Route {
         to,
         link,
@@ -166,11 +168,28 @@ fn hand_over<A: Address, T: Tables>(
     Exit::To(Stage::Encapsulate)
 }
 
-/// Whether a client begins anew with a tuple whose last flow is over.
+/// Looks at a SYN or RST of a known flow: the flow's own stage follows where nothing is the matter.
 #[inline(always)]
-fn reopens<A: Address>(segment: &Segment<A>, hit: &Hit<'_, A>) -> bool {
+fn connecting<A: Address, T: Tables>(
+    tables: &T,
+    settings: &Settings,
+    segment: &Segment<A>,
+    hit: &Hit<'_, A>,
+) -> Result<(), Exit> {
     let state = hit.control.state();
-    segment.flags & (SYN | ACK) == SYN && state.has(State::CLOSED) && !state.has(State::REPLY)
+    let opens = segment.flags & (SYN | ACK) == SYN && !state.has(State::REPLY);
+    if opens && state.has(State::CLOSED) {
+        // A client begins anew with a tuple whose last flow is over. Where another CPU was faster, opening will tell.
+        hit.end(tables);
+        return Err(Exit::To(Stage::Choose));
+    }
+    let unanswered = !state.has(State::ANSWERED) && !state.has(State::CLOSED);
+    let again = opens && hit.entry.quiet(tables.now()) > settings.soonest_retry();
+    let refused = state.has(State::REPLY) && segment.flags & RST != 0;
+    if unanswered && (again || refused) {
+        return Err(Exit::To(Stage::Retry));
+    }
+    Ok(())
 }
 
 /// Replies go back to where the client's packets come from: notices when that has changed.

@@ -9,9 +9,15 @@ use crate::{
 /// The next hop that is in force, and its MAC addresses.
 #[inline(always)]
 pub(crate) fn in_force(record: &Backend) -> Result<(&Hop, Link), Reason> {
+    at(record, record.hop.load())
+}
+
+/// The next hop that a word of [`Backend::hop`] says is in force, and its MAC addresses.
+#[inline(always)]
+pub(crate) fn at(record: &Backend, word: u32) -> Result<(&Hop, Link), Reason> {
     let hop = record
         .hops
-        .get((record.hop.load() & 1) as usize)
+        .get((word & Backend::HOP) as usize)
         .ok_or(Reason::NoNextHop)?;
     let dst = hop.peer.load();
     if dst == 0 {

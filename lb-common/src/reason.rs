@@ -65,6 +65,7 @@ reasons! {
     ClientPortTaken, "client_port_taken", Drop, "Mode nat: the client has a flow from this port to the backend by another address.";
     NoFlow, "no_flow", Drop, "A TCP segment that opens nothing and belongs to no known flow; its sender gets RST.";
     BackendDown, "backend_down", Drop, "The flow's backend went down; a TCP client gets RST.";
+    RefusalHidden, "refusal_hidden", Drop, "A backend's RST for a SYN; the client's next SYN goes to another backend.";
     FlowTableFull, "flow_table_full", Drop, "No room: every entry that this flow may use holds an active flow.";
     FlowContended, "flow_contended", Drop, "Two CPUs changed the same flow at once; the sender's next packet wins.";
     TtlExceeded, "ttl_exceeded", Drop, "TTL or hop limit would reach 0.";

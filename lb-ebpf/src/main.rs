@@ -29,6 +29,8 @@ stages! {
     reset: reset;
     /// Where it goes on with a packet that travels within another.
     encapsulate: encapsulate;
+    /// Where it goes on with what happens to a connection that its backend has not taken.
+    retry: retry;
 }
 
 /// Passes everything. On the peer of a veth it makes frames that XDP sends there arrive.

@@ -5,12 +5,12 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use lb_common::layout::{MAX_BACKENDS, Span};
+use lb_common::layout::{MAX_BACKENDS, Retries, Span};
 
 use super::{
     inheritance::Inheritance,
     maglev,
-    plan::{Backend, Part, Plan, PlanError, Pool},
+    plan::{Backend, Life, Part, Plan, PlanError, Pool},
     taken::Taken,
 };
 use crate::config::{
@@ -179,7 +179,11 @@ impl<'i> Layout<'i> {
             maxconn: backend.maxconn,
             backup: backend.backup,
             identity: maglev::identity(address),
-            idle_timeout: service.idle_timeout,
+            life: Life::of(service),
+            retries: Retries {
+                most: service.retries,
+                hides_refusals: service.hide_refused,
+            },
             pool: self.plan.pools.len(),
             sources,
             has_own_source,

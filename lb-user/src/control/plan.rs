@@ -9,7 +9,7 @@ use std::{
 
 use lb_common::{
     Port,
-    layout::{MAX_BACKENDS, Span},
+    layout::{MAX_BACKENDS, Retries, Span},
     manner::{Forwarding, Manner},
 };
 
@@ -17,7 +17,7 @@ use super::{inheritance::Inheritance, layout::Layout};
 use crate::{
     config::{
         Config,
-        types::{Encapsulation, Mode, Protocol, Scheduler, Service},
+        types::{Encapsulation, Mode, OnDown, Protocol, Scheduler, Service},
     },
     dataplane::Capacity,
 };
@@ -79,8 +79,10 @@ pub(super) struct Backend {
     pub(super) backup: bool,
     /// What the choice table knows it by.
     pub(super) identity: u64,
-    /// How long its flows may be quiet.
-    pub(super) idle_timeout: Duration,
+    /// How long its flows live.
+    pub(super) life: Life,
+    /// What becomes of connections that it does not take.
+    pub(super) retries: Retries,
     /// Which of the pools it is in.
     pub(super) pool: usize,
     /// Rows of its source addresses; one of its own where none are configured.
@@ -140,6 +142,33 @@ impl Part {
             Self::V4 => address.is_ipv4(),
             Self::V6 => address.is_ipv6(),
             Self::Whole => true,
+        }
+    }
+}
+
+/// How long flows to a backend live, as its service has it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Life {
+    /// How long an open one may be quiet.
+    pub(super) idle_timeout: Duration,
+    /// How long one may be quiet that has not opened.
+    pub(super) connect_timeout: Duration,
+    /// How long a closed one is kept.
+    pub(super) close_timeout: Duration,
+    /// How long they may stay with a backend that is drained; none: until they end.
+    pub(super) drain_timeout: Option<Duration>,
+    /// What becomes of them when the backend goes down.
+    pub(super) on_down: OnDown,
+}
+
+impl Life {
+    pub(super) fn of(service: &Service) -> Self {
+        Self {
+            idle_timeout: service.idle_timeout,
+            connect_timeout: service.connect_timeout,
+            close_timeout: service.close_timeout,
+            drain_timeout: service.drain_timeout,
+            on_down: service.on_down,
         }
     }
 }

@@ -9,7 +9,7 @@ use std::{
 use lb_common::{
     Address as _, Port, V4, V6,
     address::{AddressCell as _, TCP, UDP},
-    layout::{BackendCounters, PortFilter, Service, Span, mac_to_word},
+    layout::{Backend, BackendCounters, PortFilter, Service, Span, mac_to_word},
     manner::Manner,
     memory::Memory,
     service::{self as index, SlotKey},
@@ -19,7 +19,7 @@ use lb_common::{
 use super::{
     inheritance::{self, VirtualAddress},
     maglev::Candidate,
-    plan::{Backend, Pool},
+    plan::{self, Pool},
     statistics,
 };
 use crate::{
@@ -52,7 +52,12 @@ pub(super) fn port_pool(memory: &Memory<'_>, (first, last): (u16, u16)) {
 }
 
 /// Fills a backend's row, all but its next hop.
-pub(super) fn backend(memory: &Memory<'_>, row: u32, backend: &Backend, (manner, service): (Manner, u16)) {
+pub(super) fn backend(
+    memory: &Memory<'_>,
+    row: u32,
+    backend: &plan::Backend,
+    (manner, service): (Manner, u16),
+) {
     let record = &memory.backends[row as usize];
     record.address.store(mapped(backend.address.ip()));
     record
@@ -61,6 +66,7 @@ pub(super) fn backend(memory: &Memory<'_>, row: u32, backend: &Backend, (manner,
     record.sources.store(backend.sources.to_word());
     record.maxconn.store(limit(backend.maxconn));
     record.manner.store(manner.0);
+    record.retries.store(backend.retries.to_word());
     record.service.store(service + 1);
 }
 
@@ -111,6 +117,8 @@ pub(super) fn free_backend(memory: &Memory<'_>, row: u32) {
     for hop in &record.hops {
         hop.peer.store(0);
     }
+    ends(memory, row, false);
+    record.drained.store(0);
     for counters in statistics::counters_of(memory, row as usize) {
         let BackendCounters {
             packets_in,
@@ -119,7 +127,8 @@ pub(super) fn free_backend(memory: &Memory<'_>, row: u32) {
             bytes_out,
             flows_opened,
             flows_closed,
-            ..
+            retried,
+            refused,
         } = counters;
         for counter in [
             packets_in,
@@ -128,6 +137,8 @@ pub(super) fn free_backend(memory: &Memory<'_>, row: u32) {
             bytes_out,
             flows_opened,
             flows_closed,
+            retried,
+            refused,
         ] {
             counter.store(0);
         }
@@ -159,13 +170,20 @@ pub(super) fn answers(memory: &Memory<'_>, port: u16, protocol: Protocol) {
 /// Changes a backend's next hop in one step.
 pub(super) fn hop(memory: &Memory<'_>, row: u32, hop: &NextHop) {
     let record = &memory.backends[row as usize];
-    let other = 1 - (record.hop.load() & 1);
-    let place = &record.hops[usize::from(other != 0)];
+    let other = record.hop.load() ^ Backend::HOP;
+    let place = &record.hops[usize::from(other & Backend::HOP != 0)];
     place.peer.store(mac_to_word(hop.peer_mac));
     place.own.store(mac_to_word(hop.own_mac));
     place.interface.store(hop.ifindex);
     place.mtu.store(hop.mtu);
     record.hop.store(other);
+}
+
+/// Has the flows of a backend end at their clients' next packets, or live on.
+pub(super) fn ends(memory: &Memory<'_>, row: u32, ends: bool) {
+    let word = &memory.backends[row as usize].hop;
+    let kept = word.load() & !Backend::ENDS;
+    word.store(if ends { kept | Backend::ENDS } else { kept });
 }
 
 /// Changes the slots that differ, and returns how many did. No slots: the service has no backend.

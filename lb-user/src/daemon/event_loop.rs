@@ -1,10 +1,6 @@
 //! What a running daemon does: it takes in what checks and look-ups find, and answers questions.
 
-use std::{
-    fs, iter,
-    net::SocketAddr,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{fs, iter, net::SocketAddr, time::Duration};
 
 use anyhow::{Context as _, Result};
 use lb_common::memory::Memory;
@@ -21,7 +17,7 @@ use crate::{
         Config,
         types::{DataplaneChoice, Global},
     },
-    control::{self, Control, PlanError},
+    control::{self, Control, PlanError, unix_milliseconds},
     dataplane::{Mode, Object, Pins, Xdp},
     flows::{self, Clock, FlowPage, Query},
     health::{self, Monitor},
@@ -119,6 +115,7 @@ impl Daemon {
     /// What is to be done once a second.
     fn tend(&mut self) -> Result<()> {
         self.sweep.step(self.dataplane.object(), &self.control)?;
+        self.control.tend(&self.dataplane.memory());
         attended(&self.dataplane.memory());
         Ok(())
     }
@@ -216,11 +213,6 @@ fn log_adoption(memory: &Memory<'_>) {
 /// Notes for the next daemon that somebody looks after the tables.
 fn attended(memory: &Memory<'_>) {
     memory.settings.tended.store(unix_milliseconds());
-}
-
-fn unix_milliseconds() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// CPUs that may ever run the packet path: it counts by their numbers.

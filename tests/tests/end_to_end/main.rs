@@ -7,6 +7,7 @@ mod balancing;
 mod broken_configuration;
 mod choosing;
 mod control;
+mod ends;
 mod failover;
 mod integrity;
 mod lifecycle;

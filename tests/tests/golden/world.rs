@@ -10,7 +10,7 @@ use lb_common::{
     Address as _, Mac, Port, V4, V6,
     address::{AddressCell as _, TCP, UDP},
     flow::{Bucket, Entry},
-    layout::{BackendCounters, COMPLETE_PARTIAL, PortFilter, Service, Span, mac_to_word},
+    layout::{Backend, BackendCounters, COMPLETE_PARTIAL, PortFilter, Retries, Service, Span, mac_to_word},
     manner::Manner,
     memory::Memory,
     service::{self, SlotKey},
@@ -34,6 +34,9 @@ pub(crate) const BACKEND_MAC: Mac = [2, 0, 0, 0, 0, 4];
 
 /// The first port of the pool.
 pub(crate) const POOL: u16 = 20_000;
+
+/// Ticks of a second.
+pub(crate) const SECOND: u32 = 1000;
 
 /// The port of two services on each virtual address, TCP and UDP.
 pub(crate) const PORT: u16 = 80;
@@ -100,6 +103,7 @@ pub(crate) fn set_up(memory: &Memory<'_>) {
     let settings = memory.settings;
     settings.seed.store(0x0123_4567_89ab_cdef);
     settings.partial_checksums.store(COMPLETE_PARTIAL);
+    settings.second.store(SECOND);
     pool(memory, POOL, 1);
     for (row, family) in [Family::V4, Family::V6].into_iter().enumerate() {
         memory.sources[row].address.store(mapped(family.source()));
@@ -248,6 +252,31 @@ pub(crate) fn flows(memory: &Memory<'_>) -> (u64, u64) {
         })
 }
 
+/// Connections that a backend did not take: moved to another one, and refused.
+pub(crate) fn not_taken(memory: &Memory<'_>, backend: u32) -> (u64, u64) {
+    let capacity = memory.settings.backend_capacity.load() as usize;
+    let rows = memory
+        .backend_counters
+        .iter()
+        .skip(backend as usize)
+        .step_by(capacity);
+    rows.fold((0, 0), |(retried, refused), row| {
+        (retried + row.retried.load(), refused + row.refused.load())
+    })
+}
+
+/// Makes the flows of a backend end, or stay.
+pub(crate) fn ends(memory: &Memory<'_>, backend: u32, ends: bool) {
+    let cell = &memory.backends[backend as usize].hop;
+    let kept = cell.load() & !Backend::ENDS;
+    cell.store(if ends { kept | Backend::ENDS } else { kept });
+}
+
+/// What becomes of connections that a backend does not take.
+pub(crate) fn retries(memory: &Memory<'_>, backend: u32, retries: Retries) {
+    memory.backends[backend as usize].retries.store(retries.to_word());
+}
+
 /// Packets so far, by verdict and by reason, over all workers.
 pub(crate) fn packets(memory: &Memory<'_>) -> (Vec<u64>, Vec<u64>) {
     let rows = memory.packet_counters;
@@ -263,6 +292,7 @@ fn backend(memory: &Memory<'_>, row: u32, address: SocketAddr, source: usize) {
     let record = &memory.backends[row as usize];
     record.hop.store(0);
     record.manner.store(Manner::FULL_NAT.0);
+    record.retries.store(0);
     record.address.store(mapped(address.ip()));
     record.port.store(u16::from_ne_bytes(Port::new(address.port()).0));
     let first = source.try_into().expect("a few sources");
@@ -347,9 +377,11 @@ fn clear(memory: &Memory<'_>) {
     for row in memory.backend_counters {
         let counters = [&row.packets_in, &row.bytes_in, &row.packets_out, &row.bytes_out];
         let flows = [&row.flows_opened, &row.flows_closed];
+        let connecting = [&row.retried, &row.refused];
         counters
             .into_iter()
             .chain(flows)
+            .chain(connecting)
             .for_each(|counter| counter.store(0));
     }
 }

@@ -18,7 +18,7 @@ struct Budget {
 }
 
 const BALLAST: Budget = Budget {
-    verified: 50_000,
+    verified: 55_000,
     stack: 448,
     size: 40_000,
 };
@@ -49,6 +49,12 @@ const ENCAPSULATE: Budget = Budget {
     size: 30_000,
 };
 
+const RETRY: Budget = Budget {
+    verified: 8_000,
+    stack: 256,
+    size: 22_000,
+};
+
 const SMALL: Budget = Budget {
     verified: 10,
     stack: 32,
@@ -76,6 +82,7 @@ fn the_programs_stay_within_their_budgets() {
             "begin" => BEGIN,
             "reset" => RESET,
             "encapsulate" => ENCAPSULATE,
+            "retry" => RETRY,
             _ => SMALL,
         };
         assert!(

@@ -29,14 +29,8 @@ fn global(raw: &raw::Global) -> [Key; 3] {
     ]
 }
 
-fn of_service(raw: &raw::Service) -> [Key; 9] {
+fn of_service(raw: &raw::Service) -> [Key; 3] {
     [
-        ("connect_timeout", value::place(raw.connect_timeout.as_ref())),
-        ("close_timeout", value::place(raw.close_timeout.as_ref())),
-        ("drain_timeout", value::place(raw.drain_timeout.as_ref())),
-        ("on_down", value::place(raw.on_down.as_ref())),
-        ("retries", value::place(raw.retries.as_ref())),
-        ("hide_refused", value::place(raw.hide_refused.as_ref())),
         ("allow", value::place(raw.allow.as_ref())),
         ("deny", value::place(raw.deny.as_ref())),
         ("limits", value::place(raw.limits.as_ref())),

@@ -3,10 +3,12 @@
 mod checksums;
 mod connections;
 mod direct;
+mod ends;
 mod fragments;
 mod headers;
 mod nat;
 mod refusals;
+mod retries;
 mod room;
 mod schedulers;
 mod services;
