@@ -25,7 +25,7 @@ const PORT_SEED: u64 = 0x1d8e_4e27_c47d_124f;
 /// Opens a packet's flow, after which its way goes on by it; else says what becomes of the packet.
 #[inline(always)]
 pub fn begin<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
-    let opened = match parse::network(packet) {
+    let opened = match parse::noted_network(packet, tables) {
         Ok(Network::V4) => open::<V4, T>(packet, tables),
         Ok(Network::V6) => open::<V6, T>(packet, tables),
         Err(reason) => Err(reason),
@@ -36,7 +36,7 @@ pub fn begin<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
 
 #[inline(always)]
 fn open<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<(), Reason> {
-    let segment = &A::parse(packet)?;
+    let segment = &parse::noted::<A, T>(packet, tables)?;
     let settings = tables.settings().ok_or(Reason::NotReady)?;
     let backend = tables.note().ok_or(Reason::NotReady)?.backend.load();
     let frame = packet.header::<EthernetHeader>(0).ok_or(Reason::Malformed)?;

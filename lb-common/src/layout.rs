@@ -4,7 +4,7 @@
 use crate::{address::Mac, shared::Shared};
 
 /// Version of all layouts together; a daemon adopts only tables of its own version.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// The most backends that tables have rows for. An entry of the flow table has 24 bits for a row.
 pub const MAX_BACKENDS: u32 = 1 << 20;
@@ -39,13 +39,20 @@ pub struct Settings {
     /// When a daemon last looked after the tables, in milliseconds since the Unix epoch. Not for packets: the next
     /// daemon tells by it for how long nobody has checked the backends.
     pub tended: Shared<u64>,
-    reserved: [u32; 4],
+    /// Ticks of the clock in a second.
+    pub ticks_per_second: Shared<u32>,
+    /// Whether pings of virtual addresses are answered: 0 or [`ANSWER_ECHO`].
+    pub echo: Shared<u32>,
+    reserved: [u32; 2],
 }
 
 /// Finish the checksum: nobody after us will (native XDP).
 pub const COMPLETE_PARTIAL: u32 = 0;
 /// Leave it unfinished: whoever sends the packet on still knows that it is (generic XDP keeps the skb).
 pub const KEEP_PARTIAL: u32 = 1;
+
+/// Answer pings of virtual addresses.
+pub const ANSWER_ECHO: u32 = 1;
 
 /// Per port number, who might want a packet that carries it. The cheap look-up that comes first.
 #[repr(C)]
@@ -153,7 +160,8 @@ pub struct Hop {
     pub own: Shared<u64>,
     /// Interface towards it.
     pub interface: Shared<u32>,
-    reserved: u32,
+    /// The longest IP packet that it takes, in bytes; 0: unknown, and none is too long.
+    pub mtu: Shared<u32>,
 }
 
 /// An address to put as source in full NAT.
@@ -171,7 +179,47 @@ pub struct Source {
 pub struct Note {
     /// The backend that was chosen for the packet's flow.
     pub backend: Shared<u32>,
-    reserved: [u32; 15],
+    /// Where the packet's headers are: a [`crate::parse::Place`].
+    pub place: Shared<u32>,
+    /// What the packet's sender is to be told: the length in bytes that it exceeds, or 0 for its TTL.
+    pub mtu: Shared<u32>,
+    /// Pings answered.
+    pub echoes: Allowance,
+    /// ICMP errors sent.
+    pub errors: Allowance,
+    reserved: [u32; 9],
+}
+
+/// How often something was done in the current second; see [`crate::rate::allows`].
+#[derive(Debug, Default)]
+#[repr(C)]
+pub struct Allowance {
+    /// When the second began, in ticks.
+    pub since: Shared<u32>,
+    /// How often since then.
+    pub used: Shared<u32>,
+}
+
+/// Datagrams whose ports are remembered for their fragments: a power of two.
+pub const DATAGRAMS: u32 = 4096;
+
+/// A datagram that comes in fragments, of which the first alone has its ports. One cache line.
+#[derive(Debug, Default)]
+#[repr(C, align(64))]
+pub struct Datagram {
+    /// Raised by two with each change; odd while it is being changed, 0 while the row was never used.
+    pub version: Shared<u64>,
+    /// Source address, IPv4 as IPv4-mapped, in two words as they lie in memory.
+    pub src: [Shared<u64>; 2],
+    /// Destination address.
+    pub dst: [Shared<u64>; 2],
+    /// Its identification, then eight bits for the protocol.
+    pub name: Shared<u64>,
+    /// Source and destination port as they lie in memory.
+    pub ports: Shared<u32>,
+    /// When its first fragment came, in ticks.
+    pub seen: Shared<u32>,
+    reserved: u64,
 }
 
 /// Packets of one worker (a CPU, or a thread of a userspace engine) by what became of them.
@@ -213,6 +261,7 @@ const _: () = {
     assert!(size_of::<Backend>() == 128);
     assert!(size_of::<Source>() == 16);
     assert!(size_of::<Note>() == 64);
+    assert!(size_of::<Datagram>() == 64);
     assert!(size_of::<PacketCounters>() == 512);
     assert!(size_of::<BackendCounters>() == 64);
     assert!(crate::Reason::ALL.len() <= MAX_REASONS);

@@ -12,7 +12,7 @@ use crate::{
     checksum::Sum,
     flow::Bucket,
     layout::{
-        Backend, BackendCounters, ChoiceWord, Note, PacketCounters, PortFilter, Service, ServiceSlot,
+        Backend, BackendCounters, ChoiceWord, Datagram, Note, PacketCounters, PortFilter, Service, ServiceSlot,
         Settings, Source,
     },
     packet::Packet,
@@ -41,6 +41,8 @@ pub struct Memory<'m> {
     pub buckets_v4: &'m [Bucket<V4>],
     /// See [`Tables::bucket_v6`].
     pub buckets_v6: &'m [Bucket<V6>],
+    /// See [`Tables::datagram`].
+    pub datagrams: &'m [Datagram],
     /// One per worker.
     pub notes: &'m [Note],
     /// One per worker.
@@ -121,6 +123,10 @@ impl Tables for Worker<'_> {
 
     fn bucket_v6(&self, index: u32) -> Option<&Bucket<V6>> {
         at(self.memory.buckets_v6, index)
+    }
+
+    fn datagram(&self, index: u32) -> Option<&Datagram> {
+        at(self.memory.datagrams, index)
     }
 
     fn note(&self) -> Option<&Note> {

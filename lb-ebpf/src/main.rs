@@ -27,6 +27,12 @@ stages! {
     begin: begin;
     /// Where it goes on with a TCP segment that cannot be delivered.
     reset: reset;
+    /// Where it goes on with ICMP.
+    icmp: icmp;
+    /// Where it goes on with tags, extension headers and fragments.
+    detour: detour;
+    /// Where it goes on with a packet whose sender is to be told why it does not arrive.
+    error: error;
 }
 
 /// Passes everything. On the peer of a veth it makes frames that XDP sends there arrive.

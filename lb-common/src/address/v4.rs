@@ -13,6 +13,14 @@ impl Address for V4 {
     type Cell = Shared<u32>;
 
     const HEADER_LEN: usize = 20;
+    const ICMP: u8 = super::ICMP;
+
+    #[inline(always)]
+    fn is_host(self) -> bool {
+        let [first, ..] = self.0;
+        // "This network" (RFC 791 3.2), and from multicast up to the limited broadcast.
+        first != 0 && first < 224
+    }
 
     #[inline(always)]
     fn sum(self) -> Sum {

@@ -46,6 +46,14 @@ impl Address for V6 {
     type Cell = [Shared<u64>; 2];
 
     const HEADER_LEN: usize = 40;
+    const ICMP: u8 = super::ICMPV6;
+
+    #[inline(always)]
+    fn is_host(self) -> bool {
+        let [first, second] = self.0;
+        let [multicast, ..] = first.to_ne_bytes();
+        multicast != 0xff && first | second != 0
+    }
 
     #[inline(always)]
     fn sum(self) -> Sum {

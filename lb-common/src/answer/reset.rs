@@ -21,7 +21,7 @@ const LENGTH: u16 = 20;
 /// Ends a client's flow, if it has one, and answers its segment with RST.
 #[inline(always)]
 pub fn reset<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
-    let answered = match parse::network(packet) {
+    let answered = match parse::noted_network(packet, tables) {
         Ok(Network::V4) => answer::<V4, T>(packet, tables),
         Ok(Network::V6) => answer::<V6, T>(packet, tables),
         Err(reason) => Err(reason),
@@ -31,9 +31,13 @@ pub fn reset<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
 
 #[inline(always)]
 fn answer<A: Parse<Header: Wire>, T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Result<Verdict, Reason> {
-    let segment = A::parse(packet)?;
+    let segment = parse::noted::<A, T>(packet, tables)?;
     let reason = end::<A, T>(tables, &segment)?;
     if segment.protocol != TCP || segment.flags & RST != 0 {
+        return Err(reason);
+    }
+    if segment.network != EthernetHeader::LEN {
+        // Answers have no tags.
         return Err(reason);
     }
     let came = Link::of(packet).ok_or(Reason::Malformed)?;

@@ -42,6 +42,24 @@ const RESET: Budget = Budget {
     size: 18_000,
 };
 
+const ICMP: Budget = Budget {
+    verified: 20_000,
+    stack: 448,
+    size: 20_000,
+};
+
+const DETOUR: Budget = Budget {
+    verified: 250_000,
+    stack: 480,
+    size: 60_000,
+};
+
+const ERROR: Budget = Budget {
+    verified: 20_000,
+    stack: 320,
+    size: 20_000,
+};
+
 const SMALL: Budget = Budget {
     verified: 10,
     stack: 32,
@@ -68,6 +86,9 @@ fn the_programs_stay_within_their_budgets() {
             "choose" => CHOOSE,
             "begin" => BEGIN,
             "reset" => RESET,
+            "icmp" => ICMP,
+            "detour" => DETOUR,
+            "error" => ERROR,
             _ => SMALL,
         };
         assert!(
