@@ -200,8 +200,13 @@ pub struct Allowance {
     pub used: Shared<u32>,
 }
 
-/// Datagrams whose ports are remembered for their fragments: a power of two.
-pub const DATAGRAMS: u32 = 4096;
+/// Rows of [`Datagrams`]: a power of two.
+pub const DATAGRAM_ROWS: u32 = 1024;
+
+/// The datagrams that one row remembers for their fragments.
+#[derive(Debug, Default)]
+#[repr(C)]
+pub struct Datagrams(pub [Datagram; 4]);
 
 /// A datagram that comes in fragments, of which the first alone has its ports. One cache line.
 #[derive(Debug, Default)]

@@ -12,7 +12,7 @@ use crate::{
     checksum::Sum,
     flow::Bucket,
     layout::{
-        Backend, BackendCounters, ChoiceWord, Datagram, Note, PacketCounters, PortFilter, Service, ServiceSlot,
+        Backend, BackendCounters, ChoiceWord, Datagrams, Note, PacketCounters, PortFilter, Service, ServiceSlot,
         Settings, Source,
     },
     packet::Packet,
@@ -41,8 +41,8 @@ pub struct Memory<'m> {
     pub buckets_v4: &'m [Bucket<V4>],
     /// See [`Tables::bucket_v6`].
     pub buckets_v6: &'m [Bucket<V6>],
-    /// See [`Tables::datagram`].
-    pub datagrams: &'m [Datagram],
+    /// See [`Tables::datagrams`].
+    pub datagrams: &'m [Datagrams],
     /// One per worker.
     pub notes: &'m [Note],
     /// One per worker.
@@ -125,7 +125,7 @@ impl Tables for Worker<'_> {
         at(self.memory.buckets_v6, index)
     }
 
-    fn datagram(&self, index: u32) -> Option<&Datagram> {
+    fn datagrams(&self, index: u32) -> Option<&Datagrams> {
         at(self.memory.datagrams, index)
     }
 

@@ -63,6 +63,12 @@ impl Part {
     pub const FIRST: Self = Self(1);
     /// A later fragment: no header.
     pub const LATER: Self = Self(2);
+
+    /// The same, with a zero added that the verifier does not know for one.
+    #[inline(always)]
+    pub(crate) const fn hidden(self, zero: usize) -> Self {
+        Self(self.0.wrapping_add((zero & 0xff) as u8))
+    }
 }
 
 /// What IP header a frame has.
@@ -311,6 +317,9 @@ impl Place {
     /// No header begins behind this: extension headers are walked over 256 bytes at most. A mask, for the verifier.
     pub(crate) const MOST: usize = 0x1ff;
 
+    /// Nor does the IP header behind this: two tags are walked over at most.
+    pub(crate) const MOST_NETWORK: usize = 0x1f;
+
     /// As it stands in table memory.
     #[inline(always)]
     #[must_use]
@@ -323,7 +332,7 @@ impl Place {
     const fn from_word(word: u32) -> Self {
         let [network, protocol, ..] = word.to_le_bytes();
         Self {
-            network: (network & 0x1f) as usize,
+            network: network as usize & Self::MOST_NETWORK,
             offset: (word >> 16) as usize & Self::MOST,
             protocol,
         }
@@ -341,7 +350,7 @@ impl Place {
 #[inline(always)]
 pub fn noted_network<T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<Network, Reason> {
     let behind = Place::noted(tables)?.network.wrapping_sub(size_of::<[u8; 2]>());
-    match *packet.header::<[u8; 2]>(behind & 0x1f).ok_or(Reason::Malformed)? {
+    match *packet.header::<[u8; 2]>(behind & Place::MOST_NETWORK).ok_or(Reason::Malformed)? {
         ETHERTYPE_IPV4 => Ok(Network::V4),
         ETHERTYPE_IPV6 => Ok(Network::V6),
         _ => Err(Reason::NotIp),

@@ -5,7 +5,7 @@ use crate::{
     checksum::Sum,
     flow::Bucket,
     layout::{
-        Backend, BackendCounters, ChoiceWord, Datagram, Note, PacketCounters, PortFilter, Service, ServiceSlot,
+        Backend, BackendCounters, ChoiceWord, Datagrams, Note, PacketCounters, PortFilter, Service, ServiceSlot,
         Settings, Source,
     },
     packet::Packet,
@@ -33,8 +33,8 @@ pub trait Tables {
     fn bucket_v4(&self, index: u32) -> Option<&Bucket<V4>>;
     /// A bucket of the IPv6 flow table.
     fn bucket_v6(&self, index: u32) -> Option<&Bucket<V6>>;
-    /// A datagram whose ports are remembered for its fragments.
-    fn datagram(&self, index: u32) -> Option<&Datagram>;
+    /// Datagrams whose ports are remembered for their fragments.
+    fn datagrams(&self, index: u32) -> Option<&Datagrams>;
     /// This worker's note.
     fn note(&self) -> Option<&Note>;
     /// This worker's packet counters.

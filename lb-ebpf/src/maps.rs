@@ -23,7 +23,7 @@ use lb_common::{
     checksum::Sum,
     flow::Bucket,
     layout::{
-        Backend, BackendCounters, ChoiceWord, Datagram, Note, PacketCounters, PortFilter, Service, ServiceSlot, Settings,
+        Backend, BackendCounters, ChoiceWord, Datagrams, Note, PacketCounters, PortFilter, Service, ServiceSlot, Settings,
         Source,
     },
 };
@@ -50,7 +50,7 @@ static FLOWS_V4: Array<Bucket<V4>> = Array::with_max_entries(1, MMAPABLE);
 #[map]
 static FLOWS_V6: Array<Bucket<V6>> = Array::with_max_entries(1, MMAPABLE);
 #[map]
-static DATAGRAMS: Array<Datagram> = Array::with_max_entries(1, MMAPABLE);
+static DATAGRAMS: Array<Datagrams> = Array::with_max_entries(1, MMAPABLE);
 #[map]
 static NOTES: Array<Note> = Array::with_max_entries(1, MMAPABLE);
 #[map]
@@ -131,7 +131,7 @@ impl Tables for Maps {
     }
 
     #[inline(always)]
-    fn datagram(&self, index: u32) -> Option<&Datagram> {
+    fn datagrams(&self, index: u32) -> Option<&Datagrams> {
         DATAGRAMS.get(index)
     }
 

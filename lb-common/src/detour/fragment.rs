@@ -1,23 +1,20 @@
 //! Fragments: the first one's ports are remembered, and later ones go by them.
 //!
-//! Datagrams are kept in rows of an array, four of which each may have; the oldest makes room. A row is written by
-//! whoever makes its version odd, and what was read of it is right if the version is the same afterwards. Who comes
-//! second to a row does without: its datagram is lost as any may be.
+//! Datagrams are kept in rows of four; the oldest of a row makes room. An entry is written by whoever makes its version
+//! odd, and what was read of it is right if the version is the same afterwards. Who comes second to an entry does without:
+//! its datagram is lost, as any may be.
 
 use super::walk::Walked;
 use crate::{
-    address::{Address, AddressCell as _, TCP, Tuple, UDP},
+    address::{Address, AddressCell as _, TCP, Tuple, UDP, V6},
     hash,
-    layout::{DATAGRAMS, Datagram, Settings},
+    layout::{DATAGRAM_ROWS, Datagram, Settings},
     packet::Packet,
     parse::{self, NotPlain, Parse, Part, Segment},
     reason::Reason,
     service,
     tables::Tables,
 };
-
-/// Rows that a datagram may have.
-const WAYS: u32 = 4;
 
 /// For how many seconds fragments may follow the first: as long as Linux waits for them (`IP_FRAG_TIME`).
 const LIFE: u32 = 30;
@@ -39,7 +36,8 @@ pub(super) fn segment<A: Parse, T: Tables>(
         Err(NotPlain::Icmp | NotPlain::Unusual) => return Err(Reason::NotTcpUdp),
     };
     if walked.part == Part::FIRST {
-        remember::<A, T>(tables, &key(walked), segment.tuple.ports());
+        // Where this fails, the later ones are lost.
+        let _ = remember(tables, &key(walked), segment.tuple.ports());
     }
     Ok(segment)
 }
@@ -58,7 +56,7 @@ fn later<A: Parse, T: Tables>(
     if !parse::is_within(packet, ip) {
         return Err(Reason::Malformed);
     }
-    let Some(ports) = recall::<A, T>(tables, &key(walked)) else {
+    let Some(ports) = recall(tables, &key(walked)) else {
         return Err(unknown(tables, ip.dst));
     };
     Ok(Segment {
@@ -88,97 +86,88 @@ fn unknown<A: Address, T: Tables>(tables: &T, dst: A) -> Reason {
     }
 }
 
-/// What a datagram's fragments have in common (RFC 791 3.2, RFC 8200 4.5).
-struct Key<A> {
-    src: A,
-    dst: A,
+/// What a datagram's fragments have in common (RFC 791 3.2, RFC 8200 4.5): addresses, and [`Datagram::name`].
+struct Key {
+    src: V6,
+    dst: V6,
     name: u64,
 }
 
 #[inline(always)]
-fn key<A: Address>(walked: &Walked<A>) -> Key<A> {
+fn key<A: Address>(walked: &Walked<A>) -> Key {
     let ip = &walked.carried;
     Key {
-        src: ip.src,
-        dst: ip.dst,
+        src: ip.src.mapped(),
+        dst: ip.dst.mapped(),
         name: u64::from(walked.id) << 8 | u64::from(ip.protocol),
     }
 }
 
-impl<A: Address> Key<A> {
-    /// The first of the rows that it may have.
+impl Key {
+    /// Its row.
     #[inline(always)]
-    fn home(&self, settings: &Settings) -> u32 {
-        let ((a, b), (c, d)) = (self.src.words(), self.dst.words());
-        let [a, b, c, d] = [a, b, c, d];
+    fn row(&self, settings: &Settings) -> u32 {
+        let (V6([a, b]), V6([c, d])) = (self.src, self.dst);
         let hash = hash::mix(hash::mix(settings.seed.load(), a), b);
         let hash = hash::mix(hash::mix(hash::mix(hash, c), d), self.name);
-        hash::high(hash::finish(hash)) & (DATAGRAMS - 1) & !(WAYS - 1)
+        hash::high(hash::finish(hash)) & (DATAGRAM_ROWS - 1)
     }
 
     #[inline(always)]
-    fn is_in(&self, row: &Datagram) -> bool {
-        row.name.load() == self.name && row.src.load() == self.src.mapped() && row.dst.load() == self.dst.mapped()
+    fn is_of(&self, entry: &Datagram) -> bool {
+        entry.name.load() == self.name && entry.src.load() == self.src && entry.dst.load() == self.dst
     }
 }
 
-/// Remembers a datagram's ports.
+/// Remembers a datagram's ports, in the place of the oldest of its row.
 ///
 /// Neither this nor [`recall`] is inlined: fragments are rare, and the rest has the stack for itself.
 #[inline(never)]
-fn remember<A: Address, T: Tables>(tables: &T, key: &Key<A>, ports: u32) {
-    let Some(settings) = tables.settings() else {
-        return;
-    };
-    let (home, now) = (key.home(settings), tables.now());
-    let (mut chosen, mut oldest) = (home, 0);
-    for index in home..home.wrapping_add(WAYS) {
-        let Some(row) = tables.datagram(index) else {
-            return;
-        };
-        let age = if row.version.load() == 0 || key.is_in(row) {
-            u32::MAX
-        } else {
-            now.wrapping_sub(row.seen.load())
-        };
+fn remember<T: Tables>(tables: &T, key: &Key, ports: u32) -> Option<()> {
+    let settings = tables.settings()?;
+    let row = tables.datagrams(key.row(settings))?;
+    let now = tables.now();
+    let (mut chosen, mut oldest) = (0, 0);
+    for (place, entry) in (0..).zip(&row.0) {
+        let unused = entry.version.load() == 0 || key.is_of(entry);
+        let age = if unused { u32::MAX } else { now.wrapping_sub(entry.seen.load()) };
         if age >= oldest {
-            (chosen, oldest) = (index, age);
+            (chosen, oldest) = (place, age);
         }
     }
-    if let Some(row) = tables.datagram(chosen.wrapping_add(settings.zero.load())) {
-        write(row, key, ports, now);
-    }
+    let place = settings.zero.load().wrapping_add(chosen) & 3;
+    write(row.0.get(place as usize)?, key, ports, now)
 }
 
 #[inline(always)]
-fn write<A: Address>(row: &Datagram, key: &Key<A>, ports: u32, now: u32) {
-    let version = row.version.load();
-    if version & 1 != 0 || !row.version.compare_exchange(version, version | 1) {
-        return;
+fn write(entry: &Datagram, key: &Key, ports: u32, now: u32) -> Option<()> {
+    let version = entry.version.load();
+    if version & 1 != 0 || !entry.version.compare_exchange(version, version | 1) {
+        return None;
     }
-    row.src.store(key.src.mapped());
-    row.dst.store(key.dst.mapped());
-    row.name.store(key.name);
-    row.ports.store(ports);
-    row.seen.store(now);
-    row.version.store(version.wrapping_add(2));
+    entry.src.store(key.src);
+    entry.dst.store(key.dst);
+    entry.name.store(key.name);
+    entry.ports.store(ports);
+    entry.seen.store(now);
+    entry.version.store(version.wrapping_add(2));
+    Some(())
 }
 
 /// The ports of a datagram whose first fragment came not long ago.
 #[inline(never)]
-fn recall<A: Address, T: Tables>(tables: &T, key: &Key<A>) -> Option<u32> {
+fn recall<T: Tables>(tables: &T, key: &Key) -> Option<u32> {
     let settings = tables.settings()?;
-    let home = key.home(settings);
-    for index in home..home.wrapping_add(WAYS) {
-        let row = tables.datagram(index)?;
-        let version = row.version.load();
-        if version & 1 != 0 || version == 0 || !key.is_in(row) {
+    let row = tables.datagrams(key.row(settings))?;
+    for entry in &row.0 {
+        let version = entry.version.load();
+        if version & 1 != 0 || version == 0 || !key.is_of(entry) {
             continue;
         }
-        let age = tables.now().wrapping_sub(row.seen.load());
-        let ports = row.ports.load();
+        let age = tables.now().wrapping_sub(entry.seen.load());
+        let ports = entry.ports.load();
         let young = age <= settings.ticks_per_second.load().wrapping_mul(LIFE);
-        return (young && row.version.load() == version).then_some(ports);
+        return (young && entry.version.load() == version).then_some(ports);
     }
     None
 }

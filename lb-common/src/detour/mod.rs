@@ -19,7 +19,7 @@ use crate::{
 /// Forwards a packet of a known flow after a longer look, or leaves it alone.
 #[inline(always)]
 pub fn detour<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
-    let forwarded = match walk::network(packet) {
+    let forwarded = match walk::network(packet, tables) {
         Ok((Network::V4, network)) => forward::<V4, T>(packet, tables, network),
         Ok((Network::V6, network)) => forward::<V6, T>(packet, tables, network),
         Err(reason) => Err(reason.into()),

@@ -18,7 +18,20 @@ const MOST_BYTES: usize = 256;
 
 /// The IP header, and where it begins: behind up to two tags.
 #[inline(always)]
-pub(super) fn network(packet: &Packet<'_>) -> Result<(Network, usize), Reason> {
+pub(super) fn network<T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<(Network, usize), Reason> {
+    let (network, begin) = behind_tags(packet)?;
+    Ok((network, begin.wrapping_add(zero(tables)?) & Place::MOST_NETWORK))
+}
+
+/// [`Settings::zero`](crate::layout::Settings::zero): what it is added to is unknown to the verifier again, which else
+/// would follow the rest of the program once for each number of tags and headers.
+#[inline(always)]
+fn zero<T: Tables>(tables: &T) -> Result<usize, Reason> {
+    Ok(tables.settings().ok_or(Reason::NotReady)?.zero.load() as usize)
+}
+
+#[inline(always)]
+fn behind_tags(packet: &Packet<'_>) -> Result<(Network, usize), Reason> {
     for tags in 0..=2 {
         let network = EthernetHeader::LEN.wrapping_add(TAG.wrapping_mul(tags));
         let behind = network.wrapping_sub(size_of::<[u8; 2]>());
@@ -52,7 +65,7 @@ pub(super) trait Walk: Parse {
 
 impl Walk for V4 {
     #[inline(always)]
-    fn walk<T: Tables>(packet: &Packet<'_>, _: &T, network: usize) -> Result<Walked<Self>, Reason> {
+    fn walk<T: Tables>(packet: &Packet<'_>, tables: &T, network: usize) -> Result<Walked<Self>, Reason> {
         const OFFSET: u16 = 0x1fff;
 
         let carried = Self::carried(packet, network)?;
@@ -63,7 +76,7 @@ impl Walk for V4 {
         };
         Ok(Walked {
             carried,
-            part,
+            part: part.hidden(zero(tables)?),
             id: u32::from(carried.id),
         })
     }
@@ -72,7 +85,7 @@ impl Walk for V4 {
 impl Walk for V6 {
     #[inline(always)]
     fn walk<T: Tables>(packet: &Packet<'_>, tables: &T, network: usize) -> Result<Walked<Self>, Reason> {
-        let zero = tables.settings().ok_or(Reason::NotReady)?.zero.load() as usize;
+        let zero = zero(tables)?;
         let mut walked = Walked {
             carried: Self::carried(packet, network)?,
             part: Part::WHOLE,
@@ -83,9 +96,9 @@ impl Walk for V6 {
             let Some(length) = walked.step(packet)? else {
                 return Ok(walked);
             };
+            walked.part = walked.part.hidden(zero);
             let carried = &mut walked.carried;
             carried.length = carried.length.checked_sub(length).ok_or(Reason::Malformed)?;
-            // What is added makes the verifier take all lengths for one.
             let offset = carried.offset.wrapping_add(usize::from(length)).wrapping_add(zero);
             if offset.wrapping_sub(first) > MOST_BYTES {
                 return Err(Reason::ExtensionHeader);

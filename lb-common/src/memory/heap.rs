@@ -7,7 +7,7 @@ use crate::{
     address::{V4, V6},
     flow::Bucket,
     layout::{
-        Backend, BackendCounters, ChoiceWord, DATAGRAMS, Datagram, Note, PacketCounters, PortFilter, Service, ServiceSlot,
+        Backend, BackendCounters, ChoiceWord, DATAGRAM_ROWS, Datagrams, Note, PacketCounters, PortFilter, Service, ServiceSlot,
         Settings, Source, VERSION,
     },
 };
@@ -44,7 +44,7 @@ pub struct Heap {
     sources: Vec<Source>,
     buckets_v4: Vec<Bucket<V4>>,
     buckets_v6: Vec<Bucket<V6>>,
-    datagrams: Vec<Datagram>,
+    datagrams: Vec<Datagrams>,
     notes: Vec<Note>,
     packet_counters: Vec<PacketCounters>,
     backend_counters: Vec<BackendCounters>,
@@ -70,7 +70,7 @@ impl Heap {
             sources: rows(sizes.sources),
             buckets_v4: rows(sizes.buckets_v4),
             buckets_v6: rows(sizes.buckets_v6),
-            datagrams: rows(DATAGRAMS),
+            datagrams: rows(DATAGRAM_ROWS),
             notes: rows(sizes.workers),
             packet_counters: rows(sizes.workers),
             backend_counters: rows(sizes.workers.saturating_mul(sizes.backends)),

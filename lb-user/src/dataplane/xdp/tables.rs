@@ -7,7 +7,7 @@ use lb_common::{
     V4, V6,
     flow::Bucket,
     layout::{
-        Backend, BackendCounters, ChoiceWord, DATAGRAMS, Datagram, Note, PacketCounters, PortFilter, Service, ServiceSlot,
+        Backend, BackendCounters, ChoiceWord, DATAGRAM_ROWS, Datagrams, Note, PacketCounters, PortFilter, Service, ServiceSlot,
         Settings, Source,
     },
     memory::Memory,
@@ -32,7 +32,7 @@ pub(super) fn sizes(capacity: &Capacity) -> [(&'static str, u32); 13] {
         ("SOURCES", sizes.sources),
         ("FLOWS_V4", sizes.buckets_v4),
         ("FLOWS_V6", sizes.buckets_v6),
-        ("DATAGRAMS", DATAGRAMS),
+        ("DATAGRAMS", DATAGRAM_ROWS),
         ("NOTES", sizes.workers),
         ("PACKETS", sizes.workers),
         ("TRAFFIC", sizes.workers.saturating_mul(sizes.backends)),
@@ -70,7 +70,7 @@ tables! {
     sources: Source, "SOURCES";
     buckets_v4: Bucket<V4>, "FLOWS_V4";
     buckets_v6: Bucket<V6>, "FLOWS_V6";
-    datagrams: Datagram, "DATAGRAMS";
+    datagrams: Datagrams, "DATAGRAMS";
     notes: Note, "NOTES";
     packet_counters: PacketCounters, "PACKETS";
     backend_counters: BackendCounters, "TRAFFIC";
