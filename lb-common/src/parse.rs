@@ -350,7 +350,10 @@ impl Place {
 #[inline(always)]
 pub fn noted_network<T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<Network, Reason> {
     let behind = Place::noted(tables)?.network.wrapping_sub(size_of::<[u8; 2]>());
-    match *packet.header::<[u8; 2]>(behind & Place::MOST_NETWORK).ok_or(Reason::Malformed)? {
+    match *packet
+        .header::<[u8; 2]>(behind & Place::MOST_NETWORK)
+        .ok_or(Reason::Malformed)?
+    {
         ETHERTYPE_IPV4 => Ok(Network::V4),
         ETHERTYPE_IPV6 => Ok(Network::V6),
         _ => Err(Reason::NotIp),
@@ -368,7 +371,9 @@ pub fn noted<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<Seg
     let ip = A::carried(packet, network)?;
     // Of what the header carries, extension headers come first.
     let before = offset.wrapping_sub(ip.offset);
-    let length = u64::from(ip.length).checked_sub(before as u64).ok_or(Reason::Malformed)?;
+    let length = u64::from(ip.length)
+        .checked_sub(before as u64)
+        .ok_or(Reason::Malformed)?;
     let ip = Carried {
         protocol,
         offset,

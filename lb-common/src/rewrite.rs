@@ -68,7 +68,9 @@ fn checksum<A: Address, T: Tables>(
     // A sender that leaves the checksum to its NIC puts the pseudo-header's sum in the field. A finished checksum
     // has that value once in 65,536 packets, and is right again after it was finished anew. A fragment's is always
     // finished: whoever fragments has to.
-    if segment.part != Part::WHOLE || segment.check != old.add_protocol(segment.protocol, segment.length).fold() {
+    if segment.part != Part::WHOLE
+        || segment.check != old.add_protocol(segment.protocol, segment.length).fold()
+    {
         let update = old
             .add(segment.tuple.port_sum())
             .replaced_by(new.add(to.port_sum()));
@@ -79,7 +81,8 @@ fn checksum<A: Address, T: Tables>(
         return Ok(pseudo_header.fold());
     }
     // The bytes are summed as they stand, old ports and the field's own content included.
-    let content = sum::bytes(packet, tables, segment.offset, segment.length).ok_or(Reason::ChecksumTooLong)?;
+    let content =
+        sum::bytes(packet, tables, segment.offset, segment.length).ok_or(Reason::ChecksumTooLong)?;
     let stale = segment.tuple.port_sum().add_u16(segment.check);
     let sum = stale
         .replaced_by(to.port_sum())

@@ -5,8 +5,8 @@ use crate::{
     checksum::Sum,
     flow::Bucket,
     layout::{
-        Backend, BackendCounters, ChoiceWord, Datagrams, Note, PacketCounters, PortFilter, Service, ServiceSlot,
-        Settings, Source,
+        Backend, BackendCounters, ChoiceWord, Datagrams, Note, PacketCounters, PortFilter, Service,
+        ServiceSlot, Settings, Source,
     },
     packet::Packet,
 };

@@ -88,11 +88,7 @@ fn may_be_told<A: Errors>(packet: &Packet<'_>, segment: &Segment<A>, reason: Rea
 
 /// Makes room for the headers of an error before a packet's IP header, and cuts its end off; how much is left to quote.
 #[inline(always)]
-fn make_room<A: Errors, T: Tables>(
-    packet: &mut Packet<'_>,
-    tables: &T,
-    segment: &Segment<A>,
-) -> Option<u16> {
+fn make_room<A: Errors, T: Tables>(packet: &mut Packet<'_>, tables: &T, segment: &Segment<A>) -> Option<u16> {
     let end = (segment.offset as u64).wrapping_add(u64::from(segment.length));
     let quoted = end.wrapping_sub(segment.network as u64).min(MOST_QUOTED);
     let headers = i32::try_from(A::HEADER_LEN.wrapping_add(IcmpHeader::LEN)).ok()?;

@@ -130,7 +130,11 @@ fn remember<T: Tables>(tables: &T, key: &Key, ports: u32) -> Option<()> {
     let (mut chosen, mut oldest) = (0, 0);
     for (place, entry) in (0..).zip(&row.0) {
         let unused = entry.version.load() == 0 || key.is_of(entry);
-        let age = if unused { u32::MAX } else { now.wrapping_sub(entry.seen.load()) };
+        let age = if unused {
+            u32::MAX
+        } else {
+            now.wrapping_sub(entry.seen.load())
+        };
         if age >= oldest {
             (chosen, oldest) = (place, age);
         }

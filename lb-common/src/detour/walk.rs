@@ -99,7 +99,10 @@ impl Walk for V6 {
             walked.part = walked.part.hidden(zero);
             let carried = &mut walked.carried;
             carried.length = carried.length.checked_sub(length).ok_or(Reason::Malformed)?;
-            let offset = carried.offset.wrapping_add(usize::from(length)).wrapping_add(zero);
+            let offset = carried
+                .offset
+                .wrapping_add(usize::from(length))
+                .wrapping_add(zero);
             if offset.wrapping_sub(first) > MOST_BYTES {
                 return Err(Reason::ExtensionHeader);
             }

@@ -84,7 +84,11 @@ impl Icmp for V4 {
     #[inline(always)]
     fn quote(header: &mut Ipv4Hdr, from: (Self, Self), to: (Self, Self)) -> (u16, u16) {
         let before = u16::from_ne_bytes(header.check);
-        let update = from.0.sum().add(from.1.sum()).replaced_by(to.0.sum().add(to.1.sum()));
+        let update = from
+            .0
+            .sum()
+            .add(from.1.sum())
+            .replaced_by(to.0.sum().add(to.1.sum()));
         let after = update.in_checksum(before);
         header.check = after.to_ne_bytes();
         (header.src_addr, header.dst_addr) = (to.0.0, to.1.0);

@@ -56,12 +56,18 @@ fn rewrite<A: Icmp>(
     if let Some((place, check)) = quote.check {
         let after = old.replaced_by(new).in_checksum(check);
         // A UDP checksum of 0 would mean that there is none.
-        let after = if quote.protocol != TCP && after == 0 { u16::MAX } else { after };
+        let after = if quote.protocol != TCP && after == 0 {
+            u16::MAX
+        } else {
+            after
+        };
         *packet.header_mut(place).ok_or(Reason::Malformed)? = after.to_ne_bytes();
         (old, new) = (old.add_u16(check), new.add_u16(after));
     }
     *packet.header_mut(quote.offset).ok_or(Reason::Malformed)? = is.ports().to_ne_bytes();
-    let header = packet.header_mut::<A::Header>(quote.network).ok_or(Reason::Malformed)?;
+    let header = packet
+        .header_mut::<A::Header>(quote.network)
+        .ok_or(Reason::Malformed)?;
     let (before, after) = A::quote(header, (was.src, was.dst), (is.src, is.dst));
     (old, new) = (old.add_u16(before), new.add_u16(after));
     if A::ICMP == ICMPV6 {
@@ -69,7 +75,9 @@ fn rewrite<A: Icmp>(
         old = old.add(ip.src.sum()).add(ip.dst.sum());
         new = new.add(route.to.address_sum());
     }
-    let header = packet.header_mut::<IcmpHeader>(ip.offset).ok_or(Reason::Malformed)?;
+    let header = packet
+        .header_mut::<IcmpHeader>(ip.offset)
+        .ok_or(Reason::Malformed)?;
     let check = u16::from_ne_bytes(header.check);
     header.check = old.replaced_by(new).in_checksum(check).to_ne_bytes();
     let header = packet

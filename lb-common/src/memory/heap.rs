@@ -7,8 +7,8 @@ use crate::{
     address::{V4, V6},
     flow::Bucket,
     layout::{
-        Backend, BackendCounters, ChoiceWord, DATAGRAM_ROWS, Datagrams, Note, PacketCounters, PortFilter, Service, ServiceSlot,
-        Settings, Source, VERSION,
+        Backend, BackendCounters, ChoiceWord, DATAGRAM_ROWS, Datagrams, Note, PacketCounters, PortFilter,
+        Service, ServiceSlot, Settings, Source, VERSION,
     },
 };
 

@@ -10,7 +10,7 @@ use lb_common::{
     Address as _, Mac, Port, V4, V6,
     address::{AddressCell as _, TCP, UDP},
     flow::{Bucket, Entry},
-    layout::{BackendCounters, COMPLETE_PARTIAL, PortFilter, Span, mac_to_word},
+    layout::{ANSWER_ECHO, BackendCounters, COMPLETE_PARTIAL, PortFilter, Span, mac_to_word},
     memory::Memory,
     service::{self, SlotKey},
     shared::Shared,
@@ -89,9 +89,14 @@ pub(crate) fn set_up(memory: &Memory<'_>) {
     let settings = memory.settings;
     settings.seed.store(0x0123_4567_89ab_cdef);
     settings.partial_checksums.store(COMPLETE_PARTIAL);
+    settings.ticks_per_second.store(1000);
+    settings.echo.store(ANSWER_ECHO);
     pool(memory, POOL, 1);
     for (row, family) in [Family::V4, Family::V6].into_iter().enumerate() {
         memory.sources[row].address.store(mapped(family.source()));
+        let mut address = family.virtual_address();
+        address.set_port(0);
+        occupy_slot(memory, address, service::ADDRESS, 0);
         for (protocol, port) in [(TCP, PORT), (UDP, PORT), (TCP, SECOND_PORT)] {
             let backend = family.row(protocol, port);
             let mut address = family.backend();
@@ -124,6 +129,7 @@ pub(crate) fn backend_port(memory: &Memory<'_>, row: u32) -> u16 {
 /// Where a backend is reached; a MAC address of zeros: unknown.
 pub(crate) fn next_hop(memory: &Memory<'_>, row: u32, mac: Mac, interface: u32) {
     let hop = &memory.backends[row as usize].hops[0];
+    hop.mtu.store(0);
     hop.peer.store(mac_to_word(mac));
     hop.own.store(mac_to_word(BACK_MAC));
     hop.interface.store(interface);
@@ -198,6 +204,16 @@ fn backend(memory: &Memory<'_>, row: u32, address: SocketAddr, source: usize) {
 }
 
 fn virtual_address(memory: &Memory<'_>, bind: SocketAddr, protocol: u8, service: u32) {
+    occupy_slot(memory, bind, protocol, service);
+    let bit = if protocol == TCP {
+        PortFilter::TCP
+    } else {
+        PortFilter::UDP
+    };
+    want(memory, bind.port(), bit);
+}
+
+fn occupy_slot(memory: &Memory<'_>, bind: SocketAddr, protocol: u8, service: u32) {
     let (address, port) = (mapped(bind.ip()), Port::new(bind.port()));
     let home = service::home(memory.settings, address, protocol, port) as usize;
     let places = (home..home + service::PROBES as usize).map(|place| place % memory.service_slots.len());
@@ -207,12 +223,15 @@ fn virtual_address(memory: &Memory<'_>, bind: SocketAddr, protocol: u8, service:
         .expect("room for a few services");
     slot.address.store(address);
     slot.key.store(SlotKey::new(protocol, port, narrow(service)).0);
-    let bit = if protocol == TCP {
-        PortFilter::TCP
-    } else {
-        PortFilter::UDP
-    };
-    want(memory, bind.port(), bit);
+}
+
+/// Makes each worker answer with so many pings and errors less in this second.
+pub(crate) fn answered(memory: &Memory<'_>, count: u32) {
+    for note in memory.notes {
+        for allowance in [&note.echoes, &note.errors] {
+            allowance.used.store(count);
+        }
+    }
 }
 
 fn want(memory: &Memory<'_>, port: u16, bits: u8) {
@@ -245,6 +264,9 @@ fn clear(memory: &Memory<'_>) {
     memory.service_slots.iter().for_each(|slot| slot.key.store(0));
     entries(memory.buckets_v4).for_each(|entry| entry.control.store(0));
     entries(memory.buckets_v6).for_each(|entry| entry.control.store(0));
+    answered(memory, 0);
+    let datagrams = memory.datagrams.iter().flat_map(|row| &row.0);
+    datagrams.for_each(|datagram| datagram.version.store(0));
     for row in memory.packet_counters {
         row.verdicts
             .iter()

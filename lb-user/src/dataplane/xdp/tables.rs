@@ -7,8 +7,8 @@ use lb_common::{
     V4, V6,
     flow::Bucket,
     layout::{
-        Backend, BackendCounters, ChoiceWord, DATAGRAM_ROWS, Datagrams, Note, PacketCounters, PortFilter, Service, ServiceSlot,
-        Settings, Source,
+        Backend, BackendCounters, ChoiceWord, DATAGRAM_ROWS, Datagrams, Note, PacketCounters, PortFilter,
+        Service, ServiceSlot, Settings, Source,
     },
     memory::Memory,
 };

@@ -2,8 +2,11 @@
 
 mod checksums;
 mod connections;
+mod errors;
 mod fragments;
 mod headers;
+mod icmp;
+mod long_way;
 mod refusals;
 mod services;
 mod tables;
