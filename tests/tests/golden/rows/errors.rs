@@ -34,6 +34,10 @@ fn time_exceeded(family: Family) -> (u8, u8) {
 
 /// The error that answers a frame, from where that was sent to.
 fn report(frame: &Frame, kind: (u8, u8), rest: [u8; 4]) -> Vec<u8> {
+    let frame = Frame {
+        trailer: Vec::new(),
+        ..frame.clone()
+    };
     let error = Frame {
         ttl: 64,
         flow_label: 0,
@@ -120,6 +124,7 @@ fn no_more_errors_are_sent_than_allowed(bench: &mut Bench<'_>) {
 }
 
 fn nobody_is_told_of_a_packet_to_or_from_many(bench: &mut Bench<'_>) {
+    world::pool(&bench.memory(), 20_000, 100);
     let mut frame = Frame::datagram(bench.family).with(SYN, b"data");
     frame.ttl = 1;
     let mut to_many = frame.clone();

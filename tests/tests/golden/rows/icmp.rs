@@ -153,7 +153,8 @@ fn errors_that_quote_as_little_as_they_may_are_forwarded(bench: &mut Bench<'_>) 
     for sent in first_packets(family) {
         let left = bench.reaches_backend(&sent);
         let header = sent.transport_offset() - 14;
-        for length in header + 8..header + 24 {
+        // A checksum of which only half is quoted cannot be mended.
+        for length in (header + 8..header + 24).filter(|length| *length != header + 17) {
             let error = from_behind(family, &left).icmp(kind.0, kind.1, &left.quote(length));
             let expected = to_client(family, &sent, &left, kind, length);
             bench.leaves_as((&error, BACK), (&expected, FRONT));

@@ -1,5 +1,7 @@
 //! The rows. Each module's list at its top is what it has rows for.
 
+use std::collections::BTreeSet;
+
 mod checksums;
 mod connections;
 mod errors;
@@ -20,6 +22,9 @@ macro_rules! rows {
                 $crate::bench::play($crate::rows::family!($family), super::$row);
             })+
         })+
+
+        /// The rows, each with the families that it is told for.
+        pub(super) const ROWS: &[(&str, &[&str])] = &[$((stringify!($row), &[$(stringify!($family)),+])),+];
     };
 }
 
@@ -33,3 +38,32 @@ macro_rules! family {
 }
 
 use {family, rows};
+
+/// What stands in the rows' list: printed for people, who want to know what is covered.
+#[test]
+fn the_list_of_rows_has_each_once() {
+    let kinds = [
+        ("checksums", checksums::ROWS),
+        ("connections", connections::ROWS),
+        ("errors", errors::ROWS),
+        ("fragments", fragments::ROWS),
+        ("headers", headers::ROWS),
+        ("icmp", icmp::ROWS),
+        ("long_way", long_way::ROWS),
+        ("refusals", refusals::ROWS),
+        ("services", services::ROWS),
+        ("tables", tables::ROWS),
+    ];
+    let mut seen = BTreeSet::new();
+    let mut count = 0;
+    for (kind, rows) in kinds {
+        let told: usize = rows.iter().map(|(_, families)| families.len()).sum();
+        println!("{kind}: {told}");
+        for (row, families) in rows {
+            println!("    {row}: {}", families.join(" "));
+            assert!(seen.insert(row), "{row} stands in two lists");
+        }
+        count += told;
+    }
+    println!("{count} rows, each on plain memory and in the kernel");
+}
