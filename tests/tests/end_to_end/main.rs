@@ -10,6 +10,7 @@ mod failover;
 mod integrity;
 mod lifecycle;
 mod one_armed;
+mod sizes;
 mod statistics;
 mod story;
 mod survival;
