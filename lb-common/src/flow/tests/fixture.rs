@@ -5,7 +5,7 @@ use crate::{
     flow::{self, Bucket, Claim, Client, Flow, Hit, State},
     layout::Settings,
     memory::{Heap, Memory, Sizes, Worker},
-    parse::Segment,
+    parse::{Part, Segment},
     reason::Reason,
 };
 
@@ -111,6 +111,8 @@ pub(super) fn segment(tuple: Tuple<V4>, flags: u8) -> Segment<V4> {
         ttl: 64,
         flags,
         ack: 0,
+        network: 14,
+        part: Part::WHOLE,
         offset: 34,
         length: 20,
         check: 0,
