@@ -27,7 +27,7 @@ const PORT_SEED: u64 = 0x1d8e_4e27_c47d_124f;
 /// Opens a packet's flow, after which its way goes on by it; else says what becomes of the packet.
 #[inline(always)]
 pub fn begin<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
-    let opened = match parse::network(packet) {
+    let opened = match parse::noted_network(packet, tables) {
         Ok(Network::V4) => open::<V4, T>(packet, tables),
         Ok(Network::V6) => open::<V6, T>(packet, tables),
         Err(reason) => Err(reason.into()),
@@ -38,7 +38,7 @@ pub fn begin<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
 
 #[inline(always)]
 fn open<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<(), Exit> {
-    let segment = &A::parse(packet)?;
+    let segment = &parse::noted::<A, T>(packet, tables)?;
     let settings = tables.settings().ok_or(Reason::NotReady)?;
     let note = tables.note().ok_or(Reason::NotReady)?;
     let (backend, attempts) = (note.backend.load(), note.attempts.load());

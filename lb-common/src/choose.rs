@@ -17,10 +17,10 @@ use crate::{
 /// Finds the service that a packet is for, and chooses a backend for the flow that it opens; else says what becomes of
 /// the packet.
 ///
-/// Each stage parses the packet again, which is cheap beside opening a flow.
+/// Each stage parses the packet again, which is cheap beside opening a flow; where its headers are is noted.
 #[inline(always)]
 pub fn choose<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
-    let chosen = match parse::network(packet) {
+    let chosen = match parse::noted_network(packet, tables) {
         Ok(Network::V4) => backend::<V4, T>(packet, tables),
         Ok(Network::V6) => backend::<V6, T>(packet, tables),
         Err(reason) => Err(reason),
@@ -32,7 +32,7 @@ pub fn choose<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
 /// Notes the backend; where the packet goes on.
 #[inline(always)]
 fn backend<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<Stage, Reason> {
-    let segment = &A::parse(packet)?;
+    let segment = &parse::noted::<A, T>(packet, tables)?;
     let settings = tables.settings().ok_or(Reason::NotReady)?;
     let service =
         service::find(tables, settings, &segment.tuple, segment.protocol).ok_or(Reason::NotForService)?;

@@ -9,7 +9,7 @@ use crate::{
     mss,
     packet::{Packet, Wire},
     parse::{self, Network, Parse},
-    process::{Exit, Outcome, conclude},
+    process::{Exit, Outcome, Stage, conclude},
     reason::Reason,
     source,
     tables::Tables,
@@ -27,9 +27,16 @@ pub fn encapsulate<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
     let sent = match parse::network(packet) {
         Ok(Network::V4) => to_backend::<V4, T>(packet, tables),
         Ok(Network::V6) => to_backend::<V6, T>(packet, tables),
-        Err(reason) => Err(reason),
+        // What has tags keeps them only where it stays on its own network.
+        Err(_) => Err(Reason::Vlan),
     };
-    conclude(tables, sent.map_err(Exit::Refused))
+    conclude(
+        tables,
+        sent.map_err(|reason| match reason {
+            Reason::TooBig => Exit::To(Stage::Error),
+            other => Exit::Refused(other),
+        }),
+    )
 }
 
 /// Wraps a packet of the first family and sends it.
@@ -42,7 +49,10 @@ where
     let record = tables.backend(backend).ok_or(Reason::NoBackend)?;
     let (hop, link) = hop::in_force(record)?;
     let length = packet.len();
-    let most = hop.mtu.load();
+    let most = match hop.mtu.load() {
+        0 => u32::from(u16::MAX),
+        known => known,
+    };
     if Manner(record.manner.load()).outer_is_v6() {
         wrap::<I, V6, T>(packet, tables, record, most, link)?;
     } else {
@@ -91,11 +101,13 @@ where
         hash,
     };
     let added = overhead::<O>(gue_port);
-    if u32::from(outside.length).wrapping_add(u32::from(added)) > most {
-        return Err(Reason::PacketTooBig);
+    let most = most.wrapping_sub(u32::from(added));
+    if u32::from(outside.length) > most {
+        note.mtu.store(most);
+        return Err(Reason::TooBig);
     }
     if note.opens.load() != 0 {
-        mss::clamp::<I, T>(packet, tables, most.wrapping_sub(u32::from(added)))?;
+        mss::clamp::<I, T>(packet, tables, most)?;
     }
     I::age(packet.header_mut(EthernetHeader::LEN).ok_or(Reason::Malformed)?);
     if !tables.resize(packet, 0_i32.wrapping_sub(i32::from(added)), 0) {

@@ -8,14 +8,14 @@ use crate::{
     link::Link,
     manner::Forwarding,
     packet::{Packet, Wire},
-    parse::{self, Network, Parse, Segment},
+    parse::{self, Network, Parse, Part, Segment},
     process::{Exit, Outcome, Stage, conclude},
     reason::Reason,
     rewrite,
     shared::Shared,
     tables::Tables,
     verdict::Verdict,
-    wire::{ACK, RST, SYN},
+    wire::{ACK, EthernetHeader, RST, SYN},
 };
 
 /// Forwards a packet by its flow, or leaves it alone, without a call of a subprogram.
@@ -39,50 +39,119 @@ where
     if !wanted(tables, &segment)? {
         return Err(Reason::NotForService.into());
     }
+    forward_segment(packet, tables, &segment).map_err(|exit| leave(tables, &segment, exit))
+}
+
+/// Forwards a packet, which any service or flow can want, by its flow.
+#[inline(always)]
+pub(crate) fn forward_segment<A, T: Tables>(
+    packet: &mut Packet<'_>,
+    tables: &T,
+    segment: &Segment<A>,
+) -> Result<Verdict, Exit>
+where
+    A: Parse<Header: Wire>,
+{
     let settings = tables.settings().ok_or(Reason::NotReady)?;
     let Some(hit) = flow::find::<A, T>(tables, settings, &segment.tuple, segment.protocol)? else {
         return Err(Exit::To(Stage::Choose));
     };
     if segment.flags & (SYN | RST) != 0 {
-        connecting(tables, settings, &segment, &hit)?;
+        connecting(tables, settings, segment, &hit)?;
     }
-    let route = route(packet, tables, &segment, &hit)?;
+    if segment.network != EthernetHeader::LEN && leaves_by(tables, &hit)? != packet.interface() {
+        // Its tags are right on its own interface only.
+        return Err(Reason::Vlan.into());
+    }
+    let route = route(packet, tables, segment, &hit)?;
     let length = packet.len();
     let forwarding = hit.entry.forwarding();
+    if forwarding == Forwarding::Encapsulate {
+        rewrite::finish(packet, tables, settings, segment)?;
+        return Err(hand_over(tables, segment, &hit, route.backend));
+    }
+    if route.mtu != 0 && length.wrapping_sub(segment.network as u64) > u64::from(route.mtu) {
+        tables.note().ok_or(Reason::NotReady)?.mtu.store(route.mtu);
+        return Err(Reason::TooBig.into());
+    }
     if forwarding.sees_answers() {
-        rewrite::full_nat(packet, tables, settings, &segment, &route.to, &route.link)?;
+        rewrite::full_nat(packet, tables, settings, segment, &route.to, &route.link)?;
     } else {
-        rewrite::finish(packet, tables, settings, &segment)?;
-        if forwarding == Forwarding::Encapsulate {
-            return Err(hand_over(tables, &segment, &hit, route.backend));
-        }
+        rewrite::finish(packet, tables, settings, segment)?;
         route.link.write(packet).ok_or(Reason::Malformed)?;
     }
     count_traffic(tables, settings, &route, length);
-    Ok(if route.interface == packet.interface() {
-        Verdict::Tx
-    } else {
-        Verdict::Redirect(route.interface)
-    })
+    Ok(route.verdict(packet))
+}
+
+/// Where a packet goes on that is not forwarded yet, which then finds noted what it needs.
+#[inline(always)]
+pub(crate) fn leave<A, T: Tables>(tables: &T, segment: &Segment<A>, exit: Exit) -> Exit {
+    if segment.part == Part::LATER && exit != Exit::To(Stage::Encapsulate) {
+        // Nobody is told of a later fragment (RFC 1122 3.2.2), which opens nothing either.
+        return match exit {
+            Exit::To(_) => Reason::FragmentUnknown.into(),
+            Exit::Refused(reason) => reason.into(),
+        };
+    }
+    let Some(note) = tables.note() else {
+        return Reason::NotReady.into();
+    };
+    let exit = match exit {
+        Exit::Refused(Reason::TtlExceeded) => {
+            note.mtu.store(0);
+            Exit::To(Stage::Error)
+        }
+        Exit::Refused(Reason::TooBig) => Exit::To(Stage::Error),
+        Exit::Refused(Reason::BackendDown) => Exit::To(Stage::Reset),
+        other => other,
+    };
+    if let Exit::To(_) = exit {
+        note.place.store(segment.place().to_word());
+    }
+    exit
+}
+
+/// The interface that a flow's packets leave by.
+#[inline(always)]
+fn leaves_by<A: Address, T: Tables>(tables: &T, hit: &Hit<'_, A>) -> Result<u32, Reason> {
+    if hit.control.state().has(State::REPLY) {
+        return Ok(hit.entry.interface());
+    }
+    Ok(to_backend(tables, hit.entry.to(), hit.entry.backend())?.interface)
 }
 
 /// Where a packet goes.
-struct Route<A> {
+pub(crate) struct Route<A> {
     /// Addresses and ports to leave with.
-    to: Tuple<A>,
+    pub(crate) to: Tuple<A>,
     /// MAC addresses to leave with.
-    link: Link,
+    pub(crate) link: Link,
     /// Interface to leave by.
     interface: u32,
+    /// The longest IP packet that may go there; 0: any.
+    mtu: u32,
     /// The flow's backend.
     backend: u32,
     /// Whether it comes from the backend.
     reply: bool,
 }
 
+impl<A> Route<A> {
+    /// What becomes of the packet.
+    #[inline(always)]
+    pub(crate) fn verdict(&self, packet: &Packet<'_>) -> Verdict {
+        if self.interface == packet.interface() {
+            Verdict::Tx
+        } else {
+            Verdict::Redirect(self.interface)
+        }
+    }
+}
+
 /// Whether any service or flow can want a packet of these ports.
 #[inline(always)]
-fn wanted<A, T: Tables>(tables: &T, segment: &Segment<A>) -> Result<bool, Reason> {
+pub(crate) fn wanted<A, T: Tables>(tables: &T, segment: &Segment<A>) -> Result<bool, Reason> {
     let bit = if segment.protocol == TCP {
         PortFilter::TCP
     } else {
@@ -108,41 +177,60 @@ fn route<A: Address, T: Tables>(
     tables: &T,
     segment: &Segment<A>,
     hit: &Hit<'_, A>,
-) -> Result<Route<A>, Exit> {
-    let (to, backend) = (hit.entry.to(), hit.entry.backend());
-    let (link, interface) = (hit.entry.link_to_client(), hit.entry.interface());
-    if !hit.is_current() {
-        return Err(Reason::FlowContended.into());
-    }
+) -> Result<Route<A>, Reason> {
+    let route = to_client(hit)?;
     flow::track(tables, segment, hit);
-    if hit.control.state().has(State::REPLY) {
-        return Ok(Route {
-            to,
-            link,
-            interface,
-            backend,
-            reply: true,
-        });
+    if route.reply {
+        return Ok(route);
     }
     if hit.entry.forwarding().sees_answers() {
         learn(packet, tables, hit)?;
     }
-    to_backend(tables, to, backend)
+    to_backend(tables, route.to, route.backend)
+}
+
+/// The route of what is about a flow without being a packet of it.
+#[inline(always)]
+pub(crate) fn route_beside<A: Address, T: Tables>(tables: &T, hit: &Hit<'_, A>) -> Result<Route<A>, Reason> {
+    let route = to_client(hit)?;
+    if route.reply {
+        return Ok(route);
+    }
+    to_backend(tables, route.to, route.backend)
+}
+
+/// The route of a backend's packet; of a client's, all but where it goes.
+#[inline(always)]
+fn to_client<A: Address>(hit: &Hit<'_, A>) -> Result<Route<A>, Reason> {
+    let route = Route {
+        to: hit.entry.to(),
+        link: hit.entry.link_to_client(),
+        interface: hit.entry.interface(),
+        mtu: 0,
+        backend: hit.entry.backend(),
+        reply: hit.control.state().has(State::REPLY),
+    };
+    if hit.is_current() {
+        Ok(route)
+    } else {
+        Err(Reason::FlowContended)
+    }
 }
 
 /// The route of a client's packet.
 #[inline(always)]
-fn to_backend<A: Address, T: Tables>(tables: &T, to: Tuple<A>, backend: u32) -> Result<Route<A>, Exit> {
+fn to_backend<A: Address, T: Tables>(tables: &T, to: Tuple<A>, backend: u32) -> Result<Route<A>, Reason> {
     let record = tables.backend(backend).ok_or(Reason::NoBackend)?;
     let word = record.hop.load();
     if word & Backend::ENDS != 0 {
-        return Err(Exit::To(Stage::Reset));
+        return Err(Reason::BackendDown);
     }
     let (hop, link) = hop::at(record, word)?;
     Ok(Route {
         to,
         link,
         interface: hop.interface.load(),
+        mtu: hop.mtu.load(),
         backend,
         reply: false,
     })
@@ -212,7 +300,7 @@ fn learn<A: Address, T: Tables>(packet: &Packet<'_>, tables: &T, hit: &Hit<'_, A
 }
 
 #[inline(always)]
-fn count_traffic<A, T: Tables>(tables: &T, settings: &Settings, route: &Route<A>, length: u64) {
+pub(crate) fn count_traffic<A, T: Tables>(tables: &T, settings: &Settings, route: &Route<A>, length: u64) {
     let Some(counters) = tables.backend_counters(settings, route.backend) else {
         return;
     };

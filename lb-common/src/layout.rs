@@ -41,7 +41,9 @@ pub struct Settings {
     pub tended: Shared<u64>,
     /// Ticks of a second; written when a daemon sets the tables up.
     pub second: Shared<u32>,
-    reserved: [u32; 3],
+    /// Whether pings of virtual addresses are answered: 0 or [`ANSWER_ECHO`].
+    pub echo: Shared<u32>,
+    reserved: [u32; 2],
 }
 
 impl Settings {
@@ -66,6 +68,9 @@ impl Settings {
 pub const COMPLETE_PARTIAL: u32 = 0;
 /// Leave it unfinished: whoever sends the packet on still knows that it is (generic XDP keeps the skb).
 pub const KEEP_PARTIAL: u32 = 1;
+
+/// Answer pings of virtual addresses.
+pub const ANSWER_ECHO: u32 = 1;
 
 /// Per port number, who might want a packet that carries it. The cheap look-up that comes first.
 #[repr(C)]
@@ -260,7 +265,7 @@ pub struct Hop {
     pub own: Shared<u64>,
     /// Interface towards it.
     pub interface: Shared<u32>,
-    /// Longest IP packet that the way there takes, in bytes.
+    /// Longest IP packet that the way there takes, in bytes; 0: unknown, and none is too long.
     pub mtu: Shared<u32>,
 }
 
@@ -287,10 +292,17 @@ pub struct Note {
     pub avoided: Shared<u32>,
     /// How often the flow was moved.
     pub attempts: Shared<u32>,
-    reserved: u32,
+    /// Where the packet's headers are: a [`crate::parse::Place`].
+    pub place: Shared<u32>,
     /// For a number that passes through memory within a stage, lest the verifier know more of it than it should.
     pub opaque: Shared<u64>,
-    reserved_at_end: [u64; 4],
+    /// What the packet's sender is to be told: the length in bytes that it exceeds, or 0 for its TTL.
+    pub mtu: Shared<u32>,
+    /// Pings answered.
+    pub echoes: Allowance,
+    /// ICMP errors sent.
+    pub errors: Allowance,
+    reserved: [u32; 3],
 }
 
 impl Note {
@@ -312,6 +324,43 @@ impl Note {
         }
         avoided
     }
+}
+
+/// How often something was done in the current second; see [`crate::rate::allows`].
+#[derive(Debug, Default)]
+#[repr(C)]
+pub struct Allowance {
+    /// When the second began, in ticks.
+    pub since: Shared<u32>,
+    /// How often since then.
+    pub used: Shared<u32>,
+}
+
+/// Rows of [`Datagrams`]: a power of two.
+pub const DATAGRAM_ROWS: u32 = 1024;
+
+/// The datagrams that one row remembers for their fragments.
+#[derive(Debug, Default)]
+#[repr(C)]
+pub struct Datagrams(pub [Datagram; 4]);
+
+/// A datagram that comes in fragments, of which the first alone has its ports. One cache line.
+#[derive(Debug, Default)]
+#[repr(C, align(64))]
+pub struct Datagram {
+    /// Raised by two with each change; odd while it is being changed, 0 while the row was never used.
+    pub version: Shared<u64>,
+    /// Source address, IPv4 as IPv4-mapped, in two words as they lie in memory.
+    pub src: [Shared<u64>; 2],
+    /// Destination address.
+    pub dst: [Shared<u64>; 2],
+    /// Its identification, then eight bits for the protocol.
+    pub name: Shared<u64>,
+    /// Source and destination port as they lie in memory.
+    pub ports: Shared<u32>,
+    /// When its first fragment came, in ticks.
+    pub seen: Shared<u32>,
+    reserved: u64,
 }
 
 /// Packets of one worker (a CPU, or a thread of a userspace engine) by what became of them.
@@ -357,6 +406,7 @@ const _: () = {
     assert!(size_of::<Backend>() == 128);
     assert!(size_of::<Source>() == 16);
     assert!(size_of::<Note>() == 64);
+    assert!(size_of::<Datagram>() == 64);
     assert!(size_of::<PacketCounters>() == 512);
     assert!(size_of::<BackendCounters>() == 64);
     assert!(crate::Reason::ALL.len() <= MAX_REASONS);

@@ -4,7 +4,7 @@ use crate::{
     checksum::Sum,
     layout::COMPLETE_PARTIAL,
     packet::Packet,
-    parse::{Parse, Segment},
+    parse::{self, Parse, Segment},
     reason::Reason,
     rewrite::is_unfinished,
     tables::Tables,
@@ -26,7 +26,7 @@ pub(crate) fn clamp<A: Parse, T: Tables>(
     most: u32,
 ) -> Result<(), Reason> {
     let settings = tables.settings().ok_or(Reason::NotReady)?;
-    let segment = A::parse(packet)?;
+    let segment = parse::noted::<A, T>(packet, tables)?;
     let headers = A::HEADER_LEN.wrapping_add(size_of::<TcpHeader>());
     let most = (most as usize).saturating_sub(headers);
     let most = u16::try_from(most).unwrap_or(u16::MAX);

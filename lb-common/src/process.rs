@@ -1,8 +1,19 @@
 //! A packet's way, from first byte to verdict: the stages that it goes through.
 
 use crate::{
-    answer::reset, begin::begin, choose::choose, encapsulate::encapsulate, follow::follow, packet::Packet,
-    reason::Reason, retry::retry, tables::Tables, verdict::Verdict,
+    answer::{error, reset},
+    begin::begin,
+    choose::choose,
+    detour::detour,
+    encapsulate::encapsulate,
+    follow::follow,
+    icmp::icmp,
+    packet::Packet,
+    parse::NotPlain,
+    reason::Reason,
+    retry::retry,
+    tables::Tables,
+    verdict::Verdict,
 };
 
 /// A part of a packet's way. Nearly every packet needs the first one only.
@@ -25,17 +36,26 @@ pub enum Stage {
     Encapsulate,
     /// Moves connections that their backend does not take: [`retry`].
     Retry,
+    /// Forwards ICMP errors about flows, and answers pings: [`icmp`].
+    Icmp,
+    /// Forwards packets whose ports take a longer look to find: [`detour`].
+    Detour,
+    /// Answers with an ICMP error: [`error`].
+    Error,
 }
 
 impl Stage {
     /// All of them, each at its number.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 9] = [
         Self::Follow,
         Self::Choose,
         Self::Begin,
         Self::Reset,
         Self::Encapsulate,
         Self::Retry,
+        Self::Icmp,
+        Self::Detour,
+        Self::Error,
     ];
 
     /// The name of its program in the eBPF object.
@@ -48,6 +68,9 @@ impl Stage {
             Self::Reset => "reset",
             Self::Encapsulate => "encapsulate",
             Self::Retry => "retry",
+            Self::Icmp => "icmp",
+            Self::Detour => "detour",
+            Self::Error => "error",
         }
     }
 }
@@ -62,7 +85,7 @@ pub enum Outcome {
 }
 
 /// How many stages a packet goes through at most. Only a flow that is evicted as often as it is opened needs so many.
-const MOST_STAGES: u32 = 12;
+const MOST_STAGES: u32 = 16;
 
 /// Decides on a packet, rewrites it where it is to be forwarded, and counts it: goes through the stages.
 pub fn process<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Verdict {
@@ -75,6 +98,9 @@ pub fn process<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Verdict {
             Stage::Reset => reset(packet, tables),
             Stage::Encapsulate => encapsulate(packet, tables),
             Stage::Retry => retry(packet, tables),
+            Stage::Icmp => icmp(packet, tables),
+            Stage::Detour => detour(packet, tables),
+            Stage::Error => error(packet, tables),
         };
         match outcome {
             Outcome::Decided(verdict) => return verdict,
@@ -105,6 +131,17 @@ impl From<Reason> for Exit {
     #[inline(always)]
     fn from(reason: Reason) -> Self {
         Self::Refused(reason)
+    }
+}
+
+impl From<NotPlain> for Exit {
+    #[inline(always)]
+    fn from(why: NotPlain) -> Self {
+        match why {
+            NotPlain::Icmp => Self::To(Stage::Icmp),
+            NotPlain::Unusual => Self::To(Stage::Detour),
+            NotPlain::Refused(reason) => Self::Refused(reason),
+        }
     }
 }
 

@@ -50,11 +50,11 @@ macro_rules! reasons {
 reasons! {
     NotForService, "not_for_service", Pass, "No service has this destination; the host gets the packet.";
     NotIp, "not_ip", Pass, "Neither IPv4 nor IPv6 (ARP, LLDP ...); the host gets the packet.";
-    Vlan, "vlan", Pass, "An 802.1Q or 802.1ad tag; the host gets the packet and its VLAN interface untags it.";
-    NotTcpUdp, "not_tcp_udp", Pass, "Neither TCP nor UDP (ICMP, neighbour discovery, VRRP ...); the host gets it.";
+    Vlan, "vlan", Pass, "Tagged (802.1Q, 802.1ad), and its backend is not behind the same tag; the host untags it.";
+    NotTcpUdp, "not_tcp_udp", Pass, "Neither TCP nor UDP, nor ICMP about a flow (neighbour discovery, VRRP ...); the host gets it.";
     Malformed, "malformed", Pass, "Headers that contradict each other or the frame's length; the host judges it.";
-    Fragment, "fragment", Pass, "A fragment has no ports to go by; the host gets it.";
-    ExtensionHeader, "extension_header", Pass, "IPv6 extension headers before the ports; the host gets it.";
+    Fragment, "fragment", Pass, "A fragment without ports to go by, not to a virtual address; the host gets it.";
+    ExtensionHeader, "extension_header", Pass, "IPv6 extension headers that hide the ports or ask for more; the host gets it.";
     NoBackend, "no_backend", Drop, "The service has no backend that is up.";
     Impossible, "impossible", Drop, "A packet that no honest sender sends: to itself, or with TCP flags that cannot be.";
     BackendFull, "backend_full", Drop, "Every backend that was tried has as many flows as its `maxconn` allows.";
@@ -68,9 +68,12 @@ reasons! {
     RefusalHidden, "refusal_hidden", Drop, "A backend's RST for a SYN; the client's next SYN goes to another backend.";
     FlowTableFull, "flow_table_full", Drop, "No room: every entry that this flow may use holds an active flow.";
     FlowContended, "flow_contended", Drop, "Two CPUs changed the same flow at once; the sender's next packet wins.";
-    TtlExceeded, "ttl_exceeded", Drop, "TTL or hop limit would reach 0.";
-    PacketTooBig, "packet_too_big", Drop, "Within another, the packet would be longer than the way to the backend takes.";
+    TtlExceeded, "ttl_exceeded", Drop, "TTL or hop limit would reach 0; its sender is told by ICMP.";
     NoHeadroom, "no_headroom", Drop, "The network driver leaves no room for the headers of a tunnel before the packet.";
+    TooBig, "too_big", Drop, "Longer than the way to the backend takes; a sender that forbids fragments is told by ICMP.";
+    FragmentUnknown, "fragment_unknown", Drop, "A fragment to a virtual address, of which the first did not come before.";
+    EchoAnswered, "echo_answered", Drop, "A ping of a virtual address; it is answered.";
+    EchoLimited, "echo_limited", Drop, "A ping of a virtual address, beyond those that are answered in a second.";
     ChecksumTooLong, "checksum_too_long", Drop, "The sender left the checksum to us, and the packet is too long.";
     NotReady, "not_ready", Pass, "The tables are not set up; the host gets the packet.";
 }

@@ -16,7 +16,7 @@ use crate::{
 /// possible; else sends the packet on its way.
 #[inline(always)]
 pub fn retry<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
-    let decided = match parse::network(packet) {
+    let decided = match parse::noted_network(packet, tables) {
         Ok(Network::V4) => decide::<V4, T>(packet, tables),
         Ok(Network::V6) => decide::<V6, T>(packet, tables),
         Err(reason) => Err(reason),
@@ -27,7 +27,7 @@ pub fn retry<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
 /// Where the packet goes on.
 #[inline(always)]
 fn decide<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<Stage, Reason> {
-    let segment = &A::parse(packet)?;
+    let segment = &parse::noted::<A, T>(packet, tables)?;
     let settings = tables.settings().ok_or(Reason::NotReady)?;
     let Some(hit) = flow::find::<A, T>(tables, settings, &segment.tuple, segment.protocol)? else {
         // It has ended since this packet was seen first.

@@ -12,6 +12,7 @@ macro_rules! stages {
     ($($(#[$doc:meta])* $program:ident: $stage:ident;)*) => {$(
         $(#[$doc])*
         #[xdp]
+        #[inline(always)]
         pub fn $program(context: XdpContext) -> u32 {
             balance::conclude(&context, lb_common::$stage(&mut maps::frame(&context), &maps::Maps))
         }
@@ -31,6 +32,12 @@ stages! {
     encapsulate: encapsulate;
     /// Where it goes on with what happens to a connection that its backend has not taken.
     retry: retry;
+    /// Where it goes on with ICMP.
+    icmp: icmp;
+    /// Where it goes on with tags, extension headers and fragments.
+    detour: detour;
+    /// Where it goes on with a packet whose sender is to be told why it does not arrive.
+    error: error;
 }
 
 /// Passes everything. On the peer of a veth it makes frames that XDP sends there arrive.

@@ -21,6 +21,11 @@ pub const TCP: u8 = 6;
 /// Protocol number of UDP (IANA).
 pub const UDP: u8 = 17;
 
+/// Protocol number of ICMP (IANA).
+pub const ICMP: u8 = 1;
+/// Protocol number of `ICMPv6` (IANA).
+pub const ICMPV6: u8 = 58;
+
 /// TTL or hop limit of packets that begin here (RFC 1340's recommendation, which most systems follow).
 pub const TTL: u8 = 64;
 
@@ -64,6 +69,11 @@ pub trait Address: Copy + Eq + Debug + Default + 'static {
 
     /// What an IP header says that carries packets of the family (RFC 2003, RFC 2473).
     const ENCAPSULATED: u8;
+    /// The number of the family's ICMP.
+    const ICMP: u8;
+
+    /// Whether it may be one host's: neither unspecified nor multicast nor broadcast.
+    fn is_host(self) -> bool;
 
     /// The one's-complement sum of the address.
     fn sum(self) -> Sum;

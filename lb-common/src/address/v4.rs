@@ -21,6 +21,14 @@ impl Address for V4 {
     const HEADER_LEN: usize = 20;
     const ETHER_TYPE: [u8; 2] = ETHERTYPE_IPV4;
     const ENCAPSULATED: u8 = 4;
+    const ICMP: u8 = super::ICMP;
+
+    #[inline(always)]
+    fn is_host(self) -> bool {
+        let [first, ..] = self.0;
+        // "This network" (RFC 791 3.2), and from multicast up to the limited broadcast.
+        first != 0 && first < 224
+    }
 
     #[inline(always)]
     fn sum(self) -> Sum {

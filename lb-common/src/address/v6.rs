@@ -54,6 +54,14 @@ impl Address for V6 {
     const HEADER_LEN: usize = 40;
     const ETHER_TYPE: [u8; 2] = ETHERTYPE_IPV6;
     const ENCAPSULATED: u8 = 41;
+    const ICMP: u8 = super::ICMPV6;
+
+    #[inline(always)]
+    fn is_host(self) -> bool {
+        let [first, second] = self.0;
+        let [multicast, ..] = first.to_ne_bytes();
+        multicast != 0xff && first | second != 0
+    }
 
     #[inline(always)]
     fn sum(self) -> Sum {

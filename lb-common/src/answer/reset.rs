@@ -22,7 +22,7 @@ const LENGTH: u16 = 20;
 /// backend: a datagram, or a SYN.
 #[inline(always)]
 pub fn reset<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
-    let answered = match parse::network(packet) {
+    let answered = match parse::noted_network(packet, tables) {
         Ok(Network::V4) => answer::<V4, T>(packet, tables),
         Ok(Network::V6) => answer::<V6, T>(packet, tables),
         Err(reason) => Err(reason.into()),
@@ -32,12 +32,16 @@ pub fn reset<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
 
 #[inline(always)]
 fn answer<A: Parse<Header: Wire>, T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Result<Verdict, Exit> {
-    let segment = A::parse(packet)?;
+    let segment = parse::noted::<A, T>(packet, tables)?;
     let reason = end::<A, T>(tables, &segment)?;
     if segment.protocol != TCP || segment.flags & (SYN | ACK | RST) == SYN {
         return Err(Exit::To(Stage::Choose));
     }
     if segment.flags & RST != 0 {
+        return Err(reason.into());
+    }
+    if segment.network != EthernetHeader::LEN {
+        // Answers have no tags.
         return Err(reason.into());
     }
     let came = Link::of(packet).ok_or(Reason::Malformed)?;

@@ -166,6 +166,7 @@ fn shared_sources(memory: &Memory<'_>, sizes: &Sizes) -> BTreeMap<u32, Vec<IpAdd
         .collect()
 }
 
-fn address(cell: &<V6 as lb_common::Address>::Cell) -> IpAddr {
+/// An address of table memory.
+pub(super) fn address(cell: &<V6 as lb_common::Address>::Cell) -> IpAddr {
     Ipv6Addr::from(cell.load().octets()).to_canonical()
 }

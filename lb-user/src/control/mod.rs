@@ -20,6 +20,7 @@ mod write;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -138,6 +139,9 @@ impl Control {
         for ((protocol, address), service) in write::known_addresses(memory, addresses) {
             write::virtual_address(memory, address, protocol, service)?;
         }
+        let addresses = self.plan.pools.iter().flat_map(|pool| &pool.binds);
+        write::addresses(memory, addresses.map(SocketAddr::ip).collect())?;
+        write::echo(memory, self.config.global.icmp_echo);
         write::port_pool(memory, self.plan.ports);
         self.free_rows(memory);
         Ok(())

@@ -233,6 +233,7 @@ pub fn destinations(config: &Config) -> BTreeSet<IpAddr> {
 pub fn capacity(config: &Config, workers: u32) -> Capacity {
     let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
     let services = &config.services;
+    let binds = || services.iter().flat_map(|service| &service.bind);
     // What has no virtual addresses has neither choices nor flows.
     let has_binds = |service: &Service, part: Part| service.bind.iter().any(|bind| part.has(*bind));
     let flows = |family: Part| {
@@ -245,7 +246,10 @@ pub fn capacity(config: &Config, workers: u32) -> Capacity {
     };
     Capacity {
         services: count(services.len() * 2),
-        virtual_addresses: count(services.iter().map(|service| service.bind.len()).sum()),
+        // Each has a slot of its own, and each address of theirs another one.
+        virtual_addresses: count(
+            binds().count() + binds().map(SocketAddr::ip).collect::<BTreeSet<_>>().len(),
+        ),
         choice_slots: services.iter().map(choices).fold(0, u32::saturating_add),
         backends: count(services.iter().map(|service| service.backends.len()).sum()),
         sources: count(config.global.snat_addresses.len()),

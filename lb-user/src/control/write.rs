@@ -9,7 +9,7 @@ use std::{
 use lb_common::{
     Address as _, Port, V4, V6,
     address::{AddressCell as _, TCP, UDP},
-    layout::{Backend, BackendCounters, PortFilter, Service, Span, mac_to_word},
+    layout::{ANSWER_ECHO, Backend, BackendCounters, PortFilter, Service, Span, mac_to_word},
     manner::Manner,
     memory::Memory,
     service::{self as index, SlotKey},
@@ -210,6 +210,33 @@ pub(super) fn virtual_address(
     service: u16,
 ) -> Result<(), IndexFull> {
     let (number, bit) = number_and_bit(protocol);
+    occupy_slot(memory, address, number, service)?;
+    want(memory, address.port(), bit);
+    Ok(())
+}
+
+/// Makes the addresses that are known for virtual ones, whatever their ports, those of `wanted`.
+pub(super) fn addresses(memory: &Memory<'_>, mut wanted: BTreeSet<IpAddr>) -> Result<(), IndexFull> {
+    for slot in memory.service_slots {
+        let protocol = SlotKey(slot.key.load()).protocol_and_port();
+        let is_address = protocol.is_some_and(|(number, _)| number == index::ADDRESS);
+        if is_address && !wanted.remove(&inheritance::address(&slot.address)) {
+            slot.key.store(SlotKey::REMOVED.0);
+        }
+    }
+    for address in wanted {
+        occupy_slot(memory, SocketAddr::new(address, 0), index::ADDRESS, 0)?;
+    }
+    Ok(())
+}
+
+/// Whether pings of virtual addresses are answered.
+pub(super) fn echo(memory: &Memory<'_>, answered: bool) {
+    memory.settings.echo.store(if answered { ANSWER_ECHO } else { 0 });
+}
+
+/// Puts an address, port and protocol into a slot of the index that nothing uses.
+fn occupy_slot(memory: &Memory<'_>, address: SocketAddr, number: u8, service: u16) -> Result<(), IndexFull> {
     let (ip, port) = (mapped(address.ip()), Port::new(address.port()));
     let home = index::home(memory.settings, ip, number, port);
     let mask = memory.settings.service_mask.load();
@@ -219,7 +246,6 @@ pub(super) fn virtual_address(
         .ok_or(IndexFull(address))?;
     slot.address.store(ip);
     slot.key.store(SlotKey::new(number, port, service).0);
-    want(memory, address.port(), bit);
     Ok(())
 }
 
@@ -234,6 +260,9 @@ pub(super) fn known_addresses(
         let Some((number, port)) = key.protocol_and_port() else {
             continue;
         };
+        if number == index::ADDRESS {
+            continue;
+        }
         let new = match inheritance::virtual_address(slot).and_then(|address| wanted.remove(&address)) {
             Some(service) => SlotKey::new(number, port, service),
             None => SlotKey::REMOVED,

@@ -13,6 +13,7 @@ mod integrity;
 mod lifecycle;
 mod modes;
 mod one_armed;
+mod sizes;
 mod statistics;
 mod story;
 mod survival;

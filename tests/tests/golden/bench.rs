@@ -205,6 +205,39 @@ impl<'e> Bench<'e> {
         oracle::assert_right(&outcome.bytes);
     }
 
+    /// Expects a frame that came in by an interface to leave as another one, by that interface.
+    pub(crate) fn leaves_as(&mut self, (frame, from): (&[u8], u32), (expected, by): (&[u8], u32)) {
+        let engine = self.engine.name();
+        let outcome = self.send(frame, from);
+        let verdict = if from == by { "tx" } else { "redirect" };
+        assert_eq!(
+            (outcome.verdict, outcome.reason),
+            (verdict, None),
+            "{engine}: {frame:02x?}"
+        );
+        if let Some(interface) = self.interface {
+            assert_eq!(interface, by, "{engine}: interface");
+        }
+        assert_eq!(outcome.bytes, expected, "{engine}: {frame:02x?}");
+    }
+
+    /// Expects a frame to be answered, which is counted for a reason.
+    pub(crate) fn answers(&mut self, frame: &[u8], expected: &[u8], reason: Reason) {
+        let engine = self.engine.name();
+        let outcome = self.send(frame, world::FRONT);
+        assert_eq!(
+            (outcome.verdict, outcome.reason),
+            ("tx", Some(reason)),
+            "{engine}"
+        );
+        assert_eq!(outcome.bytes, expected, "{engine}: the answer to {frame:02x?}");
+    }
+
+    /// Expects that nobody gets a frame that is more than a [`Frame`] can say.
+    pub(crate) fn drops_bytes(&mut self, frame: &[u8], reason: Reason) {
+        self.untouched(frame, world::FRONT, ("drop", reason));
+    }
+
     /// Gives the engine a frame. The counters must say what the engine says, and count it once.
     pub(crate) fn send(&mut self, frame: &[u8], interface: u32) -> Outcome {
         let before = world::packets(&self.memory());

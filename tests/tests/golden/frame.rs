@@ -4,11 +4,11 @@ use std::net::{IpAddr, SocketAddr};
 
 use etherparse::{
     EtherType, Ethernet2Header, IpDscp, IpEcn, IpNumber, Ipv4Header, Ipv6FlowLabel, Ipv6Header, TcpHeader,
-    UdpHeader,
+    UdpHeader, checksum::Sum16BitWords,
 };
 use lb_common::{
     Mac,
-    address::{TCP, UDP},
+    address::{ICMP, ICMPV6, TCP, UDP},
     wire::{ACK, FIN, RST, SYN},
 };
 
@@ -184,6 +184,30 @@ impl Frame {
         bytes.extend_from_slice(transport);
         bytes.extend_from_slice(&self.trailer);
         bytes
+    }
+
+    /// Its headers, with an ICMP message behind them.
+    pub(crate) fn icmp(&self, (kind, code): (u8, u8), rest: [u8; 4], data: &[u8]) -> Vec<u8> {
+        let protocol = if self.to.is_ipv4() { ICMP } else { ICMPV6 };
+        let mut message = [&[kind, code, 0, 0][..], &rest, data].concat();
+        let check = if self.to.is_ipv4() {
+            Sum16BitWords::new().add_slice(&message).ones_complement().to_be()
+        } else {
+            let (from, to) = (self.from.ip(), self.to.ip());
+            Pseudo { from, to, protocol }.checksum(&message)
+        };
+        message[2..4].copy_from_slice(&check.to_be_bytes());
+        Self {
+            protocol,
+            ..self.clone()
+        }
+        .whole(&message)
+    }
+
+    /// Its IP packet, of which an error quotes so many bytes.
+    pub(crate) fn quote(&self, length: usize) -> Vec<u8> {
+        let packet = &self.bytes()[Ethernet2Header::LEN..];
+        packet[..length.min(packet.len())].to_vec()
     }
 
     fn ethernet(&self) -> Ethernet2Header {

@@ -10,7 +10,10 @@ use lb_common::{
     Address as _, Mac, Port, V4, V6,
     address::{AddressCell as _, TCP, UDP},
     flow::{Bucket, Entry},
-    layout::{Backend, BackendCounters, COMPLETE_PARTIAL, PortFilter, Retries, Service, Span, mac_to_word},
+    layout::{
+        ANSWER_ECHO, Backend, BackendCounters, COMPLETE_PARTIAL, PortFilter, Retries, Service, Span,
+        mac_to_word,
+    },
     manner::Manner,
     memory::Memory,
     service::{self, SlotKey},
@@ -104,9 +107,13 @@ pub(crate) fn set_up(memory: &Memory<'_>) {
     settings.seed.store(0x0123_4567_89ab_cdef);
     settings.partial_checksums.store(COMPLETE_PARTIAL);
     settings.second.store(SECOND);
+    settings.echo.store(ANSWER_ECHO);
     pool(memory, POOL, 1);
     for (row, family) in [Family::V4, Family::V6].into_iter().enumerate() {
         memory.sources[row].address.store(mapped(family.source()));
+        let mut address = family.virtual_address();
+        address.set_port(0);
+        occupy_slot(memory, address, service::ADDRESS, 0);
         for (protocol, port) in [(TCP, PORT), (UDP, PORT), (TCP, SECOND_PORT)] {
             let backend = family.row(protocol, port);
             let mut address = family.backend();
@@ -140,6 +147,7 @@ pub(crate) fn backend_port(memory: &Memory<'_>, row: u32) -> u16 {
 /// Where a backend is reached; a MAC address of zeros: unknown.
 pub(crate) fn next_hop(memory: &Memory<'_>, row: u32, mac: Mac, interface: u32) {
     let hop = &memory.backends[row as usize].hops[0];
+    hop.mtu.store(0);
     hop.peer.store(mac_to_word(mac));
     hop.own.store(mac_to_word(BACK_MAC));
     hop.interface.store(interface);
@@ -214,6 +222,19 @@ pub(crate) fn join(memory: &Memory<'_>, family: Family, service: u32, ring: &[u3
 /// Active flows of a backend.
 pub(crate) fn active(memory: &Memory<'_>, backend: u32) -> u64 {
     memory.backends[backend as usize].active.load()
+}
+
+/// Makes all flows as old as each other: only the kernel's clock goes on during a row.
+pub(crate) fn level_ages(memory: &Memory<'_>) {
+    let all = || {
+        entries(memory.buckets_v4)
+            .map(|entry| &entry.seen)
+            .chain(entries(memory.buckets_v6).map(|entry| &entry.seen))
+    };
+    let Some(seen) = all().map(Shared::<u32>::load).find(|seen| *seen != 0) else {
+        return;
+    };
+    all().for_each(|cell| cell.store(seen));
 }
 
 /// Makes all flows older by so many ticks.
@@ -313,6 +334,16 @@ fn service(memory: &Memory<'_>, row: u32) {
 }
 
 fn virtual_address(memory: &Memory<'_>, bind: SocketAddr, protocol: u8, service: u32) {
+    occupy_slot(memory, bind, protocol, service);
+    let bit = if protocol == TCP {
+        PortFilter::TCP
+    } else {
+        PortFilter::UDP
+    };
+    want(memory, bind.port(), bit);
+}
+
+fn occupy_slot(memory: &Memory<'_>, bind: SocketAddr, protocol: u8, service: u32) {
     let (address, port) = (mapped(bind.ip()), Port::new(bind.port()));
     let home = service::home(memory.settings, address, protocol, port) as usize;
     let places = (home..home + service::PROBES as usize).map(|place| place % memory.service_slots.len());
@@ -322,7 +353,6 @@ fn virtual_address(memory: &Memory<'_>, bind: SocketAddr, protocol: u8, service:
         .expect("room for a few services");
     slot.address.store(address);
     slot.key.store(SlotKey::new(protocol, port, narrow(service)).0);
-    want(memory, bind.port(), bit(protocol));
 }
 
 fn bit(protocol: u8) -> u8 {
@@ -330,6 +360,15 @@ fn bit(protocol: u8) -> u8 {
         PortFilter::TCP
     } else {
         PortFilter::UDP
+    }
+}
+
+/// Makes each worker answer with so many pings and errors less in this second.
+pub(crate) fn answered(memory: &Memory<'_>, count: u32) {
+    for note in memory.notes {
+        for allowance in [&note.echoes, &note.errors] {
+            allowance.used.store(count);
+        }
     }
 }
 
@@ -368,6 +407,9 @@ fn clear(memory: &Memory<'_>) {
     memory.service_slots.iter().for_each(|slot| slot.key.store(0));
     entries(memory.buckets_v4).for_each(|entry| entry.control.store(0));
     entries(memory.buckets_v6).for_each(|entry| entry.control.store(0));
+    answered(memory, 0);
+    let datagrams = memory.datagrams.iter().flat_map(|row| &row.0);
+    datagrams.for_each(|datagram| datagram.version.store(0));
     for row in memory.packet_counters {
         row.verdicts
             .iter()

@@ -40,7 +40,7 @@ const CHOOSE: Budget = Budget {
 const RESET: Budget = Budget {
     verified: 9_000,
     stack: 192,
-    size: 18_000,
+    size: 20_000,
 };
 
 const ENCAPSULATE: Budget = Budget {
@@ -53,6 +53,24 @@ const RETRY: Budget = Budget {
     verified: 8_000,
     stack: 256,
     size: 26_000,
+};
+
+const ICMP: Budget = Budget {
+    verified: 20_000,
+    stack: 448,
+    size: 24_000,
+};
+
+const DETOUR: Budget = Budget {
+    verified: 330_000,
+    stack: 480,
+    size: 60_000,
+};
+
+const ERROR: Budget = Budget {
+    verified: 20_000,
+    stack: 320,
+    size: 20_000,
 };
 
 const SMALL: Budget = Budget {
@@ -83,6 +101,9 @@ fn the_programs_stay_within_their_budgets() {
             "reset" => RESET,
             "encapsulate" => ENCAPSULATE,
             "retry" => RETRY,
+            "icmp" => ICMP,
+            "detour" => DETOUR,
+            "error" => ERROR,
             _ => SMALL,
         };
         assert!(

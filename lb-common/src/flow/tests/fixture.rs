@@ -6,7 +6,7 @@ use crate::{
     layout::Settings,
     manner::Forwarding,
     memory::{Heap, Memory, Sizes, Worker},
-    parse::Segment,
+    parse::{Part, Segment},
     reason::Reason,
     room,
 };
@@ -121,6 +121,8 @@ pub(super) fn segment(tuple: Tuple<V4>, flags: u8) -> Segment<V4> {
         ttl: 64,
         flags,
         ack: 0,
+        network: 14,
+        part: Part::WHOLE,
         offset: 34,
         length: 20,
         check: 0,

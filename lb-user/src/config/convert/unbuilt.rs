@@ -21,9 +21,8 @@ pub(in crate::config) fn refuse(file: &raw::File) -> Result<(), Fault> {
 
 type Key = (&'static str, Option<Range<usize>>);
 
-fn global(raw: &raw::Global) -> [Key; 3] {
+fn global(raw: &raw::Global) -> [Key; 2] {
     [
-        ("icmp_echo", value::place(raw.icmp_echo.as_ref())),
         ("allow", value::place(raw.allow.as_ref())),
         ("deny", value::place(raw.deny.as_ref())),
     ]

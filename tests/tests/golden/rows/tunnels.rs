@@ -6,7 +6,10 @@ use lb_common::{
     wire::{ACK, FIN, SYN},
 };
 
-use super::rows;
+use super::{
+    errors::{is_reported, is_too_long},
+    rows,
+};
 use crate::{
     bench::Bench,
     frame::{Check, Frame},
@@ -23,12 +26,12 @@ rows! {
     padding_stays_behind: v4 v6;
     an_unfinished_checksum_is_finished_inside: v4 v6;
     flows_differ_outside_and_packets_of_one_do_not: v4 v6;
-    a_packet_that_just_fits_is_sent_and_one_byte_more_drops: v4 v6;
+    a_packet_that_just_fits_is_sent_and_one_byte_more_is_reported: v4 v6;
     a_syn_asks_for_segments_that_fit: v4 v6;
     a_syn_with_its_mss_at_an_odd_place_keeps_a_right_checksum: v4 v6;
     a_syn_that_asks_for_less_stays: v4 v6;
     a_syn_with_broken_options_stays: v4 v6;
-    a_ttl_that_ends_here_drops: v4 v6;
+    a_ttl_that_ends_here_is_reported_for_tunnels: v4 v6;
     the_clients_fin_ends_a_flow: v4 v6;
     a_connection_of_another_balancer_goes_on: v4 v6;
     a_tunnel_without_a_source_address_drops: v4 v6;
@@ -127,12 +130,13 @@ fn flows_differ_outside_and_packets_of_one_do_not(bench: &mut Bench<'_>) {
     });
 }
 
-fn a_packet_that_just_fits_is_sent_and_one_byte_more_drops(bench: &mut Bench<'_>) {
+fn a_packet_that_just_fits_is_sent_and_one_byte_more_is_reported(bench: &mut Bench<'_>) {
     each(bench, |bench, tunnel| {
         let empty = Frame::datagram(bench.family).with(0, b"");
         let room = MTU as usize - tunnel.overhead() - (empty.bytes().len() - 14);
         bench.travels(&empty.with(0, &vec![1; room]), tunnel);
-        bench.drops(&empty.with(0, &vec![1; room + 1]), Reason::PacketTooBig);
+        let mtu = MTU - u32::from(overhead(tunnel));
+        is_too_long(bench, &empty.with(0, &vec![1; room + 1]), mtu);
     });
 }
 
@@ -204,11 +208,11 @@ fn a_syn_with_broken_options_stays(bench: &mut Bench<'_>) {
     });
 }
 
-fn a_ttl_that_ends_here_drops(bench: &mut Bench<'_>) {
+fn a_ttl_that_ends_here_is_reported_for_tunnels(bench: &mut Bench<'_>) {
     each(bench, |bench, _| {
         let mut syn = Frame::syn(bench.family);
         syn.ttl = 1;
-        bench.drops(&syn, Reason::TtlExceeded);
+        is_reported(bench, &syn);
     });
 }
 
