@@ -6,6 +6,7 @@
 
 mod choices;
 mod inheritance;
+mod kept;
 mod layout;
 pub mod maglev;
 mod plan;
