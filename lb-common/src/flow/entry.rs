@@ -5,6 +5,7 @@ use crate::{
     flow::control::Control,
     layout::{MAX_BACKENDS, mac_difference, mac_from_word, mac_with, with_mac},
     link::Link,
+    manner::Forwarding,
     shared::Shared,
 };
 
@@ -34,8 +35,8 @@ pub struct Entry<A: Address> {
     interface: Shared<u32>,
     /// MAC address of the client, then the lower two bytes of the backend.
     client: Shared<u64>,
-    /// Our MAC address, then a byte whose lowest bit is the protocol ([`UDP_BIT`]) and whose others are reserved for
-    /// the forwarding mode, then the backend's third byte.
+    /// Our MAC address, then a byte whose lowest bit is the protocol ([`UDP_BIT`]) and whose next two are the
+    /// [`Forwarding`], then the backend's third byte.
     own: Shared<u64>,
     /// The four ports: source, destination, new source, new destination.
     ports: Shared<u64>,
@@ -50,6 +51,12 @@ const _: () = assert!(size_of::<Entry<V4>>() == 64 && size_of::<Entry<V6>>() == 
 /// Set for UDP, not for TCP: the lowest bit of either's number.
 const UDP_BIT: u8 = 1;
 
+/// Where the [`Forwarding`] stands in the byte of the protocol.
+const FORWARDING_SHIFT: u32 = 1;
+
+/// The partner of an entry that has none, since answers do not come by here: no entry stands there.
+pub const NO_PARTNER: u32 = u32::MAX;
+
 const _: () = assert!(TCP & UDP_BIT == 0 && UDP & UDP_BIT == UDP_BIT);
 const _: () = assert!(MAX_BACKENDS <= 1 << 24, "an entry has three bytes for a backend");
 
@@ -62,11 +69,13 @@ pub struct Flow<A> {
     pub to: Tuple<A>,
     /// TCP or UDP.
     pub protocol: u8,
+    /// What is done to the packets.
+    pub forwarding: Forwarding,
     /// The backend.
     pub backend: u32,
     /// Where the client is.
     pub client: Client,
-    /// Where the other direction's entry stands: bucket × [`ENTRIES`] + place.
+    /// Where the other direction's entry stands: bucket × [`ENTRIES`] + place; [`NO_PARTNER`] if there is none.
     pub partner: u32,
 }
 
@@ -154,7 +163,14 @@ impl<A: Address> Entry<A> {
         if self.kind() & UDP_BIT == 0 { TCP } else { UDP }
     }
 
-    /// The byte that tells the protocol.
+    /// What is done to the packets.
+    #[inline(always)]
+    #[must_use]
+    pub fn forwarding(&self) -> Forwarding {
+        Forwarding::from_bits(self.kind() >> FORWARDING_SHIFT)
+    }
+
+    /// The byte that tells protocol and forwarding.
     #[inline(always)]
     fn kind(&self) -> u8 {
         let [.., kind, _] = self.own.load().to_ne_bytes();
@@ -211,6 +227,7 @@ impl<A: Address> Entry<A> {
             key: self.key(),
             to: self.to(),
             protocol: self.protocol(),
+            forwarding: self.forwarding(),
             backend: self.backend(),
             client: self.client(),
             partner: self.partner(),
@@ -229,8 +246,8 @@ impl<A: Address> Entry<A> {
         let [first, second, third, _] = flow.backend.to_le_bytes();
         let Client { mac, own_mac, .. } = flow.client;
         self.client.store(mac_with(mac, [first, second]));
-        self.own
-            .store(mac_with(own_mac, [flow.protocol & UDP_BIT, third]));
+        let kind = flow.protocol & UDP_BIT | (flow.forwarding as u8) << FORWARDING_SHIFT;
+        self.own.store(mac_with(own_mac, [kind, third]));
         self.interface.store(flow.client.interface);
     }
 

@@ -10,7 +10,7 @@ use lb_common::layout::{MAX_BACKENDS, Span};
 use super::{
     inheritance::Inheritance,
     maglev,
-    plan::{Backend, Plan, PlanError, Pool},
+    plan::{Backend, Part, Plan, PlanError, Pool},
     taken::Taken,
 };
 use crate::config::{
@@ -66,8 +66,8 @@ impl<'i> Layout<'i> {
         for service in &config.services {
             refuse_crowd(service)?;
             self.plan.rows.push(vec![0; service.backends.len()]);
-            for is_v4 in [true, false] {
-                self.add_pool(service, is_v4)?;
+            for part in Part::of(service) {
+                self.add_pool(service, *part)?;
             }
         }
         Ok(self.plan)
@@ -104,16 +104,13 @@ impl<'i> Layout<'i> {
         Ok(())
     }
 
-    fn add_pool(&mut self, service: &Service, is_v4: bool) -> Result<(), PlanError> {
-        let binds = service
-            .bind
-            .iter()
-            .copied()
-            .filter(|bind| bind.is_ipv4() == is_v4);
+    fn add_pool(&mut self, service: &Service, part: Part) -> Result<(), PlanError> {
+        let binds = service.bind.iter().copied().filter(|bind| part.has(*bind));
         let mut pool = Pool {
             service: service.name.to_string(),
             binds: binds.collect(),
             protocol: service.protocol,
+            mode: service.mode,
             row: 0,
             first_slot: 0,
             table_size: service.table_size,
@@ -122,7 +119,7 @@ impl<'i> Layout<'i> {
         pool.row = self.service_row(&pool)?;
         pool.first_slot = self.first_slot(&pool)?;
         for (position, backend) in service.backends.iter().enumerate() {
-            if backend.address.is_ipv4() != is_v4 {
+            if !part.has(backend.address) {
                 continue;
             }
             let row = self.add_backend(service, backend, pool.row)?;

@@ -26,10 +26,11 @@ use std::{
 use lb_common::{flow::Limits, memory::Memory};
 use tracing::info;
 
+pub(crate) use self::inheritance::backend_address;
 use self::{
     inheritance::{Inheritance, VirtualAddress},
     plan::{Plan, Pool},
-    standing::Standing,
+    standing::{Standing, Ways},
 };
 pub use self::{
     plan::{PlanError, capacity, destinations},
@@ -114,13 +115,18 @@ impl Control {
             }
         }
         for (row, backend) in self.plan.placed() {
-            let service = self.plan.pools[backend.pool].row;
-            write::backend(memory, row, backend.address, backend.sources, service);
+            let pool = &self.plan.pools[backend.pool];
+            let manner = pool.manner(backend.address);
+            write::backend(memory, row, (backend.address, manner), backend.sources, pool.row);
+            if manner.keeps_client() {
+                write::answers(memory, backend.address.port(), pool.protocol);
+            }
         }
         let pools: Vec<&Pool> = self.plan.pools.iter().collect();
         self.choose(memory, &pools);
         let mut addresses: BTreeMap<VirtualAddress, u16> = BTreeMap::new();
         for pool in pools {
+            write::service(memory, pool.row, pool.forwarding());
             addresses.extend(pool.binds.iter().map(|bind| ((pool.protocol, *bind), pool.row)));
         }
         for ((protocol, address), service) in write::known_addresses(memory, addresses) {
@@ -177,18 +183,16 @@ impl Control {
                 continue;
             };
             let took_flows = standing.takes_flows();
-            let next_hop = standing.resolved(next_hop, &self.config.global.interfaces, &backend.name);
-            if let Some(next_hop) = next_hop {
+            let ways = Ways {
+                interfaces: &self.config.global.interfaces,
+                mode: self.plan.pools[backend.pool].mode,
+            };
+            if let Some(next_hop) = standing.resolved(next_hop, &ways, &backend.name) {
                 new += 1;
                 if backend.has_own_source {
                     write::source(memory, backend.sources.first, next_hop.source);
                 }
-                let hop = write::Hop {
-                    peer: next_hop.peer_mac,
-                    own: next_hop.own_mac,
-                    interface: next_hop.ifindex,
-                };
-                write::hop(memory, row, hop);
+                write::hop(memory, row, &next_hop);
             }
             if took_flows != standing.takes_flows() {
                 changed.insert(backend.pool);

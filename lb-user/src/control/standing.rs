@@ -5,9 +5,33 @@ use std::time::Instant;
 use tracing::{debug, info, warn};
 
 use crate::{
+    config::types::Mode,
     health::{Event, Report, State},
     next_hop::{NextHop, Unresolved},
 };
+
+/// Which ways to a backend may be used.
+pub(super) struct Ways<'c> {
+    /// Interfaces that packets are forwarded between.
+    pub(super) interfaces: &'c [String],
+    /// How packets reach the backend.
+    pub(super) mode: Mode,
+}
+
+impl Ways<'_> {
+    /// What is wrong with a next hop that was found.
+    fn fault(&self, next_hop: &NextHop) -> Option<String> {
+        let interface = &next_hop.interface;
+        if !self.interfaces.iter().any(|ours| **ours == **interface) {
+            let fault = format!("its answers come in by {interface}, which is not among `interfaces`");
+            return Some(fault);
+        }
+        let gateway = next_hop.gateway.filter(|_| self.mode == Mode::Dsr)?;
+        Some(format!(
+            "it stands behind the router {gateway}, and mode \"dsr\" reaches neighbours only: use mode \"tunnel\""
+        ))
+    }
+}
 
 /// What is known of a backend.
 #[derive(Debug)]
@@ -61,19 +85,15 @@ impl Standing {
     pub(super) fn resolved(
         &mut self,
         found: &Result<NextHop, Unresolved>,
-        interfaces: &[String],
+        ways: &Ways<'_>,
         backend: &str,
     ) -> Option<NextHop> {
+        if let Some(fault) = found.as_ref().ok().and_then(|next_hop| ways.fault(next_hop)) {
+            self.was_chosen = false;
+            self.unusable(backend, &fault);
+            return None;
+        }
         match found {
-            Ok(next_hop) if !interfaces.iter().any(|ours| **ours == *next_hop.interface) => {
-                let interface = &next_hop.interface;
-                self.was_chosen = false;
-                self.unusable(
-                    backend,
-                    &format!("its answers come in by {interface}, which is not among `interfaces`"),
-                );
-                None
-            }
             Ok(next_hop) if self.next_hop.as_ref() == Some(next_hop) => None,
             Ok(next_hop) => {
                 let (interface, source) = (&*next_hop.interface, next_hop.source);

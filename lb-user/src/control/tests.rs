@@ -161,6 +161,7 @@ fn next_hop(last: u8) -> NextHop {
         own_mac: [2, 0, 0, 0, 0, 100],
         peer_mac: [2, 0, 0, 0, 0, last],
         mtu: 1500,
+        gateway: None,
     }
 }
 

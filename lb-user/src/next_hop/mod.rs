@@ -40,6 +40,8 @@ pub struct NextHop {
     pub peer_mac: [u8; 6],
     /// Longest IP packet in bytes that the interface and the route take.
     pub mtu: u32,
+    /// The router that the MAC address is of; none: the destination is on the interface's own network.
+    pub gateway: Option<IpAddr>,
 }
 
 /// Why packets cannot get to a destination.

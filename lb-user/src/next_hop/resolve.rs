@@ -120,7 +120,7 @@ impl WayOut<'_> {
     fn to(self, peer_mac: [u8; 6]) -> NextHop {
         let Self {
             ifindex,
-            gateway: _,
+            gateway,
             link,
             own_mac,
             source,
@@ -133,6 +133,7 @@ impl WayOut<'_> {
             own_mac,
             peer_mac,
             mtu,
+            gateway,
         }
     }
 }
@@ -195,6 +196,7 @@ mod tests {
             own_mac: OWN,
             peer_mac: PEER,
             mtu: 1500,
+            gateway: None,
         }
     }
 
@@ -251,7 +253,13 @@ mod tests {
             tables(link(), Some((GATEWAY, Neighbour::Known(PEER)))).resolve(ip(BACKEND), &Ok(route.clone()));
         assert_eq!(
             (found.next_hop, found.neighbour),
-            (Ok(reached()), Some(key(GATEWAY)))
+            (
+                Ok(NextHop {
+                    gateway: Some(ip(GATEWAY)),
+                    ..reached()
+                }),
+                Some(key(GATEWAY))
+            )
         );
         let elsewhere = NeighbourKey {
             ifindex: 4,

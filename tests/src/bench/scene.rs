@@ -249,6 +249,7 @@ pub fn next_hops(destinations: BTreeSet<IpAddr>, interface: u32) -> NextHops {
         own_mac: OWN_MAC,
         peer_mac: BACKEND_MAC,
         mtu: 1500,
+        gateway: None,
     };
     destinations
         .into_iter()

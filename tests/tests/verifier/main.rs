@@ -18,9 +18,9 @@ struct Budget {
 }
 
 const BALLAST: Budget = Budget {
-    verified: 35_000,
+    verified: 50_000,
     stack: 448,
-    size: 36_000,
+    size: 40_000,
 };
 
 const BEGIN: Budget = Budget {

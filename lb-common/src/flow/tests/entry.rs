@@ -5,10 +5,12 @@ use crate::{
     address::{TCP, UDP, V4},
     flow::{Entry, Flow},
     layout::MAX_BACKENDS,
+    manner::Forwarding,
 };
 
 fn flow(protocol: u8, backend: u32) -> Flow<V4> {
     Flow {
+        forwarding: Forwarding::Direct,
         key: key(1),
         to: translated(1),
         protocol,

@@ -10,6 +10,7 @@ use lb_common::{
     address::TCP,
     flow::{self, Client, State as FlowState},
     layout::Span,
+    manner::Forwarding,
     memory::{Heap, Worker},
     service,
 };
@@ -83,6 +84,7 @@ fn next_hops(control: &Control, interface: &str) -> NextHops {
             IpAddr::V4(_) => 1500,
             IpAddr::V6(_) => 1280,
         },
+        gateway: None,
     };
     let destinations = destinations(control.config()).into_iter();
     destinations.map(|address| (address, Ok(hop(address)))).collect()
@@ -147,6 +149,7 @@ fn open_flow(memory: &Memory<'_>, backend: u32) {
     };
     let claim = flow::claim(&tables, &key, TCP, 0).expect("room");
     let flow = flow::Flow {
+        forwarding: Forwarding::Translate,
         key,
         to: key,
         protocol: TCP,
@@ -212,7 +215,7 @@ fn backends_keep_their_rows_whatever_happens_to_the_others() {
     let after = start(config(&[(VIP, &[4, 3, 2])]), &memory);
     assert_eq!([2, 3].map(|backend| row(&after, backend)), [1, 2]);
     assert_eq!(row(&after, 4), 3, "a row that was nobody's");
-    assert_eq!(inheritance::backend_address(&memory.backends[0]), address(1));
+    assert_eq!(backend_address(&memory.backends[0]), address(1));
     assert_eq!(chosen(&memory, VIP), Some(BTreeSet::from([1, 2])));
 }
 

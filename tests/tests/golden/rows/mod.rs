@@ -2,8 +2,10 @@
 
 mod checksums;
 mod connections;
+mod direct;
 mod fragments;
 mod headers;
+mod nat;
 mod refusals;
 mod services;
 mod tables;
