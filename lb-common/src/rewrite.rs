@@ -3,7 +3,7 @@
 use crate::{
     address::{Address, TCP, Tuple},
     checksum::Sum,
-    layout::{COMPLETE_PARTIAL, Settings},
+    layout::Settings,
     link::Link,
     packet::Packet,
     parse::Segment,
@@ -70,7 +70,7 @@ fn finish<A: Address, T: Tables>(
     settings: &Settings,
     segment: &Segment<A>,
 ) -> Result<(), Reason> {
-    if !is_unfinished(segment) || settings.partial_checksums.load() != COMPLETE_PARTIAL {
+    if !is_unfinished(segment) || tables.keeps_partial_checksum(settings) {
         return Ok(());
     }
     let check = checksum(packet, tables, settings, segment, &segment.tuple)?;
@@ -113,7 +113,7 @@ fn checksum<A: Address, T: Tables>(
         return Ok(never_zero(segment.protocol, update.in_checksum(segment.check)));
     }
     let pseudo_header = new.add_protocol(segment.protocol, segment.length);
-    if settings.partial_checksums.load() != COMPLETE_PARTIAL {
+    if tables.keeps_partial_checksum(settings) {
         return Ok(pseudo_header.fold());
     }
     // The bytes are summed as they stand, old ports and the field's own content included.

@@ -121,6 +121,11 @@ impl Batch {
         self.slots[slot].kind()
     }
 
+    /// Whether the sender of the frame in a slot left its checksum to the NIC.
+    pub(super) fn has_partial_checksum(&self, slot: usize) -> bool {
+        self.slots[slot].unfinished.has_partial_checksum()
+    }
+
     /// Decides on the frame in a slot, which came in by `interface`, and has it sent where that is decided. Says
     /// whether that is possible.
     pub(super) fn decide(

@@ -12,10 +12,7 @@ use std::{
     time::Duration,
 };
 
-use lb_common::{
-    layout,
-    memory::{Heap, Memory},
-};
+use lb_common::memory::{Heap, Memory};
 use nix::{fcntl::OFlag, net::if_::if_nametoindex, unistd::pipe2};
 use serde::{Deserialize, Serialize};
 use tracing::info;
@@ -87,9 +84,7 @@ pub fn threads() -> usize {
 #[must_use]
 pub fn tables(capacity: &Capacity) -> Arc<Heap> {
     let heap = Heap::new(&capacity.with_room().sizes());
-    let settings = heap.memory().settings;
-    settings.seed.store(secret());
-    settings.partial_checksums.store(layout::KEEP_PARTIAL);
+    heap.memory().settings.seed.store(secret());
     Arc::new(heap)
 }
 

@@ -25,6 +25,11 @@ pub(super) struct Unfinished {
 const _: () = assert!(size_of::<Unfinished>() == 10);
 
 impl Unfinished {
+    /// Whether the checksum is unfinished.
+    pub(super) fn has_partial_checksum(self) -> bool {
+        self.flags & NEEDS_CHECKSUM != 0
+    }
+
     /// What is left of it when the frame's start has moved by so many bytes towards its end; `None` if what is left
     /// cannot be said of such a frame.
     ///
@@ -34,10 +39,10 @@ impl Unfinished {
             // The segments' headers would not be those that the kernel knows how to repeat.
             return None;
         }
-        let sum_start = if self.flags & NEEDS_CHECKSUM == 0 {
-            0
-        } else {
+        let sum_start = if self.has_partial_checksum() {
             u16::try_from(isize::try_from(self.sum_start).ok()?.checked_sub(by)?).ok()?
+        } else {
+            0
         };
         Some(Self {
             flags: self.flags & NEEDS_CHECKSUM,

@@ -12,20 +12,25 @@ use std::{
 
 use lb_common::address::{TCP, UDP};
 
-use super::nft::{Field, Fields, NftError, Socket, Transaction, drop_packet, in_range, is_frame_of, is_in};
+use super::nft::{
+    Field, Fields, NftError, Socket, Transaction, drop_packet, in_range, is_frame_of, is_in, is_not_in,
+};
 use crate::config::types::Protocol;
 
 /// The one chain of a table.
 const CHAIN: &str = "ingress";
 
-/// Packets that the host's own stack must not get: those to services, and answers of backends to full NAT's sources.
+/// Packets that the host's own stack must not get: those to services, and backends' answers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct KeptFromHost {
     /// Virtual addresses.
     pub services: BTreeSet<(Protocol, SocketAddr)>,
-    /// Where answers come from.
+    /// Backends of full NAT, which answer to `sources` and `ports`.
     pub backends: BTreeSet<(Protocol, SocketAddr)>,
-    /// Where answers go to.
+    /// Backends that answer to clients' own addresses by way of this host.
+    pub routing_backends: BTreeSet<(Protocol, SocketAddr)>,
+    /// This host's addresses towards backends. What comes to other ports there is for the host itself, such as answers
+    /// to its health checks.
     pub sources: BTreeSet<IpAddr>,
     /// First and last port that answers go to.
     pub ports: (u16, u16),
@@ -41,6 +46,10 @@ const SERVICES: [Set; 2] = [Set::new("services4", true, TO), Set::new("services6
 const BACKENDS: [Set; 2] = [
     Set::new("backends4", true, FROM),
     Set::new("backends6", false, FROM),
+];
+const ROUTING_BACKENDS: [Set; 2] = [
+    Set::new("routing4", true, FROM),
+    Set::new("routing6", false, FROM),
 ];
 const SOURCES: [Set; 2] = [
     Set::new("sources4", true, &[Field::Destination]),
@@ -118,6 +127,7 @@ impl Host {
         let new = KeptFromHost {
             services: &kept.services - &self.kept.services,
             backends: &kept.backends - &self.kept.backends,
+            routing_backends: &kept.routing_backends - &self.kept.routing_backends,
             sources: &kept.sources - &self.kept.sources,
             ports: kept.ports,
         };
@@ -136,6 +146,7 @@ impl Host {
         }
         self.kept.services.extend(new.services);
         self.kept.backends.extend(new.backends);
+        self.kept.routing_backends.extend(new.routing_backends);
         self.kept.sources.extend(new.sources);
         Ok(())
     }
@@ -167,8 +178,10 @@ impl KeptFromHost {
         };
         let services = SERVICES.iter().map(|set| sockets(set, &self.services));
         let backends = BACKENDS.iter().map(|set| sockets(set, &self.backends));
+        let routing = ROUTING_BACKENDS.iter();
+        let routing = routing.map(|set| sockets(set, &self.routing_backends));
         let sources = SOURCES.iter().map(sources);
-        let all = services.chain(backends).chain(sources);
+        let all = services.chain(backends).chain(routing).chain(sources);
         all.filter(|(_, values): &(_, Vec<_>)| !values.is_empty())
             .collect()
     }
@@ -178,7 +191,8 @@ impl KeptFromHost {
 fn make_table(transaction: &mut Transaction, interface: &str, ports: (u16, u16)) {
     transaction.new_table();
     transaction.new_chain(CHAIN, interface);
-    for set in SERVICES.iter().chain(&BACKENDS).chain(&SOURCES) {
+    let sets = SERVICES.iter().chain(&BACKENDS).chain(&ROUTING_BACKENDS);
+    for set in sets.chain(&SOURCES) {
         transaction.new_set(set.name, set.fields);
     }
     for services in &SERVICES {
@@ -192,6 +206,15 @@ fn make_table(transaction: &mut Transaction, interface: &str, ports: (u16, u16))
             is_in(sources.name, sources.fields),
             is_in(backends.name, backends.fields),
             in_range(ports),
+            drop_packet(),
+        ];
+        transaction.new_rule(CHAIN, &rule);
+    }
+    for (sources, backends) in SOURCES.iter().zip(&ROUTING_BACKENDS) {
+        let rule = [
+            is_frame_of(sources.fields.is_v4),
+            is_in(backends.name, backends.fields),
+            is_not_in(sources.name, sources.fields),
             drop_packet(),
         ];
         transaction.new_rule(CHAIN, &rule);

@@ -107,6 +107,7 @@ impl Forwarder {
         for slot in batch.frames() {
             match batch.kind(slot) {
                 Kind::Whole => {
+                    tables.set_partial_checksum(batch.has_partial_checksum(slot));
                     let possible = batch.decide(slot, interface, |packet| process(packet, tables));
                     unsent += u64::from(!possible);
                 }

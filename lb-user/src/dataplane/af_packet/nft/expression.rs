@@ -104,17 +104,13 @@ pub(in super::super) fn is_frame_of(is_v4: bool) -> Vec<Attributes> {
 
 /// Goes on if parts of the packet are in a set of this name.
 pub(in super::super) fn is_in(set: &str, fields: Fields) -> Vec<Attributes> {
-    let mut register = FIRST_REGISTER;
-    let mut expressions = Vec::new();
-    for field in fields.fields {
-        expressions.push(field.load(fields.is_v4, register));
-        register += field.width(fields.is_v4) / 4;
-    }
-    let lookup = Attributes::default()
-        .with_name(1, set)
-        .with_number(2, FIRST_REGISTER);
-    expressions.push(expression("lookup", &lookup));
-    expressions
+    look_up(set, fields, 0)
+}
+
+/// Goes on if parts of the packet are not in a set of this name.
+pub(in super::super) fn is_not_in(set: &str, fields: Fields) -> Vec<Attributes> {
+    const INVERTED: u32 = 1;
+    look_up(set, fields, INVERTED)
 }
 
 /// Goes on if the destination port is one from first to last.
@@ -144,6 +140,21 @@ pub(in super::super) fn drop_packet() -> Vec<Attributes> {
 /// Bytes as an expression's or a set's operand.
 pub(super) fn value(bytes: &[u8]) -> Attributes {
     Attributes::default().with(1, bytes)
+}
+
+fn look_up(set: &str, fields: Fields, flags: u32) -> Vec<Attributes> {
+    let mut register = FIRST_REGISTER;
+    let mut expressions = Vec::new();
+    for field in fields.fields {
+        expressions.push(field.load(fields.is_v4, register));
+        register += field.width(fields.is_v4) / 4;
+    }
+    let lookup = Attributes::default()
+        .with_name(1, set)
+        .with_number(2, FIRST_REGISTER)
+        .with_number(5, flags);
+    expressions.push(expression("lookup", &lookup));
+    expressions
 }
 
 fn payload(register: u32, base: u32, offset: u32, length: u32) -> Attributes {

@@ -7,5 +7,5 @@ mod attributes;
 mod expression;
 mod transaction;
 
-pub(super) use expression::{Field, Fields, drop_packet, in_range, is_frame_of, is_in};
+pub(super) use expression::{Field, Fields, drop_packet, in_range, is_frame_of, is_in, is_not_in};
 pub(super) use transaction::{NftError, Socket, Transaction};
