@@ -71,6 +71,7 @@ impl Forwarding {
     fn af_packet(config: Config, fallback: Option<String>) -> Result<Self> {
         ensure_privileges(&OF_AF_PACKET)?;
         let interfaces = config.global.interfaces.clone();
+        let owner = config.global.socket.clone();
         ensure_not_forwarded_by_xdp(&config)?;
         let workers = u32::try_from(af_packet::threads())?;
         let tables = af_packet::tables(&control::capacity(&config, workers + 1));
@@ -78,7 +79,7 @@ impl Forwarding {
         control.install(&tables.memory())?;
         // Sources are known with the next hops.
         let kept = control.kept_from_host(&NextHops::new());
-        let engine = AfPacket::start(tables, &interfaces, kept, fallback)?;
+        let engine = AfPacket::start(tables, &interfaces, &kept, &owner, fallback)?;
         Ok(Self {
             control,
             engine: Engine::AfPacket(engine),

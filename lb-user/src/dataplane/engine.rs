@@ -125,7 +125,6 @@ impl Engine {
     }
 
     /// Lets go of all interfaces and removes the tables; the interfaces' names.
-    #[expect(clippy::must_use_candidate, reason = "it is not called for the names")]
     pub fn detach(self) -> Vec<String> {
         match self {
             Self::Xdp(xdp) => xdp.detach(),

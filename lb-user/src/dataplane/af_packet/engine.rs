@@ -4,6 +4,7 @@ use std::{
     io,
     num::NonZero,
     os::fd::OwnedFd,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -95,17 +96,19 @@ impl AfPacket {
     /// The word of configuration and statistics.
     pub const NAME: &'static str = "af-packet";
 
-    /// Forwards by these tables what comes in by these interfaces, with [`threads`] threads. `fallback` says why a better
+    /// Forwards by these tables what comes in by these interfaces, with [`threads`] threads, for the daemon whose control
+    /// socket is at `owner`. `fallback` says why a better
     /// engine was not taken.
     pub fn start(
         heap: Arc<Heap>,
         interfaces: &[String],
-        kept: KeptFromHost,
+        kept: &KeptFromHost,
+        owner: &Path,
         fallback: Option<String>,
     ) -> Result<Self, StartError> {
         let threads = threads();
         // First: a packet that the sockets show must not reach the host as well.
-        let host = Host::without(interfaces, kept)?;
+        let host = Host::without(interfaces, kept, owner)?;
         let groups = interfaces.iter().map(|interface| group(interface, threads));
         let groups: Arc<Vec<Group>> = Arc::new(groups.collect::<Result<_, _>>()?);
         let (stop, running) = pipe2(OFlag::O_CLOEXEC).map_err(io::Error::from)?;

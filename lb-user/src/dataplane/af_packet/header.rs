@@ -1,5 +1,5 @@
 //! What a frame's sender left to the NIC: `virtio_net_hdr`, which packet sockets put before each frame
-//! (include/uapi/linux/virtio_net.h).
+//! (`include/uapi/linux/virtio_net.h`).
 
 /// The checksum is unfinished (`VIRTIO_NET_HDR_F_NEEDS_CSUM`).
 const NEEDS_CHECKSUM: u8 = 1;

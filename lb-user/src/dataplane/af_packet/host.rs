@@ -8,6 +8,7 @@
 use std::{
     collections::BTreeSet,
     net::{IpAddr, SocketAddr},
+    path::Path,
 };
 
 use lb_common::address::{TCP, UDP};
@@ -15,7 +16,7 @@ use lb_common::address::{TCP, UDP};
 use super::nft::{
     Field, Fields, NftError, Socket, Transaction, drop_packet, in_range, is_frame_of, is_in, is_not_in,
 };
-use crate::config::types::Protocol;
+use crate::{config::types::Protocol, dataplane::AttachError};
 
 /// The one chain of a table.
 const CHAIN: &str = "ingress";
@@ -83,12 +84,12 @@ pub(super) struct Host {
 /// Packets cannot be kept from the host.
 #[derive(Debug, thiserror::Error)]
 pub enum HostError {
-    /// Another daemon keeps those of the interface already.
-    #[error(
-        "interface `{0}` is served by another ballast: `nft list tables` shows its table; take another interface, or \
-         end that one with `ballast stop`"
-    )]
-    Served(String),
+    /// Another instance of Ballast has the interface.
+    #[error(transparent)]
+    Served(#[from] AttachError),
+    /// Somebody else has a table of that name.
+    #[error("the table `{0}` of nftables is somebody else's: `nft delete table netdev {0}` removes it")]
+    Taken(String),
     /// The kernel does not take the rules.
     #[error(
         "cannot keep packets of services from this host's own stack: nftables says {0}; this needs CAP_NET_ADMIN and a \
@@ -98,8 +99,12 @@ pub enum HostError {
 }
 
 impl Host {
-    /// Keeps packets that come in by these interfaces from the host.
-    pub(super) fn without(interfaces: &[String], kept: KeptFromHost) -> Result<Self, HostError> {
+    /// Keeps packets that come in by these interfaces from the host, for the daemon whose control socket is at `owner`.
+    pub(super) fn without(
+        interfaces: &[String],
+        kept: &KeptFromHost,
+        owner: &Path,
+    ) -> Result<Self, HostError> {
         let socket = Socket::open().map_err(HostError::Refused)?;
         let mut host = Self {
             socket,
@@ -112,13 +117,14 @@ impl Host {
         for interface in interfaces {
             let table = format!("ballast_{interface}");
             let mut transaction = Transaction::on(&table);
-            make_table(&mut transaction, interface, kept.ports);
-            host.socket
-                .commit(transaction)
-                .map_err(|error| explained(error, interface))?;
+            make_table(&mut transaction, interface, kept.ports, &owner.to_string_lossy());
+            host.socket.commit(transaction).map_err(|error| match error {
+                NftError::Taken => host.served(interface, table.clone()),
+                NftError::Io(error) => HostError::Refused(error),
+            })?;
             host.tables.push(table);
         }
-        host.keep(&kept)?;
+        host.keep(kept)?;
         Ok(host)
     }
 
@@ -140,15 +146,29 @@ impl Host {
             for (set, values) in &elements {
                 transaction.add_elements(set, values);
             }
-            self.socket
-                .commit(transaction)
-                .map_err(|error| explained(error, table))?;
+            self.socket.commit(transaction).map_err(|error| match error {
+                NftError::Taken => HostError::Taken(table.clone()),
+                NftError::Io(error) => HostError::Refused(error),
+            })?;
         }
         self.kept.services.extend(new.services);
         self.kept.backends.extend(new.backends);
         self.kept.routing_backends.extend(new.routing_backends);
         self.kept.sources.extend(new.sources);
         Ok(())
+    }
+}
+
+impl Host {
+    /// Who has the table of an interface.
+    fn served(&self, interface: &str, table: String) -> HostError {
+        match self.socket.comment(&table) {
+            Some(owner) => HostError::Served(AttachError::Served {
+                interface: interface.to_owned(),
+                socket: owner.into(),
+            }),
+            None => HostError::Taken(table),
+        }
     }
 }
 
@@ -188,8 +208,8 @@ impl KeptFromHost {
 }
 
 /// Makes a table with empty sets, and the rules that go by them.
-fn make_table(transaction: &mut Transaction, interface: &str, ports: (u16, u16)) {
-    transaction.new_table();
+fn make_table(transaction: &mut Transaction, interface: &str, ports: (u16, u16), owner: &str) {
+    transaction.new_table(owner);
     transaction.new_chain(CHAIN, interface);
     let sets = SERVICES.iter().chain(&BACKENDS).chain(&ROUTING_BACKENDS);
     for set in sets.chain(&SOURCES) {
@@ -236,12 +256,5 @@ fn octets(address: IpAddr) -> Vec<u8> {
     match address {
         IpAddr::V4(address) => address.octets().to_vec(),
         IpAddr::V6(address) => address.octets().to_vec(),
-    }
-}
-
-fn explained(error: NftError, interface: &str) -> HostError {
-    match error {
-        NftError::Taken => HostError::Served(interface.to_owned()),
-        NftError::Io(error) => HostError::Refused(error),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    os::fd::{AsFd, AsRawFd as _, OwnedFd},
+    os::fd::{AsRawFd as _, OwnedFd},
     ptr,
 };
 
@@ -124,7 +124,7 @@ fn packet_socket() -> io::Result<OwnedFd> {
 /// Throws away what waits in a socket.
 fn empty(socket: &OwnedFd) -> io::Result<()> {
     loop {
-        match recv(socket.as_fd().as_raw_fd(), &mut [0], MsgFlags::MSG_DONTWAIT) {
+        match recv(socket.as_raw_fd(), &mut [0], MsgFlags::MSG_DONTWAIT) {
             Ok(_) => {}
             Err(nix::errno::Errno::EAGAIN) => return Ok(()),
             Err(error) => return Err(error.into()),
@@ -132,7 +132,7 @@ fn empty(socket: &OwnedFd) -> io::Result<()> {
     }
 }
 
-/// `ETH_P_ALL` (include/uapi/linux/if_ether.h).
+/// `ETH_P_ALL` (`include/uapi/linux/if_ether.h`).
 const ALL_PROTOCOLS: u16 = 3;
 
 /// By the flow's hash, so that a flow's frames stay in order. What this host sends is not looked at; a kernel that does

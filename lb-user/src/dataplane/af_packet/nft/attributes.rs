@@ -34,6 +34,19 @@ impl Attributes {
         self.with(kind | NESTED, &inner.0)
     }
 
+    /// The value of the first attribute of that kind among `bytes`.
+    pub(super) fn value_in(mut bytes: &[u8], kind: u16) -> Option<&[u8]> {
+        loop {
+            let (head, rest) = bytes.split_first_chunk::<4>()?;
+            let [length, found] = [[head[0], head[1]], [head[2], head[3]]].map(u16::from_ne_bytes);
+            let length = usize::from(length).checked_sub(4)?;
+            if found & !NESTED == kind {
+                return rest.get(..length);
+            }
+            bytes = rest.get(length.next_multiple_of(4)..)?;
+        }
+    }
+
     /// As they are sent.
     pub(super) fn bytes(&self) -> &[u8] {
         &self.0

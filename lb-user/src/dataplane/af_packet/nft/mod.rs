@@ -1,7 +1,7 @@
 //! As much of nftables as it takes to drop packets by what they are addressed to, over netlink: the `nft` command need
 //! not be there.
 //!
-//! Numbers are those of include/uapi/linux/netfilter/nf_tables.h, whose attributes carry numbers in network order.
+//! Numbers are those of `include/uapi/linux/netfilter/nf_tables.h`, whose attributes carry numbers in network order.
 
 mod attributes;
 mod expression;

@@ -21,14 +21,22 @@ use super::{
 
 /// What a message asks for: `NFT_MSG_*` of the subsystem nftables.
 const NEW_TABLE: u16 = 0;
+const TABLE: u16 = 1;
 const DELETE_TABLE: u16 = 2;
 const NEW_CHAIN: u16 = 3;
 const NEW_RULE: u16 = 6;
 const NEW_SET: u16 = 9;
 const NEW_ELEMENTS: u16 = 12;
 
+/// Attributes of a table.
+const TABLE_NAME: u16 = 1;
+const TABLE_DATA: u16 = 6;
+
 /// Goes with the socket that made it (`NFT_TABLE_F_OWNER`, Linux 5.12), and nobody else may change it.
 const OWNED: u32 = 2;
+
+/// Bytes of `nlmsghdr` and `nfgenmsg`.
+const HEADERS: usize = 16 + 4;
 
 /// Elements of one message: the length of an attribute has 16 bits.
 const ELEMENTS: usize = 512;
@@ -71,19 +79,66 @@ impl Socket {
         let kernel = NetlinkAddr::new(0, 0);
         sendto(self.0.as_raw_fd(), &messages, &kernel, MsgFlags::empty()).map_err(io::Error::from)?;
         let mut answers = vec![0; 1 << 16];
+        let mut first_error = None;
         loop {
             let length =
                 recv(self.0.as_raw_fd(), &mut answers, MsgFlags::empty()).map_err(io::Error::from)?;
             for (number, code) in Answers(&answers[..length]) {
-                match code {
-                    0 if number == last => return Ok(()),
-                    0 => {}
-                    // A table that belongs to another socket is not permitted to be seen.
-                    libc::EEXIST | libc::EPERM => return Err(NftError::Taken),
-                    code => return Err(io::Error::from(Errno::from_raw(code)).into()),
+                if code != 0 {
+                    first_error.get_or_insert(code);
+                }
+                // Each message that fails is answered, and the last; the first of all speaks for the whole.
+                if number == last || number == 0 {
+                    return first_error.map_or(Ok(()), |code| Err(error(code)));
                 }
             }
         }
+    }
+}
+
+fn error(code: i32) -> NftError {
+    match code {
+        // A table that belongs to another socket is not permitted to be changed.
+        libc::EEXIST | libc::EPERM => NftError::Taken,
+        code => io::Error::from(Errno::from_raw(code)).into(),
+    }
+}
+
+impl Socket {
+    /// What the table's maker has to say, if there is such a table.
+    pub(in super::super) fn comment(&self, table: &str) -> Option<String> {
+        let mut question = Transaction {
+            table: table.to_owned(),
+            messages: Vec::new(),
+            last: 0,
+            number: 0,
+        };
+        question.add(TABLE, 0, &Attributes::default().with_name(TABLE_NAME, table));
+        let kernel = NetlinkAddr::new(0, 0);
+        sendto(self.0.as_raw_fd(), &question.messages, &kernel, MsgFlags::empty()).ok()?;
+        let mut answer = vec![0; 1 << 16];
+        let length = recv(self.0.as_raw_fd(), &mut answer, MsgFlags::empty()).ok()?;
+        let attributes = answer.get(HEADERS..length)?;
+        Comment::in_data(Attributes::value_in(attributes, TABLE_DATA)?)
+    }
+}
+
+/// A comment as the `nft` command shows it: a kind, a length, a text that ends with 0 (`NFTNL_UDATA_TABLE_COMMENT`).
+struct Comment;
+
+impl Comment {
+    const KIND: u8 = 0;
+
+    fn of(text: &str) -> Vec<u8> {
+        let text: Vec<u8> = text.bytes().take(usize::from(u8::MAX) - 1).chain([0]).collect();
+        let length = u8::try_from(text.len()).unwrap_or_default();
+        [vec![Self::KIND, length], text].concat()
+    }
+
+    fn in_data(data: &[u8]) -> Option<String> {
+        let (head, text) = data.split_first_chunk::<2>()?;
+        let text = text.get(..usize::from(head[1]).checked_sub(1)?)?;
+        (head[0] == Self::KIND).then(|| String::from_utf8_lossy(text).into_owned())
     }
 }
 
@@ -101,6 +156,9 @@ sockopt_impl!(
 pub(in super::super) struct Transaction {
     table: String,
     messages: Vec<u8>,
+    /// Where the last one begins.
+    last: usize,
+    /// That of the next one.
     number: u32,
 }
 
@@ -109,6 +167,7 @@ impl Transaction {
         let mut transaction = Self {
             table: table.to_owned(),
             messages: Vec::new(),
+            last: 0,
             number: 0,
         };
         transaction.bracket(libc::NFNL_MSG_BATCH_BEGIN);
@@ -116,19 +175,18 @@ impl Transaction {
     }
 
     /// Makes the table, which must not be there, and which goes when the socket does.
-    pub(in super::super) fn new_table(&mut self) {
-        const NAME: u16 = 1;
+    pub(in super::super) fn new_table(&mut self, comment: &str) {
         const FLAGS: u16 = 2;
         let attributes = Attributes::default()
-            .with_name(NAME, &self.table)
-            .with_number(FLAGS, OWNED);
+            .with_name(TABLE_NAME, &self.table)
+            .with_number(FLAGS, OWNED)
+            .with(TABLE_DATA, &Comment::of(comment));
         self.add(NEW_TABLE, libc::NLM_F_CREATE | libc::NLM_F_EXCL, &attributes);
     }
 
     /// Removes the table and all that is in it.
     pub(in super::super) fn delete_table(&mut self) {
-        const NAME: u16 = 1;
-        let attributes = Attributes::default().with_name(NAME, &self.table);
+        let attributes = Attributes::default().with_name(TABLE_NAME, &self.table);
         self.add(DELETE_TABLE, 0, &attributes);
     }
 
@@ -196,7 +254,7 @@ impl Transaction {
     fn add(&mut self, kind: u16, flags: i32, attributes: &Attributes) {
         let kind = u16::try_from(libc::NFNL_SUBSYS_NFTABLES).unwrap_or_default() << 8 | kind;
         let family = u8::try_from(libc::NFPROTO_NETDEV).unwrap_or_default();
-        self.message(kind, flags | libc::NLM_F_ACK, family, 0, attributes);
+        self.message(kind, flags, family, 0, attributes);
     }
 
     /// Begins or ends the transaction.
@@ -210,8 +268,9 @@ impl Transaction {
     fn message(&mut self, kind: u16, flags: i32, family: u8, resource: u16, attributes: &Attributes) {
         const SENDER: u32 = 0;
         const VERSION: u8 = 0;
-        let length = u32::try_from(16 + 4 + attributes.bytes().len()).unwrap_or(u32::MAX);
+        let length = u32::try_from(HEADERS + attributes.bytes().len()).unwrap_or(u32::MAX);
         let flags = u16::try_from(flags | libc::NLM_F_REQUEST).unwrap_or_default();
+        self.last = self.messages.len();
         self.messages.extend(length.to_ne_bytes());
         self.messages.extend(kind.to_ne_bytes());
         self.messages.extend(flags.to_ne_bytes());
@@ -223,9 +282,14 @@ impl Transaction {
         self.number += 1;
     }
 
-    /// All messages, and the number of the last that is answered.
+    /// All messages, and the number of the last, which is answered even if there is nothing wrong with it.
     fn end(mut self) -> (Vec<u8>, u32) {
+        const FLAGS: usize = 6;
         let last = self.number - 1;
+        let answered = u16::try_from(libc::NLM_F_ACK).unwrap_or_default().to_ne_bytes();
+        for (flag, byte) in answered.iter().zip(&mut self.messages[self.last + FLAGS..]) {
+            *byte |= flag;
+        }
         self.bracket(libc::NFNL_MSG_BATCH_END);
         (self.messages, last)
     }
