@@ -10,7 +10,7 @@ use crate::{
     parse::{self, Network, Parse, Segment},
     process::{Exit, Outcome, Stage, conclude},
     reason::Reason,
-    source,
+    room, source,
     tables::Tables,
     wire::EthernetHeader,
 };
@@ -30,17 +30,18 @@ pub fn begin<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
     let opened = match parse::network(packet) {
         Ok(Network::V4) => open::<V4, T>(packet, tables),
         Ok(Network::V6) => open::<V6, T>(packet, tables),
-        Err(reason) => Err(reason),
+        Err(reason) => Err(reason.into()),
     };
-    let next = opened.map_or_else(Exit::Refused, |()| Exit::To(Stage::Follow));
+    let next = opened.map_or_else(|exit| exit, |()| Exit::To(Stage::Follow));
     conclude(tables, Err(next))
 }
 
 #[inline(always)]
-fn open<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<(), Reason> {
+fn open<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<(), Exit> {
     let segment = &A::parse(packet)?;
     let settings = tables.settings().ok_or(Reason::NotReady)?;
-    let backend = tables.note().ok_or(Reason::NotReady)?.backend.load();
+    let note = tables.note().ok_or(Reason::NotReady)?;
+    let (backend, attempts) = (note.backend.load(), note.attempts.load());
     let frame = packet.header::<EthernetHeader>(0).ok_or(Reason::Malformed)?;
     let record = tables.backend(backend).ok_or(Reason::NoBackend)?;
     let manner = Manner(record.manner.load());
@@ -57,12 +58,18 @@ fn open<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<(), Reas
             Ok(reply) => reply,
             Err(reason) => {
                 client.release::<A, T>(tables);
-                return Err(reason);
+                return Err(reason.into());
             }
         }
     } else {
         Claim { index: NO_PARTNER }
     };
+    if room::enter(tables, record).is_err() {
+        // Another CPU took the last place: who has room is asked anew.
+        client.release::<A, T>(tables);
+        reply.release::<A, T>(tables);
+        return Err(Exit::To(Stage::Choose));
+    }
     let flow = Flow {
         key: segment.tuple,
         to,
@@ -75,6 +82,7 @@ fn open<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<(), Reas
             own_mac: frame.dst,
         },
         partner: reply.index,
+        attempts: (attempts & 0xff) as u8,
     };
     // Where there is none, there is no entry to publish either.
     reply.publish(

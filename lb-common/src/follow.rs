@@ -3,7 +3,8 @@
 use crate::{
     address::{Address, Port, TCP, Tuple, V4, V6},
     flow::{self, Client, Hit, State},
-    layout::{PortFilter, Settings, mac_from_word},
+    hop,
+    layout::{Backend, PortFilter, Settings, mac_from_word},
     link::Link,
     manner::Forwarding,
     packet::{Packet, Wire},
@@ -14,7 +15,7 @@ use crate::{
     shared::Shared,
     tables::Tables,
     verdict::Verdict,
-    wire::{ACK, SYN},
+    wire::{ACK, RST, SYN},
 };
 
 /// Forwards a packet by its flow, or leaves it alone, without a call of a subprogram.
@@ -42,20 +43,20 @@ where
     let Some(hit) = flow::find::<A, T>(tables, settings, &segment.tuple, segment.protocol)? else {
         return Err(Exit::To(Stage::Choose));
     };
-    if reopens(&segment, &hit) {
-        // Where another CPU was faster, opening will tell.
-        hit.end(tables);
-        return Err(Exit::To(Stage::Choose));
+    if segment.flags & (SYN | RST) != 0 {
+        connecting(tables, settings, &segment, &hit)?;
     }
     let route = route(packet, tables, &segment, &hit)?;
     let length = packet.len();
-    match hit.entry.forwarding() {
-        Forwarding::Translate => {
-            rewrite::full_nat(packet, tables, settings, &segment, &route.to, &route.link)?;
+    let forwarding = hit.entry.forwarding();
+    if forwarding.sees_answers() {
+        rewrite::full_nat(packet, tables, settings, &segment, &route.to, &route.link)?;
+    } else {
+        rewrite::finish(packet, tables, settings, &segment)?;
+        if forwarding == Forwarding::Encapsulate {
+            return Err(hand_over(tables, &segment, &hit, route.backend));
         }
-        Forwarding::Direct | Forwarding::Encapsulate => {
-            rewrite::direct(packet, tables, settings, &segment, &route.link)?;
-        }
+        route.link.write(packet).ok_or(Reason::Malformed)?;
     }
     count_traffic(tables, settings, &route, length);
     Ok(if route.interface == packet.interface() {
@@ -107,11 +108,11 @@ fn route<A: Address, T: Tables>(
     tables: &T,
     segment: &Segment<A>,
     hit: &Hit<'_, A>,
-) -> Result<Route<A>, Reason> {
+) -> Result<Route<A>, Exit> {
     let (to, backend) = (hit.entry.to(), hit.entry.backend());
     let (link, interface) = (hit.entry.link_to_client(), hit.entry.interface());
     if !hit.is_current() {
-        return Err(Reason::FlowContended);
+        return Err(Reason::FlowContended.into());
     }
     flow::track(tables, segment, hit);
     if hit.control.state().has(State::REPLY) {
@@ -131,20 +132,13 @@ fn route<A: Address, T: Tables>(
 
 /// The route of a client's packet.
 #[inline(always)]
-fn to_backend<A: Address, T: Tables>(tables: &T, to: Tuple<A>, backend: u32) -> Result<Route<A>, Reason> {
+fn to_backend<A: Address, T: Tables>(tables: &T, to: Tuple<A>, backend: u32) -> Result<Route<A>, Exit> {
     let record = tables.backend(backend).ok_or(Reason::NoBackend)?;
-    let hop = record
-        .hops
-        .get((record.hop.load() & 1) as usize)
-        .ok_or(Reason::NoNextHop)?;
-    let peer = hop.peer.load();
-    if peer == 0 {
-        return Err(Reason::NoNextHop);
+    let word = record.hop.load();
+    if word & Backend::ENDS != 0 {
+        return Err(Exit::To(Stage::Reset));
     }
-    let link = Link {
-        dst: peer,
-        src: hop.own.load(),
-    };
+    let (hop, link) = hop::at(record, word)?;
     Ok(Route {
         to,
         link,
@@ -154,11 +148,48 @@ fn to_backend<A: Address, T: Tables>(tables: &T, to: Tuple<A>, backend: u32) -> 
     })
 }
 
-/// Whether a client begins anew with a tuple whose last flow is over.
+/// Leaves to [`Stage::Encapsulate`] what it needs to know.
 #[inline(always)]
-fn reopens<A: Address>(segment: &Segment<A>, hit: &Hit<'_, A>) -> bool {
+fn hand_over<A: Address, T: Tables>(
+    tables: &T,
+    segment: &Segment<A>,
+    hit: &Hit<'_, A>,
+    backend: u32,
+) -> Exit {
+    if segment.ttl <= 1 {
+        return Reason::TtlExceeded.into();
+    }
+    let Some(note) = tables.note() else {
+        return Reason::NotReady.into();
+    };
+    note.backend.store(backend);
+    note.hash.store(hit.control.tag());
+    note.opens.store(u32::from(segment.flags & SYN));
+    Exit::To(Stage::Encapsulate)
+}
+
+/// Looks at a SYN or RST of a known flow: the flow's own stage follows where nothing is the matter.
+#[inline(always)]
+fn connecting<A: Address, T: Tables>(
+    tables: &T,
+    settings: &Settings,
+    segment: &Segment<A>,
+    hit: &Hit<'_, A>,
+) -> Result<(), Exit> {
     let state = hit.control.state();
-    segment.flags & (SYN | ACK) == SYN && state.has(State::CLOSED) && !state.has(State::REPLY)
+    let opens = segment.flags & (SYN | ACK) == SYN && !state.has(State::REPLY);
+    if opens && state.has(State::CLOSED) {
+        // A client begins anew with a tuple whose last flow is over. Where another CPU was faster, opening will tell.
+        hit.end(tables);
+        return Err(Exit::To(Stage::Choose));
+    }
+    let unanswered = !state.has(State::ANSWERED) && !state.has(State::CLOSED);
+    let again = opens && hit.entry.quiet(tables.now()) > settings.soonest_retry();
+    let refused = state.has(State::REPLY) && segment.flags & RST != 0;
+    if unanswered && (again || refused) {
+        return Err(Exit::To(Stage::Retry));
+    }
+    Ok(())
 }
 
 /// Replies go back to where the client's packets come from: notices when that has changed.

@@ -39,7 +39,27 @@ pub struct Settings {
     /// When a daemon last looked after the tables, in milliseconds since the Unix epoch. Not for packets: the next
     /// daemon tells by it for how long nobody has checked the backends.
     pub tended: Shared<u64>,
-    reserved: [u32; 4],
+    /// Ticks of a second; written when a daemon sets the tables up.
+    pub second: Shared<u32>,
+    reserved: [u32; 3],
+}
+
+impl Settings {
+    /// Ticks after which a SYN on a flow that nobody has answered is the client's second, and not the network's copy of
+    /// its first: a fifth of a second. Clients wait for a second (RFC 6298 2.1); copies come within milliseconds.
+    #[inline(always)]
+    #[must_use]
+    pub fn soonest_retry(&self) -> u32 {
+        self.second.load() / 5
+    }
+
+    /// Ticks for which a flow that has not opened is left alone where room is needed: half a second. An answer from the
+    /// other side of the world and back takes less.
+    #[inline(always)]
+    #[must_use]
+    pub fn youth(&self) -> u32 {
+        self.second.load() / 2
+    }
 }
 
 /// Finish the checksum: nobody after us will (native XDP).
@@ -83,9 +103,31 @@ pub struct ServiceSlot {
 pub struct Service {
     /// A [`Span`] of slots. Count 0: no backend is up.
     pub choices: Shared<u64>,
+    /// How many flows were given out in turn, for schedulers that take turns.
+    pub turn: Shared<u64>,
+    /// Flows that are active, over all backends.
+    pub active: Shared<u64>,
+    /// The most that may be; 0: no limit.
+    pub maxconn: Shared<u32>,
+    /// How a backend is chosen: [`Service::MAGLEV`] or another. Whichever stands here finds backends in any slots.
+    pub scheduler: Shared<u32>,
+    /// The [`Span`] of slots that is the service's, of which `choices` are as many as it takes. Not for packets: the
+    /// next daemon tells by it which slots are taken.
+    pub slots: Shared<u64>,
     /// A [`crate::manner::Forwarding`]: what is done to its packets.
     pub forwarding: Shared<u32>,
-    reserved: [u32; 13],
+    reserved: [u32; 3],
+}
+
+impl Service {
+    /// By a hash of the flow's key.
+    pub const MAGLEV: u32 = 0;
+    /// By a hash of the client's address.
+    pub const SOURCE: u32 = 1;
+    /// One slot after the other.
+    pub const ROUND_ROBIN: u32 = 2;
+    /// The backend with the fewest active flows for its weight.
+    pub const LEAST_CONN: u32 = 3;
 }
 
 /// Two slots of the choice table: indices of backends. The kernel gives each value of an array eight bytes.
@@ -134,7 +176,8 @@ impl Span {
 #[derive(Debug, Default)]
 #[repr(C, align(64))]
 pub struct Backend {
-    /// Which of `hops` is in force: 0 or 1. A new next hop is written beside the old one, then this is switched.
+    /// Bit 0, [`Backend::HOP`]: which of `hops` is in force. A new next hop is written beside the old one, then this is
+    /// switched. Bit 1, [`Backend::ENDS`]: flows to the backend end at their client's next packet.
     pub hop: Shared<u32>,
     /// A [`crate::manner::Manner`]: how packets reach it.
     pub manner: Shared<u32>,
@@ -149,7 +192,62 @@ pub struct Backend {
     /// Row of its [`Service`] plus one; 0 while the row is nobody's. Not for packets: the next daemon tells by it,
     /// the address and the port whose row this is.
     pub service: Shared<u16>,
-    reserved_too: [u16; 22],
+    /// Share of new flows; 0: takes none.
+    pub weight: Shared<u16>,
+    /// A [`Retries`]: what becomes of connections that it does not take.
+    pub retries: Shared<u16>,
+    /// Flows that are active. Survives the daemon: packets and sweeps alone change it.
+    pub active: Shared<u64>,
+    /// The most that may be; 0: no limit.
+    pub maxconn: Shared<u32>,
+    /// The row of another backend of the service that takes new flows: all of them are a ring. Its own, if it is alone
+    /// or takes none.
+    pub next: Shared<u32>,
+    /// Since when it has taken no new flows because it is drained, in milliseconds since the Unix epoch; 0: it is not.
+    /// Not for packets: the next daemon goes on counting.
+    pub drained: Shared<u64>,
+    reserved: [u64; 2],
+}
+
+impl Backend {
+    /// In [`Backend::hop`]: which next hop is in force.
+    pub const HOP: u32 = 1;
+    /// In [`Backend::hop`]: flows to the backend end. It stands there because each client's packet reads that word
+    /// anyway.
+    pub const ENDS: u32 = 2;
+}
+
+/// What becomes of a connection that a backend does not take.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Retries {
+    /// How often a SYN that is sent again is moved to another backend, at most [`MAX_RETRIES`].
+    pub most: u8,
+    /// Whether a refusal (RST for a SYN) is kept from the client for as long as its SYN may still be moved.
+    pub hides_refusals: bool,
+}
+
+/// The most that an entry of the flow table counts of moves: it has three bits for them.
+pub const MAX_RETRIES: u8 = 7;
+
+impl Retries {
+    const HIDES: u16 = 1 << 8;
+
+    /// As it stands in table memory.
+    #[inline(always)]
+    #[must_use]
+    pub const fn to_word(self) -> u16 {
+        self.most as u16 | if self.hides_refusals { Self::HIDES } else { 0 }
+    }
+
+    /// The inverse of [`Retries::to_word`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn from_word(word: u16) -> Self {
+        Self {
+            most: (word & 0xff) as u8,
+            hides_refusals: word & Self::HIDES != 0,
+        }
+    }
 }
 
 /// Where packets go next.
@@ -162,7 +260,7 @@ pub struct Hop {
     pub own: Shared<u64>,
     /// Interface towards it.
     pub interface: Shared<u32>,
-    /// Longest IP packet that the way there takes, in bytes; 0: any.
+    /// Longest IP packet that the way there takes, in bytes.
     pub mtu: Shared<u32>,
 }
 
@@ -179,9 +277,41 @@ pub struct Source {
 #[derive(Debug, Default)]
 #[repr(C, align(64))]
 pub struct Note {
-    /// The backend that was chosen for the packet's flow.
+    /// The backend of the packet's flow.
     pub backend: Shared<u32>,
-    reserved: [u32; 15],
+    /// A hash of the packet's flow, for what is to differ between flows and not within one.
+    pub hash: Shared<u32>,
+    /// Not 0 if the packet opens a TCP connection.
+    pub opens: Shared<u32>,
+    /// The backend that the flow is moved away from, plus one; 0: it is a new flow. Whoever chooses takes it.
+    pub avoided: Shared<u32>,
+    /// How often the flow was moved.
+    pub attempts: Shared<u32>,
+    reserved: u32,
+    /// For a number that passes through memory within a stage, lest the verifier know more of it than it should.
+    pub opaque: Shared<u64>,
+    reserved_at_end: [u64; 4],
+}
+
+impl Note {
+    /// Notes for whoever chooses that a flow is moved for the `attempts`th time, away from a backend.
+    #[inline(always)]
+    pub fn moves(&self, backend: u32, attempts: u8) {
+        self.avoided.store(backend.wrapping_add(1));
+        self.attempts.store(u32::from(attempts));
+    }
+
+    /// The backend that the flow is moved away from, if it is; the next flow is a new one again.
+    #[inline(always)]
+    #[must_use]
+    pub fn take_avoided(&self) -> Option<u32> {
+        let avoided = self.avoided.load().checked_sub(1);
+        match avoided {
+            Some(_) => self.avoided.store(0),
+            None => self.attempts.store(0),
+        }
+        avoided
+    }
 }
 
 /// Packets of one worker (a CPU, or a thread of a userspace engine) by what became of them.
@@ -210,7 +340,11 @@ pub struct BackendCounters {
     pub flows_opened: Shared<u64>,
     /// Flows that ended; those open less those closed, over all workers, are active.
     pub flows_closed: Shared<u64>,
-    reserved: [u64; 2],
+    /// Flows that were moved to another backend since this one did not answer (`HAProxy`'s `wretr`); they count as
+    /// closed here.
+    pub retried: Shared<u64>,
+    /// SYNs that it answered with RST.
+    pub refused: Shared<u64>,
 }
 
 const _: () = {

@@ -6,7 +6,7 @@
 //! 2. [`layout::PortFilter`]: one cheap look-up lets everything pass that no service can want.
 //! 3. [`flow`]: the flow table; both directions of a known flow are one look-up each.
 //! 4. [`choose`], [`begin`]: a new flow's service and backend, source port and two table entries.
-//! 5. [`rewrite`]: addresses, ports, checksums (RFC 1624), TTL and MAC addresses.
+//! 5. [`rewrite`]: addresses, ports, checksums (RFC 1624), TTL and MAC addresses; or [`encapsulate`]: a packet around it.
 //!
 //! # Conventions
 //!
@@ -49,19 +49,25 @@ mod begin;
 pub mod checksum;
 pub mod choice;
 mod choose;
+mod encapsulate;
 pub mod flow;
 mod follow;
 pub mod hash;
+mod hop;
 pub mod layout;
 pub mod link;
 pub mod manner;
 #[cfg(any(test, feature = "memory"))]
 pub mod memory;
+mod mss;
 pub mod packet;
 pub mod parse;
 mod process;
 pub mod reason;
+mod retry;
 pub mod rewrite;
+pub mod ring;
+mod room;
 pub mod service;
 pub mod shared;
 mod source;
@@ -73,10 +79,12 @@ pub use address::{Address, Mac, Port, Tuple, V4, V6};
 pub use answer::reset;
 pub use begin::begin;
 pub use choose::choose;
+pub use encapsulate::encapsulate;
 pub use follow::follow;
 pub use packet::Packet;
 pub use parse::Segment;
 pub use process::{Outcome, Stage, process, refuse};
 pub use reason::Reason;
+pub use retry::retry;
 pub use tables::Tables;
 pub use verdict::Verdict;

@@ -1,8 +1,8 @@
 //! A packet's way, from first byte to verdict: the stages that it goes through.
 
 use crate::{
-    answer::reset, begin::begin, choose::choose, follow::follow, packet::Packet, reason::Reason,
-    tables::Tables, verdict::Verdict,
+    answer::reset, begin::begin, choose::choose, encapsulate::encapsulate, follow::follow, packet::Packet,
+    reason::Reason, retry::retry, tables::Tables, verdict::Verdict,
 };
 
 /// A part of a packet's way. Nearly every packet needs the first one only.
@@ -19,13 +19,24 @@ pub enum Stage {
     Choose,
     /// Opens flows: [`begin`].
     Begin,
-    /// Answers with RST: [`reset`].
+    /// Ends flows, and answers with RST: [`reset`].
     Reset,
+    /// Sends packets within others: [`encapsulate`].
+    Encapsulate,
+    /// Moves connections that their backend does not take: [`retry`].
+    Retry,
 }
 
 impl Stage {
     /// All of them, each at its number.
-    pub const ALL: [Self; 4] = [Self::Follow, Self::Choose, Self::Begin, Self::Reset];
+    pub const ALL: [Self; 6] = [
+        Self::Follow,
+        Self::Choose,
+        Self::Begin,
+        Self::Reset,
+        Self::Encapsulate,
+        Self::Retry,
+    ];
 
     /// The name of its program in the eBPF object.
     #[must_use]
@@ -35,6 +46,8 @@ impl Stage {
             Self::Choose => "choose",
             Self::Begin => "begin",
             Self::Reset => "reset",
+            Self::Encapsulate => "encapsulate",
+            Self::Retry => "retry",
         }
     }
 }
@@ -60,6 +73,8 @@ pub fn process<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Verdict {
             Stage::Choose => choose(packet, tables),
             Stage::Begin => begin(packet, tables),
             Stage::Reset => reset(packet, tables),
+            Stage::Encapsulate => encapsulate(packet, tables),
+            Stage::Retry => retry(packet, tables),
         };
         match outcome {
             Outcome::Decided(verdict) => return verdict,

@@ -56,15 +56,21 @@ reasons! {
     Fragment, "fragment", Pass, "A fragment has no ports to go by; the host gets it.";
     ExtensionHeader, "extension_header", Pass, "IPv6 extension headers before the ports; the host gets it.";
     NoBackend, "no_backend", Drop, "The service has no backend that is up.";
+    Impossible, "impossible", Drop, "A packet that no honest sender sends: to itself, or with TCP flags that cannot be.";
+    BackendFull, "backend_full", Drop, "Every backend that was tried has as many flows as its `maxconn` allows.";
+    ServiceFull, "service_full", Drop, "The service has as many flows as its `maxconn` allows.";
     NoNextHop, "no_next_hop", Drop, "The backend's MAC address is not known yet.";
     NoSource, "no_source", Drop, "No source address for full NAT is known towards the backend.";
     NoSourcePort, "no_source_port", Drop, "The source ports tried are all in use towards this backend.";
     ClientPortTaken, "client_port_taken", Drop, "Mode nat: the client has a flow from this port to the backend by another address.";
     NoFlow, "no_flow", Drop, "A TCP segment that opens nothing and belongs to no known flow; its sender gets RST.";
     BackendDown, "backend_down", Drop, "The flow's backend went down; a TCP client gets RST.";
+    RefusalHidden, "refusal_hidden", Drop, "A backend's RST for a SYN; the client's next SYN goes to another backend.";
     FlowTableFull, "flow_table_full", Drop, "No room: every entry that this flow may use holds an active flow.";
     FlowContended, "flow_contended", Drop, "Two CPUs changed the same flow at once; the sender's next packet wins.";
     TtlExceeded, "ttl_exceeded", Drop, "TTL or hop limit would reach 0.";
+    PacketTooBig, "packet_too_big", Drop, "Within another, the packet would be longer than the way to the backend takes.";
+    NoHeadroom, "no_headroom", Drop, "The network driver leaves no room for the headers of a tunnel before the packet.";
     ChecksumTooLong, "checksum_too_long", Drop, "The sender left the checksum to us, and the packet is too long.";
     NotReady, "not_ready", Pass, "The tables are not set up; the host gets the packet.";
 }

@@ -49,22 +49,9 @@ where
     link.write(packet).ok_or(Reason::Malformed)
 }
 
-/// New MAC addresses, and nothing else but what a sender has left to its NIC.
-#[inline(always)]
-pub fn direct<A: Address, T: Tables>(
-    packet: &mut Packet<'_>,
-    tables: &T,
-    settings: &Settings,
-    segment: &Segment<A>,
-    link: &Link,
-) -> Result<(), Reason> {
-    finish(packet, tables, settings, segment)?;
-    link.write(packet).ok_or(Reason::Malformed)
-}
-
 /// Finishes the checksum of a packet that leaves with its addresses and ports, if its sender has not.
 #[inline(always)]
-fn finish<A: Address, T: Tables>(
+pub fn finish<A: Address, T: Tables>(
     packet: &mut Packet<'_>,
     tables: &T,
     settings: &Settings,
@@ -84,7 +71,7 @@ fn finish<A: Address, T: Tables>(
 /// Whether a sender has left the checksum to its NIC, which then finds the pseudo-header's sum in the field. A finished
 /// checksum has that value once in 65,536 packets, and is right again after it was finished anew.
 #[inline(always)]
-fn is_unfinished<A: Address>(segment: &Segment<A>) -> bool {
+pub(crate) fn is_unfinished<A: Address>(segment: &Segment<A>) -> bool {
     let pseudo_header = segment
         .tuple
         .address_sum()

@@ -102,6 +102,24 @@ impl Shared<u64> {
         }
     }
 
+    /// Adds, and returns what was there before; wraps around.
+    #[inline(always)]
+    pub fn fetch_add(&self, amount: u64) -> u64 {
+        turn();
+        #[cfg(target_arch = "bpf")]
+        {
+            use core::intrinsics::{AtomicOrdering, atomic_xadd};
+            // SAFETY: as in `load`.
+            unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::SeqCst }>(self.0.get(), amount) }
+        }
+        #[cfg(not(target_arch = "bpf"))]
+        {
+            // SAFETY: as in `load`.
+            unsafe { core::sync::atomic::AtomicU64::from_ptr(self.0.get()) }
+                .fetch_add(amount, Ordering::SeqCst)
+        }
+    }
+
     /// Adds to a counter that only this worker writes: no locked instruction is needed.
     #[inline(always)]
     pub fn add(&self, amount: u64) {
@@ -145,6 +163,14 @@ mod tests {
         let result = work();
         TURNS.set(before);
         result
+    }
+
+    #[test]
+    fn fetch_add_returns_what_was_there() {
+        let cell = Shared::<u64>::new(5);
+        assert_eq!(cell.fetch_add(2), 5);
+        assert_eq!(cell.fetch_add(u64::MAX), 7, "one less, by wrapping around");
+        assert_eq!(cell.load(), 6);
     }
 
     #[test]

@@ -27,6 +27,10 @@ stages! {
     begin: begin;
     /// Where it goes on with a TCP segment that cannot be delivered.
     reset: reset;
+    /// Where it goes on with a packet that travels within another.
+    encapsulate: encapsulate;
+    /// Where it goes on with what happens to a connection that its backend has not taken.
+    retry: retry;
 }
 
 /// Passes everything. On the peer of a veth it makes frames that XDP sends there arrive.

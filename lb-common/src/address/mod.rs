@@ -59,6 +59,12 @@ pub trait Address: Copy + Eq + Debug + Default + 'static {
     /// Length of the IP header without options or extension headers, in bytes.
     const HEADER_LEN: usize;
 
+    /// What the Ethernet header says of packets of the family.
+    const ETHER_TYPE: [u8; 2];
+
+    /// What an IP header says that carries packets of the family (RFC 2003, RFC 2473).
+    const ENCAPSULATED: u8;
+
     /// The one's-complement sum of the address.
     fn sum(self) -> Sum;
 
@@ -78,6 +84,19 @@ pub trait Address: Copy + Eq + Debug + Default + 'static {
 
     /// A header without options, from one address to another, before `length` bytes of `protocol`.
     fn header(src: Self, dst: Self, protocol: u8, length: u16) -> Self::Header;
+
+    /// Length of the packet that has this header, in bytes.
+    fn length(header: &Self::Header) -> u16;
+
+    /// DSCP and ECN, as they stand in one byte.
+    fn class(header: &Self::Header) -> u8;
+
+    /// Puts DSCP and ECN into a header that has none; and where the family has a flow label, that of a flow by its hash
+    /// (RFC 6438).
+    fn mark(header: &mut Self::Header, class: u8, hash: u32);
+
+    /// Takes one off TTL or hop limit and mends the header checksum.
+    fn age(header: &mut Self::Header);
 
     /// Puts the address pair into the header, takes one off TTL or hop limit and mends the header checksum.
     fn translate(header: &mut Self::Header, from: (Self, Self), to: (Self, Self))

@@ -1,10 +1,6 @@
 //! What a running daemon does: it takes in what checks and look-ups find, and answers questions.
 
-use std::{
-    iter,
-    net::SocketAddr,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{iter, net::SocketAddr, time::Duration};
 
 use anyhow::{Context as _, Result};
 use lb_common::memory::Memory;
@@ -21,7 +17,7 @@ use super::{
 };
 use crate::{
     config::Config,
-    control::{self, Control},
+    control::{self, Control, unix_milliseconds},
     dataplane::Engine,
     flows::{self, Clock, FlowPage, Query},
     health::{self, Monitor},
@@ -116,6 +112,7 @@ impl Daemon {
     /// What is to be done once a second.
     fn tend(&mut self) -> Result<()> {
         self.sweep.step(&mut self.engine, &self.control)?;
+        self.control.tend(&self.engine.memory());
         attended(&self.engine.memory());
         Ok(())
     }
@@ -180,12 +177,6 @@ impl Daemon {
 /// Notes for the next daemon that somebody looks after the tables.
 fn attended(memory: &Memory<'_>) {
     memory.settings.tended.store(unix_milliseconds());
-}
-
-/// The time that tables carry.
-pub(super) fn unix_milliseconds() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn ticks() -> Interval {

@@ -7,10 +7,9 @@ use caps::{CapSet, Capability};
 use lb_common::memory::Memory;
 use tracing::{info, warn};
 
-use super::event_loop::unix_milliseconds;
 use crate::{
     config::{Config, types::DataplaneChoice},
-    control::{self, Control, PlanError},
+    control::{self, Control, PlanError, unix_milliseconds},
     dataplane::{AfPacket, AttachError, Engine, LoadError, Mode, Object, Pins, PinsError, Xdp, af_packet},
     next_hop::NextHops,
 };

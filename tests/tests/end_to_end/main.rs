@@ -6,7 +6,9 @@
 mod af_packet;
 mod balancing;
 mod broken_configuration;
+mod choosing;
 mod control;
+mod ends;
 mod failover;
 mod integrity;
 mod lifecycle;

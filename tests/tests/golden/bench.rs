@@ -8,6 +8,7 @@ use crate::{
     engine::{Core, Engine, Kernel, Outcome},
     frame::{Check, Frame},
     oracle,
+    tunnel::{Flavour, Tunnel},
     world::{self, BACK_MAC, BACKEND_MAC, Family},
 };
 
@@ -90,6 +91,27 @@ impl<'e> Bench<'e> {
         };
         self.left_as(frame, &expected);
         expected
+    }
+
+    /// Expects a client's frame to be sent to its backend within another. Returns what tells its flow from others there.
+    pub(crate) fn travels(&mut self, frame: &Frame, tunnel: Tunnel) -> Flavour {
+        self.travels_as(frame, frame, tunnel)
+    }
+
+    /// The same of a frame that is another one inside, by more than its TTL.
+    pub(crate) fn travels_as(&mut self, frame: &Frame, inside: &Frame, tunnel: Tunnel) -> Flavour {
+        let row = self.family.row(frame.protocol, frame.to.port());
+        let left = self.forwarded(frame);
+        let flavour = tunnel.flavour(&left);
+        let hop = &self.memory().backends[row as usize].hops[0];
+        let inner = Frame {
+            interface: hop.interface.load(),
+            ttl: frame.ttl - 1,
+            check: self.check_after(frame.check),
+            ..inside.clone()
+        };
+        self.left_with(frame, inner.interface, &tunnel.around(&inner, flavour));
+        flavour
     }
 
     /// What a frame left from: the source address, and a port of the pool.
@@ -234,25 +256,25 @@ impl<'e> Bench<'e> {
 
     /// Compares the last frame with what was expected.
     fn left_as(&self, sent: &Frame, expected: &Frame) {
+        self.left_with(sent, expected.interface, &expected.bytes());
+        if expected.check == Check::Right {
+            oracle::assert_right(&self.outcomes.last().expect("a frame was sent").bytes);
+        }
+    }
+
+    /// The same, with the bytes that were expected.
+    fn left_with(&self, sent: &Frame, by: u32, expected: &[u8]) {
         let engine = self.engine.name();
         let outcome = self.outcomes.last().expect("a frame was sent");
-        let verdict = if sent.interface == expected.interface {
-            "tx"
-        } else {
-            "redirect"
-        };
+        let verdict = if sent.interface == by { "tx" } else { "redirect" };
         assert_eq!((outcome.verdict, outcome.reason), (verdict, None), "{engine}");
         if let Some(interface) = self.interface {
-            assert_eq!(interface, expected.interface, "{engine}: interface");
+            assert_eq!(interface, by, "{engine}: interface");
         }
         assert_eq!(
-            outcome.bytes,
-            expected.bytes(),
-            "{engine}: {sent:?} should have left as {expected:?}"
+            outcome.bytes, expected,
+            "{engine}: {sent:?} should have left as {expected:02x?}"
         );
-        if expected.check == Check::Right {
-            oracle::assert_right(&outcome.bytes);
-        }
     }
 
     fn check_after(&self, check: Check) -> Check {

@@ -3,7 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 
 use etherparse::{
-    EtherType, Ethernet2Header, IpNumber, Ipv4Header, Ipv6FlowLabel, Ipv6Header, TcpHeader, UdpHeader,
+    EtherType, Ethernet2Header, IpDscp, IpEcn, IpNumber, Ipv4Header, Ipv6FlowLabel, Ipv6Header, TcpHeader,
+    UdpHeader,
 };
 use lb_common::{
     Mac,
@@ -30,6 +31,8 @@ pub(crate) struct Frame {
     pub(crate) from: SocketAddr,
     pub(crate) to: SocketAddr,
     pub(crate) ttl: u8,
+    /// DSCP and ECN, as they stand in one byte.
+    pub(crate) class: u8,
     /// Of IPv6.
     pub(crate) flow_label: u32,
     /// IPv4 options: up to ten words of four bytes.
@@ -37,6 +40,8 @@ pub(crate) struct Frame {
     pub(crate) protocol: u8,
     /// TCP flags.
     pub(crate) flags: u8,
+    /// TCP options, whole words.
+    pub(crate) tcp_options: Vec<u8>,
     pub(crate) payload: Vec<u8>,
     pub(crate) check: Check,
     /// What follows after the end of the IP packet: Ethernet's padding.
@@ -66,10 +71,12 @@ impl Frame {
             from: family.client(),
             to: family.virtual_address(),
             ttl: 64,
+            class: 0,
             flow_label: 0xa_5a5a,
             options: Vec::new(),
             protocol,
             flags: 0,
+            tcp_options: Vec::new(),
             payload: b"payload".to_vec(),
             check: Check::Right,
             trailer: Vec::new(),
@@ -109,6 +116,8 @@ impl Frame {
             to: self.from,
             ttl: 62,
             options: Vec::new(),
+            class: 0,
+            tcp_options: Vec::new(),
             flags,
             payload: payload.to_vec(),
             check: Check::Right,
@@ -149,6 +158,8 @@ impl Frame {
                 let number = IpNumber(self.protocol);
                 let mut header = Ipv4Header::new(length, self.ttl, number, from.octets(), to.octets())
                     .expect("a packet's length");
+                header.dscp = IpDscp::try_new(self.class >> 2).expect("six bits");
+                header.ecn = IpEcn::try_new(self.class & 3).expect("two bits");
                 header.options = self.options.as_slice().try_into().expect("whole words");
                 header
                     .set_payload_len(transport.len())
@@ -158,7 +169,7 @@ impl Frame {
             }
             (IpAddr::V6(from), IpAddr::V6(to)) => {
                 let header = Ipv6Header {
-                    traffic_class: 0,
+                    traffic_class: self.class,
                     flow_label: Ipv6FlowLabel::try_new(self.flow_label).expect("20 bits"),
                     payload_length: length,
                     next_header: IpNumber(self.protocol),
@@ -240,6 +251,9 @@ impl Frame {
         header.fin = self.flags & FIN != 0;
         header.rst = self.flags & RST != 0;
         header.acknowledgment_number = if header.ack { ACKNOWLEDGEMENT_NUMBER } else { 0 };
+        header
+            .set_options_raw(&self.tcp_options)
+            .expect("up to ten words");
         header.to_bytes().to_vec()
     }
 

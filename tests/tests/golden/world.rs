@@ -10,12 +10,14 @@ use lb_common::{
     Address as _, Mac, Port, V4, V6,
     address::{AddressCell as _, TCP, UDP},
     flow::{Bucket, Entry},
-    layout::{BackendCounters, COMPLETE_PARTIAL, PortFilter, Span, mac_to_word},
+    layout::{Backend, BackendCounters, COMPLETE_PARTIAL, PortFilter, Retries, Service, Span, mac_to_word},
     manner::Manner,
     memory::Memory,
     service::{self, SlotKey},
     shared::Shared,
 };
+
+use crate::tunnel::Tunnel;
 
 /// An interface that clients may move to: the kernel's loopback.
 pub(crate) const OTHER: u32 = 1;
@@ -32,6 +34,9 @@ pub(crate) const BACKEND_MAC: Mac = [2, 0, 0, 0, 0, 4];
 
 /// The first port of the pool.
 pub(crate) const POOL: u16 = 20_000;
+
+/// Ticks of a second.
+pub(crate) const SECOND: u32 = 1000;
 
 /// The port of two services on each virtual address, TCP and UDP.
 pub(crate) const PORT: u16 = 80;
@@ -64,6 +69,11 @@ impl Family {
         SocketAddr::new(self.address("192.0.2.7", "2001:db8::7"), 40_000)
     }
 
+    /// Another client's address.
+    pub(crate) fn neighbour(self, number: u8) -> IpAddr {
+        self.address(&format!("192.0.2.{number}"), &format!("2001:db8::{number:x}"))
+    }
+
     pub(crate) fn virtual_address(self) -> SocketAddr {
         SocketAddr::new(self.address("10.0.0.100", "fd00::100"), PORT)
     }
@@ -93,6 +103,7 @@ pub(crate) fn set_up(memory: &Memory<'_>) {
     let settings = memory.settings;
     settings.seed.store(0x0123_4567_89ab_cdef);
     settings.partial_checksums.store(COMPLETE_PARTIAL);
+    settings.second.store(SECOND);
     pool(memory, POOL, 1);
     for (row, family) in [Family::V4, Family::V6].into_iter().enumerate() {
         memory.sources[row].address.store(mapped(family.source()));
@@ -103,6 +114,7 @@ pub(crate) fn set_up(memory: &Memory<'_>) {
             address.set_port(address.port() + narrow(backend % ROWS));
             self::backend(memory, backend, address, row);
             next_hop(memory, backend, BACKEND_MAC, BACK);
+            service(memory, backend);
             choices(memory, backend, &[backend]);
             let mut bind = family.virtual_address();
             bind.set_port(port);
@@ -154,6 +166,22 @@ pub(crate) fn manner(memory: &Memory<'_>, family: Family, manner: Manner) {
     }
 }
 
+/// The backends of a family stand at the end of a tunnel.
+pub(crate) fn tunnel(memory: &Memory<'_>, family: Family, tunnel: Tunnel) {
+    let outer_is_v6 = tunnel.outer == Family::V6;
+    manner(
+        memory,
+        family,
+        Manner::tunnel(outer_is_v6, tunnel.gue.map(Port::new)),
+    );
+    for (protocol, port) in [(TCP, PORT), (UDP, PORT), (TCP, SECOND_PORT)] {
+        let record = &memory.backends[family.row(protocol, port) as usize];
+        record.address.store(mapped(tunnel.outer.backend().ip()));
+        let first = u32::from(outer_is_v6);
+        record.sources.store(Span { first, count: 1 }.to_word());
+    }
+}
+
 /// The backends of a service, by row.
 pub(crate) fn choices(memory: &Memory<'_>, service: u32, backends: &[u32]) {
     // Eight slots for each service.
@@ -164,6 +192,28 @@ pub(crate) fn choices(memory: &Memory<'_>, service: u32, backends: &[u32]) {
     let count = u32::try_from(backends.len()).expect("a few backends");
     let word = Span { first, count }.to_word();
     memory.services[service as usize].choices.store(word);
+}
+
+/// Puts another backend into a row that nobody has; its port is its own. The backends of the service that are given are
+/// its ring.
+pub(crate) fn join(memory: &Memory<'_>, family: Family, service: u32, ring: &[u32]) {
+    let source = usize::from(family == Family::V6);
+    for (row, next) in ring.iter().zip(ring.iter().cycle().skip(1)) {
+        if *row >= 2 * ROWS {
+            let mut address = family.backend();
+            address.set_port(9000 + narrow(*row));
+            backend(memory, *row, address, source);
+            next_hop(memory, *row, BACKEND_MAC, BACK);
+        }
+        let record = &memory.backends[*row as usize];
+        record.service.store(narrow(service) + 1);
+        record.next.store(*next);
+    }
+}
+
+/// Active flows of a backend.
+pub(crate) fn active(memory: &Memory<'_>, backend: u32) -> u64 {
+    memory.backends[backend as usize].active.load()
 }
 
 /// Makes all flows older by so many ticks.
@@ -202,6 +252,31 @@ pub(crate) fn flows(memory: &Memory<'_>) -> (u64, u64) {
         })
 }
 
+/// Connections that a backend did not take: moved to another one, and refused.
+pub(crate) fn not_taken(memory: &Memory<'_>, backend: u32) -> (u64, u64) {
+    let capacity = memory.settings.backend_capacity.load() as usize;
+    let rows = memory
+        .backend_counters
+        .iter()
+        .skip(backend as usize)
+        .step_by(capacity);
+    rows.fold((0, 0), |(retried, refused), row| {
+        (retried + row.retried.load(), refused + row.refused.load())
+    })
+}
+
+/// Makes the flows of a backend end, or stay.
+pub(crate) fn ends(memory: &Memory<'_>, backend: u32, ends: bool) {
+    let cell = &memory.backends[backend as usize].hop;
+    let kept = cell.load() & !Backend::ENDS;
+    cell.store(if ends { kept | Backend::ENDS } else { kept });
+}
+
+/// What becomes of connections that a backend does not take.
+pub(crate) fn retries(memory: &Memory<'_>, backend: u32, retries: Retries) {
+    memory.backends[backend as usize].retries.store(retries.to_word());
+}
+
 /// Packets so far, by verdict and by reason, over all workers.
 pub(crate) fn packets(memory: &Memory<'_>) -> (Vec<u64>, Vec<u64>) {
     let rows = memory.packet_counters;
@@ -217,10 +292,24 @@ fn backend(memory: &Memory<'_>, row: u32, address: SocketAddr, source: usize) {
     let record = &memory.backends[row as usize];
     record.hop.store(0);
     record.manner.store(Manner::FULL_NAT.0);
+    record.retries.store(0);
     record.address.store(mapped(address.ip()));
     record.port.store(u16::from_ne_bytes(Port::new(address.port()).0));
     let first = source.try_into().expect("a few sources");
     record.sources.store(Span { first, count: 1 }.to_word());
+    record.service.store(narrow(row) + 1);
+    record.weight.store(1);
+    record.active.store(0);
+    record.maxconn.store(0);
+    record.next.store(row);
+}
+
+fn service(memory: &Memory<'_>, row: u32) {
+    let record = &memory.services[row as usize];
+    record.scheduler.store(Service::MAGLEV);
+    record.turn.store(0);
+    record.active.store(0);
+    record.maxconn.store(0);
 }
 
 fn virtual_address(memory: &Memory<'_>, bind: SocketAddr, protocol: u8, service: u32) {
@@ -288,9 +377,11 @@ fn clear(memory: &Memory<'_>) {
     for row in memory.backend_counters {
         let counters = [&row.packets_in, &row.bytes_in, &row.packets_out, &row.bytes_out];
         let flows = [&row.flows_opened, &row.flows_closed];
+        let connecting = [&row.retried, &row.refused];
         counters
             .into_iter()
             .chain(flows)
+            .chain(connecting)
             .for_each(|counter| counter.store(0));
     }
 }

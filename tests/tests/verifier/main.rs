@@ -18,7 +18,7 @@ struct Budget {
 }
 
 const BALLAST: Budget = Budget {
-    verified: 50_000,
+    verified: 55_000,
     stack: 448,
     size: 40_000,
 };
@@ -30,8 +30,9 @@ const BEGIN: Budget = Budget {
     size: 42_000,
 };
 
+/// Looks at up to 256 backends for one flow.
 const CHOOSE: Budget = Budget {
-    verified: 20_000,
+    verified: 60_000,
     stack: 256,
     size: 20_000,
 };
@@ -40,6 +41,18 @@ const RESET: Budget = Budget {
     verified: 9_000,
     stack: 192,
     size: 18_000,
+};
+
+const ENCAPSULATE: Budget = Budget {
+    verified: 60_000,
+    stack: 256,
+    size: 30_000,
+};
+
+const RETRY: Budget = Budget {
+    verified: 8_000,
+    stack: 256,
+    size: 22_000,
 };
 
 const SMALL: Budget = Budget {
@@ -68,6 +81,8 @@ fn the_programs_stay_within_their_budgets() {
             "choose" => CHOOSE,
             "begin" => BEGIN,
             "reset" => RESET,
+            "encapsulate" => ENCAPSULATE,
+            "retry" => RETRY,
             _ => SMALL,
         };
         assert!(

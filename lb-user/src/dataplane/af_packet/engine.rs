@@ -85,13 +85,15 @@ pub fn threads() -> usize {
 #[must_use]
 pub fn tables(capacity: &Capacity) -> Arc<Heap> {
     let heap = Heap::new(&capacity.with_room().sizes());
-    heap.memory().settings.seed.store(secret());
+    let settings = heap.memory().settings;
+    settings.seed.store(secret());
+    settings.second.store(worker::TICKS_OF_A_SECOND);
     Arc::new(heap)
 }
 
 impl AfPacket {
     /// Length of a tick of the clock that flows carry the time of.
-    pub const TICK: Duration = Duration::from_millis(1);
+    pub const TICK: Duration = Duration::from_millis(1000 / worker::TICKS_OF_A_SECOND as u64);
 
     /// The word of configuration and statistics.
     pub const NAME: &'static str = "af-packet";

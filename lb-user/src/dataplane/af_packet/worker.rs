@@ -131,6 +131,9 @@ impl Forwarder {
     }
 }
 
+/// How fast the clock goes.
+pub(super) const TICKS_OF_A_SECOND: u32 = 1000;
+
 /// Milliseconds, by the kernel's coarse clock: reading it costs no system call.
 pub(super) fn now() -> u32 {
     let Ok(time) = clock_gettime(ClockId::CLOCK_MONOTONIC_COARSE) else {

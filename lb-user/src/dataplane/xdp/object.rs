@@ -116,6 +116,11 @@ impl Object {
         let tables = Arc::new(Tables::map(&ebpf)?);
         let tick =
             clock::tick(program(&mut ebpf, "clock").map_err(LoadError::Clock)?).map_err(LoadError::Clock)?;
+        tables
+            .memory()
+            .settings
+            .second
+            .store(clock::ticks_of(Duration::from_secs(1), tick));
         Ok(Self {
             ebpf,
             tables,

@@ -3,12 +3,17 @@
 mod checksums;
 mod connections;
 mod direct;
+mod ends;
 mod fragments;
 mod headers;
 mod nat;
 mod refusals;
+mod retries;
+mod room;
+mod schedulers;
 mod services;
 mod tables;
+mod tunnels;
 
 /// Makes tests of stories: each is told once for each address family named, on every engine.
 macro_rules! rows {
