@@ -60,9 +60,16 @@ impl Forwarding {
             log_adoption(&object.memory());
         }
         control.install(&object.memory())?;
+        let xdp = Xdp::attach(object, pins, &interfaces, mode)?;
+        if xdp.mode() == Mode::Generic {
+            warn!(
+                "generic XDP drops frames that an offload has merged to more than the MTU: `ethtool -K INTERFACE gro off \
+                 lro off` on its interfaces, and `tso off` where containers or virtual machines of this host send"
+            );
+        }
         Ok(Self {
             control,
-            engine: Engine::Xdp(Xdp::attach(object, pins, &interfaces, mode)?),
+            engine: Engine::Xdp(xdp),
             workers: cpus,
         })
     }

@@ -10,7 +10,7 @@ use std::{
 use lb_common::{Packet, Verdict};
 use libc::{cmsghdr, iovec, mmsghdr, sockaddr_ll, socklen_t, tpacket_auxdata};
 
-use super::header::Unfinished;
+use super::{header::Unfinished, segments::Merged};
 
 /// Frames taken at once. What comes meanwhile waits in the socket.
 const FRAMES: usize = 64;
@@ -124,6 +124,26 @@ impl Batch {
     /// Whether the sender of the frame in a slot left its checksum to the NIC.
     pub(super) fn has_partial_checksum(&self, slot: usize) -> bool {
         self.slots[slot].unfinished.has_partial_checksum()
+    }
+
+    /// Cuts the frame in a slot, if it is a merged one, into frames that each need no more than an IP header around them.
+    pub(super) fn segments(&self, slot: usize) -> Option<Vec<Vec<u8>>> {
+        let Slot {
+            unfinished,
+            buffer,
+            length,
+            ..
+        } = &self.slots[slot];
+        let frame = &buffer[HEADROOM..HEADROOM + length];
+        Some(Merged::of(frame, unfinished.tcp_segment()?)?.segments().collect())
+    }
+
+    /// Puts a frame that is finished in the place of the one in a slot.
+    pub(super) fn replace(&mut self, slot: usize, frame: &[u8]) {
+        let slot = &mut self.slots[slot];
+        slot.unfinished = Unfinished::default();
+        slot.length = frame.len();
+        slot.buffer[HEADROOM..HEADROOM + frame.len()].copy_from_slice(frame);
     }
 
     /// Decides on the frame in a slot, which came in by `interface`, and has it sent where that is decided. Says

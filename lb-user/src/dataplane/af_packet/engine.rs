@@ -13,7 +13,10 @@ use std::{
     time::Duration,
 };
 
-use lb_common::memory::{Heap, Memory};
+use lb_common::{
+    manner::{Forwarding, Manner},
+    memory::{Heap, Memory},
+};
 use nix::{fcntl::OFlag, net::if_::if_nametoindex, unistd::pipe2};
 use serde::{Deserialize, Serialize};
 use tracing::info;
@@ -143,6 +146,7 @@ impl AfPacket {
             heap: Arc::clone(&self.heap),
             lost: Arc::clone(&self.lost),
             stop,
+            encapsulates: encapsulates(&self.heap.memory()),
         };
         let thread = thread::Builder::new().name(format!("forward-{number}"));
         self.threads.push(thread.spawn(move || forwarder.run())?);
@@ -205,6 +209,17 @@ impl Drop for AfPacket {
             let _panicked = thread.join();
         }
     }
+}
+
+/// Whether packets travel to some backends within others. The configuration is what it is as long as we run.
+fn encapsulates(memory: &Memory<'_>) -> bool {
+    let manners = memory
+        .backends
+        .iter()
+        .map(|backend| Manner(backend.manner.load()));
+    manners
+        .into_iter()
+        .any(|manner| manner.forwarding() == Forwarding::Encapsulate)
 }
 
 fn group(interface: &str, threads: usize) -> Result<Group, StartError> {

@@ -25,6 +25,15 @@ pub(super) struct Unfinished {
 const _: () = assert!(size_of::<Unfinished>() == 10);
 
 impl Unfinished {
+    /// How many data bytes each segment of a merged TCP frame has.
+    pub(super) fn tcp_segment(self) -> Option<usize> {
+        /// `VIRTIO_NET_HDR_GSO_TCPV4`, `_TCPV6`, and what says that there may be ECN.
+        const TCP: [u8; 2] = [1, 4];
+        const ECN: u8 = 0x80;
+        TCP.contains(&(self.segmentation & !ECN))
+            .then_some(usize::from(self.segment))
+    }
+
     /// Whether the checksum is unfinished.
     pub(super) fn has_partial_checksum(self) -> bool {
         self.flags & NEEDS_CHECKSUM != 0

@@ -17,6 +17,7 @@ mod engine;
 mod header;
 mod host;
 mod nft;
+mod segments;
 mod sockets;
 mod worker;
 

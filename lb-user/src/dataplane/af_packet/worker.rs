@@ -48,6 +48,8 @@ pub(super) struct Forwarder {
     pub(super) lost: Arc<Lost>,
     /// Ends the thread when its other end is closed.
     pub(super) stop: OwnedFd,
+    /// Whether packets travel to some backends within others.
+    pub(super) encapsulates: bool,
 }
 
 impl Forwarder {
@@ -106,11 +108,10 @@ impl Forwarder {
         let (mut truncated, mut unsent) = (0, 0);
         for slot in batch.frames() {
             match batch.kind(slot) {
-                Kind::Whole => {
-                    tables.set_partial_checksum(batch.has_partial_checksum(slot));
-                    let possible = batch.decide(slot, interface, |packet| process(packet, tables));
-                    unsent += u64::from(!possible);
+                Kind::Whole if self.encapsulates => {
+                    unsent += self.forward_cut(batch, tables, slot, interface);
                 }
+                Kind::Whole => unsent += decide(batch, tables, slot, interface),
                 Kind::Truncated => truncated += 1,
                 Kind::NotOurs => {}
             }
@@ -118,6 +119,21 @@ impl Forwarder {
         unsent += batch.send(&self.sender);
         self.lost.truncated.fetch_add(truncated, Ordering::Relaxed);
         self.lost.unsent.fetch_add(unsent, Ordering::Relaxed);
+    }
+
+    /// Forwards a frame after it was cut to what it was merged from; how many frames could not be sent.
+    fn forward_cut(&self, batch: &mut Batch, tables: &Worker<'_>, slot: usize, interface: u32) -> u64 {
+        let Some(segments) = batch.segments(slot) else {
+            return decide(batch, tables, slot, interface);
+        };
+        // What came before goes out before.
+        let mut unsent = batch.send(&self.sender);
+        for segment in segments {
+            batch.replace(slot, &segment);
+            unsent += decide(batch, tables, slot, interface);
+            unsent += batch.send(&self.sender);
+        }
+        unsent
     }
 
     /// A frame could not be handed over, or the interface is down or has gone.
@@ -129,6 +145,13 @@ impl Forwarder {
             }
         }
     }
+}
+
+/// Decides on a frame; 1 if it cannot be sent as is decided.
+fn decide(batch: &mut Batch, tables: &Worker<'_>, slot: usize, interface: u32) -> u64 {
+    tables.set_partial_checksum(batch.has_partial_checksum(slot));
+    let possible = batch.decide(slot, interface, |packet| process(packet, tables));
+    u64::from(!possible)
 }
 
 /// How fast the clock goes.
