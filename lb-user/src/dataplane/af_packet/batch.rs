@@ -138,6 +138,14 @@ impl Batch {
         Some(Merged::of(frame, unfinished.tcp_segment()?)?.segments().collect())
     }
 
+    /// Takes the frame in a slot, unless it is a merged one, for one that its sender has finished.
+    pub(super) fn forget_partial_checksum(&mut self, slot: usize) {
+        let unfinished = &mut self.slots[slot].unfinished;
+        if !unfinished.is_merged() {
+            *unfinished = Unfinished::default();
+        }
+    }
+
     /// Puts a frame that is finished in the place of the one in a slot.
     pub(super) fn replace(&mut self, slot: usize, frame: &[u8]) {
         let slot = &mut self.slots[slot];

@@ -25,6 +25,11 @@ pub(super) struct Unfinished {
 const _: () = assert!(size_of::<Unfinished>() == 10);
 
 impl Unfinished {
+    /// Whether it is to be cut.
+    pub(super) fn is_merged(self) -> bool {
+        self.segmentation != 0
+    }
+
     /// How many data bytes each segment of a merged TCP frame has.
     pub(super) fn tcp_segment(self) -> Option<usize> {
         /// `VIRTIO_NET_HDR_GSO_TCPV4`, `_TCPV6`, and what says that there may be ECN.
@@ -44,7 +49,7 @@ impl Unfinished {
     ///
     /// The egress device does what is left, or hands it on to the next.
     pub(super) fn moved(self, by: isize) -> Option<Self> {
-        if by != 0 && self.segmentation != 0 {
+        if by != 0 && self.is_merged() {
             // The segments' headers would not be those that the kernel knows how to repeat.
             return None;
         }

@@ -124,6 +124,8 @@ impl Forwarder {
     /// Forwards a frame after it was cut to what it was merged from; how many frames could not be sent.
     fn forward_cut(&self, batch: &mut Batch, tables: &Worker<'_>, slot: usize, interface: u32) -> u64 {
         let Some(segments) = batch.segments(slot) else {
+            // The packet path finishes what is unfinished of a frame that is not merged.
+            batch.forget_partial_checksum(slot);
             return decide(batch, tables, slot, interface);
         };
         // What came before goes out before.
