@@ -5,37 +5,35 @@
 //! a limit that is too short for distant clients or too long for a small table.
 
 use crate::{
-    address::Address,
+    address::{Address, Tuple},
     flow::{
         control::State,
-        table::{Place, STRIDE, Spot},
+        table::{Place, STRIDE, Spot, place},
     },
     reason::Reason,
     tables::Tables,
 };
 
-/// Frees an entry of the key's buckets and says where it stands: of the flow that has been closed for longest, or else of
-/// the one that has waited longest for its handshake.
-///
-/// # Errors
-///
-/// [`Reason::FlowTableFull`] if all of them hold active flows, or handshakes that are too young to be given up.
+/// Frees an entry of the key's buckets: of the flow that has been closed for longest, or else of the one that has waited
+/// longest for its handshake. None, if all of them hold active flows, or handshakes that are too young to be given up, or
+/// if another CPU changes the one that is to go.
 #[inline(never)]
-pub(super) fn room<A: Address, T: Tables>(tables: &T, place: &Place, now: u32) -> Result<u32, Reason> {
-    let spot = oldest::<A, T>(tables, place, now)?;
-    let settings = tables.settings().ok_or(Reason::NotReady)?;
-    let hit = spot.hit(settings).ok_or(Reason::NotReady)?;
+pub(super) fn make_room<A: Address, T: Tables>(tables: &T, key: &Tuple<A>, protocol: u8, now: u32) {
+    let Some(settings) = tables.settings() else {
+        return;
+    };
+    let Ok(spot) = oldest::<A, T>(tables, &place(settings, key, protocol), now) else {
+        return;
+    };
+    let Some(hit) = spot.hit(settings) else {
+        return;
+    };
     // Looked at again: what was closed a moment ago may be another flow by now.
     let state = hit.control.state();
     let is_old =
         state.has(State::READY) && !state.has(State::ESTABLISHED) && hit.entry.quiet(now) > settings.youth();
-    if !state.has(State::CLOSED) && !is_old {
-        return Err(Reason::FlowTableFull);
-    }
-    if hit.end(tables) {
-        Ok(hit.index)
-    } else {
-        Err(Reason::FlowContended)
+    if state.has(State::CLOSED) || is_old {
+        hit.end(tables);
     }
 }
 

@@ -18,14 +18,14 @@ struct Budget {
 }
 
 const BALLAST: Budget = Budget {
-    verified: 55_000,
+    verified: 70_000,
     stack: 448,
-    size: 40_000,
+    size: 44_000,
 };
 
 const BEGIN: Budget = Budget {
     // Some of it is for being sure, where a flow's other direction seems gone, that it is not just being changed.
-    verified: 150_000,
+    verified: 200_000,
     stack: 480,
     size: 42_000,
 };
@@ -52,7 +52,7 @@ const ENCAPSULATE: Budget = Budget {
 const RETRY: Budget = Budget {
     verified: 8_000,
     stack: 256,
-    size: 22_000,
+    size: 26_000,
 };
 
 const SMALL: Budget = Budget {
