@@ -70,7 +70,11 @@ where
         rewrite::finish(packet, tables, settings, segment)?;
         return Err(hand_over(tables, segment, &hit, route.backend));
     }
-    if route.mtu != 0 && length.wrapping_sub(segment.network as u64) > u64::from(route.mtu) {
+    // What a sender left to its NIC may be several packets yet: where they are told apart later, so are their lengths.
+    if route.mtu != 0
+        && length.wrapping_sub(segment.network as u64) > u64::from(route.mtu)
+        && !(tables.keeps_partial_checksum(settings) && rewrite::is_unfinished(segment))
+    {
         tables.note().ok_or(Reason::NotReady)?.mtu.store(route.mtu);
         return Err(Reason::TooBig.into());
     }

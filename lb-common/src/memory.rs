@@ -12,8 +12,8 @@ use crate::{
     checksum::Sum,
     flow::Bucket,
     layout::{
-        Backend, BackendCounters, ChoiceWord, Datagrams, Note, PacketCounters, PortFilter, Service,
-        ServiceSlot, Settings, Source,
+        Backend, BackendCounters, COMPLETE_PARTIAL, ChoiceWord, Datagrams, Note, PacketCounters, PortFilter,
+        Service, ServiceSlot, Settings, Source,
     },
     packet::Packet,
     shared::Shared,
@@ -65,6 +65,8 @@ pub struct Worker<'m> {
     memory: Memory<'m>,
     number: usize,
     now: Cell<u32>,
+    /// What is known of the packet's checksum; nothing where the settings decide.
+    keeps_partial_checksum: Cell<Option<bool>>,
 }
 
 impl<'m> Worker<'m> {
@@ -75,12 +77,19 @@ impl<'m> Worker<'m> {
             memory,
             number,
             now: Cell::new(now),
+            keeps_partial_checksum: Cell::new(None),
         }
     }
 
     /// Sets the clock; once per batch of packets is enough.
     pub fn set_now(&self, now: u32) {
         self.now.set(now);
+    }
+
+    /// Says whether the next packet's checksum was left to a NIC, and will be known to be when it is sent on. If not, a
+    /// finished one that looks the same, as one in 65,536 does, is finished anew and right.
+    pub fn set_partial_checksum(&self, partial: bool) {
+        self.keeps_partial_checksum.set(Some(partial));
     }
 }
 
@@ -148,6 +157,12 @@ impl Tables for Worker<'_> {
 
     fn sum<const N: usize>(&self, bytes: &[u8; N]) -> Sum {
         Sum::ZERO.add_slice(bytes)
+    }
+
+    fn keeps_partial_checksum(&self, settings: &Settings) -> bool {
+        self.keeps_partial_checksum
+            .get()
+            .unwrap_or_else(|| settings.partial_checksums.load() != COMPLETE_PARTIAL)
     }
 
     fn resize(&self, packet: &mut Packet<'_>, start: i32, end: i32) -> bool {

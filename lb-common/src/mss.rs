@@ -2,7 +2,6 @@
 
 use crate::{
     checksum::Sum,
-    layout::COMPLETE_PARTIAL,
     packet::Packet,
     parse::{self, Parse, Segment},
     reason::Reason,
@@ -42,7 +41,7 @@ pub(crate) fn clamp<A: Parse, T: Tables>(
     let (old, new) = (*value, most.to_be_bytes());
     *value = new;
     // One that nobody finishes here covers the pseudo-header alone.
-    if settings.partial_checksums.load() != COMPLETE_PARTIAL && is_unfinished(&segment) {
+    if tables.keeps_partial_checksum(settings) && is_unfinished(&segment) {
         return Ok(());
     }
     let update = Sum::ZERO

@@ -2,7 +2,7 @@
 
 use crate::{
     address::{Address, TCP, Tuple},
-    layout::{COMPLETE_PARTIAL, Settings},
+    layout::Settings,
     link::Link,
     packet::Packet,
     parse::{Part, Segment},
@@ -59,7 +59,7 @@ pub fn finish<A: Address, T: Tables>(
     settings: &Settings,
     segment: &Segment<A>,
 ) -> Result<(), Reason> {
-    if !is_unfinished(segment) || settings.partial_checksums.load() != COMPLETE_PARTIAL {
+    if !is_unfinished(segment) || tables.keeps_partial_checksum(settings) {
         return Ok(());
     }
     let check = checksum(packet, tables, settings, segment, &segment.tuple)?;
@@ -103,7 +103,7 @@ fn checksum<A: Address, T: Tables>(
         return Ok(never_zero(segment.protocol, update.in_checksum(segment.check)));
     }
     let pseudo_header = new.add_protocol(segment.protocol, segment.length);
-    if settings.partial_checksums.load() != COMPLETE_PARTIAL {
+    if tables.keeps_partial_checksum(settings) {
         return Ok(pseudo_header.fold());
     }
     // The bytes are summed as they stand, old ports and the field's own content included.

@@ -5,8 +5,8 @@ use crate::{
     checksum::Sum,
     flow::Bucket,
     layout::{
-        Backend, BackendCounters, ChoiceWord, Datagrams, Note, PacketCounters, PortFilter, Service,
-        ServiceSlot, Settings, Source,
+        Backend, BackendCounters, COMPLETE_PARTIAL, ChoiceWord, Datagrams, Note, PacketCounters, PortFilter,
+        Service, ServiceSlot, Settings, Source,
     },
     packet::Packet,
 };
@@ -43,6 +43,12 @@ pub trait Tables {
     fn backend_counters(&self, settings: &Settings, backend: u32) -> Option<&BackendCounters>;
     /// The sum of bytes, a multiple of four and at most 512: the kernel has a fast one.
     fn sum<const N: usize>(&self, bytes: &[u8; N]) -> Sum;
+    /// Whether a checksum that a sender left to its NIC stays so: whoever sends the packet on knows that it is. An engine
+    /// that is told which packets have such a checksum knows better than the settings.
+    #[inline(always)]
+    fn keeps_partial_checksum(&self, settings: &Settings) -> bool {
+        settings.partial_checksums.load() != COMPLETE_PARTIAL
+    }
     /// Moves a frame's start and end, each by that many bytes towards the frame's end; says whether it did. Bytes that
     /// come in are what they happen to be, and nothing that was known of the frame's length holds any more.
     fn resize(&self, packet: &mut Packet<'_>, start: i32, end: i32) -> bool;

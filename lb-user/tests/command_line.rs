@@ -120,7 +120,7 @@ fn daemon(socket: &Path) -> tokio::runtime::Runtime {
                 Request::Status(answer) => answer.send(status()).is_ok(),
                 Request::Flows(query, answer) => answer.send(Ok(flow_page(&query))).is_ok(),
                 // Taken, and never carried out.
-                Request::Stop(_, answer) => answer.send(stopping()).is_ok(),
+                Request::Stop(_, answer) => answer.send(Ok(stopping())).is_ok(),
             };
         }
     });

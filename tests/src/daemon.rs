@@ -32,10 +32,21 @@ pub struct Daemon {
 
 impl Daemon {
     /// Starts `ballast run` on the configuration in `file`, and waits until its control socket answers.
-    pub(crate) fn start(mut ballast: Command, file: &Path, socket: PathBuf, log: &Path) -> Result<Self> {
-        let output = File::options().create(true).append(true).open(log)?;
+    pub(crate) fn start(ballast: Command, file: &Path, socket: PathBuf, log: &Path) -> Result<Self> {
         let program = PathBuf::from(ballast.get_program());
-        let child = ballast
+        Self::start_by(ballast, program, file, socket, log)
+    }
+
+    /// As [`Daemon::start`], by a command that becomes `program`.
+    pub(crate) fn start_by(
+        mut command: Command,
+        program: PathBuf,
+        file: &Path,
+        socket: PathBuf,
+        log: &Path,
+    ) -> Result<Self> {
+        let output = File::options().create(true).append(true).open(log)?;
+        let child = command
             .args(["run", "--config"])
             .arg(file)
             .stdin(Stdio::null())

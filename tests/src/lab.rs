@@ -80,10 +80,27 @@ impl Lab {
         self.start(self.rebuilt_ballast()?, &self.config().to_toml())
     }
 
+    /// Starts the daemon without these capabilities, and waits until it found all backends up.
+    pub fn start_daemon_without(&mut self, capabilities: &[&str]) -> Result<&Daemon> {
+        let without: Vec<String> = capabilities.iter().map(|name| format!("-{name}")).collect();
+        let mut command = self.balancer().command("setpriv");
+        let ballast = command::ballast()?;
+        command
+            .arg(format!("--bounding-set={}", without.join(",")))
+            .arg(&ballast);
+        self.start_by(command, ballast, &self.config().to_toml())
+    }
+
     fn start(&mut self, ballast: Command, config: &str) -> Result<&Daemon> {
+        let program = PathBuf::from(ballast.get_program());
+        self.start_by(ballast, program, config)
+    }
+
+    /// Starts `program` by a command that becomes it.
+    fn start_by(&mut self, command: Command, program: PathBuf, config: &str) -> Result<&Daemon> {
         let file = self.write_config(config)?;
         let socket = self.config().socket();
-        let daemon = Daemon::start(ballast, &file, socket, &self.log())?;
+        let daemon = Daemon::start_by(command, program, &file, socket, &self.log())?;
         let daemon = self.daemon.insert(daemon);
         daemon.wait_until_all_up(ALL_UP_LIMIT)?;
         Ok(daemon)

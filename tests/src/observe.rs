@@ -21,6 +21,8 @@ pub struct TcpCounters {
     pub passive_opens: u64,
     /// Segments sent again because no acknowledgement of them came.
     pub retransmitted: u64,
+    /// Segments sent with RST, in answer to what this stack has no connection for.
+    pub resets_sent: u64,
 }
 
 /// TCP counters of the namespace's own stack.
@@ -37,6 +39,7 @@ pub fn tcp_counters(namespace: &Namespace) -> Result<TcpCounters> {
         active_opens: counter("TcpActiveOpens")?,
         passive_opens: counter("TcpPassiveOpens")?,
         retransmitted: counter("TcpRetransSegs")?,
+        resets_sent: counter("TcpOutRsts")?,
     })
 }
 
@@ -133,6 +136,12 @@ pub fn connections_to(namespace: &Namespace, peer: SocketAddr) -> Result<BTreeSe
             .with_context(|| format!("`ss` shows {end} as an address"))
     };
     text.lines().map(own_end).collect()
+}
+
+/// Tables of nftables in the namespace, one line each as `nft` prints them.
+pub fn packet_filters(namespace: &Namespace) -> Result<Vec<String>> {
+    let text = command::output(namespace.command("nft").args(["list", "tables"]))?;
+    Ok(text.lines().map(str::to_owned).collect())
 }
 
 /// Sockets that listen in the namespace, one line each as `ss` prints them.

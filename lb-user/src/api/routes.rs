@@ -80,11 +80,10 @@ async fn stop(
 ) -> Result<Json<Stopping>, Response> {
     let Query(Stop { keep }) = arguments.map_err(misunderstood)?;
     let ending = if keep { Ending::Keep } else { Ending::Detach };
-    handle
-        .stop(ending)
-        .await
+    let stopping = handle.stop(ending).await.map_err(IntoResponse::into_response)?;
+    stopping
         .map(Json)
-        .map_err(IntoResponse::into_response)
+        .map_err(|reason| error(StatusCode::CONFLICT, &reason.to_string()))
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "what `map_err` hands over")]

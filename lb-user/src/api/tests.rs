@@ -24,7 +24,7 @@ fn daemon() -> Handle {
                 Request::Statistics(answer) => answer.send(sample::statistics()).is_ok(),
                 Request::Status(answer) => answer.send(status()).is_ok(),
                 Request::Flows(query, answer) => answer.send(flow_page(query)).is_ok(),
-                Request::Stop(ending, answer) => answer.send(stopping(ending)).is_ok(),
+                Request::Stop(ending, answer) => answer.send(Ok(stopping(ending))).is_ok(),
             };
         }
     });

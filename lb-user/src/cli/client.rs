@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context as _, anyhow};
 use clap::Args;
-use reqwest::Method;
+use reqwest::{Method, StatusCode};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::config::DEFAULT_SOCKET;
@@ -110,6 +110,10 @@ impl Client {
                 .json()
                 .await
                 .map_or(status.to_string(), |refusal: Refusal| refusal.error);
+            if status == StatusCode::CONFLICT {
+                // It has understood, and says why not.
+                return Err(anyhow!(refusal).into());
+            }
             return Err(anyhow!(
                 "the daemon at {} did not answer: {refusal}",
                 self.socket.display()

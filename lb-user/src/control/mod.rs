@@ -7,6 +7,7 @@
 mod choices;
 mod ends;
 mod inheritance;
+mod kept;
 mod layout;
 pub mod maglev;
 mod plan;

@@ -7,6 +7,7 @@ use lb_common::{Reason, layout::BackendCounters, memory::Memory};
 use super::{Control, standing::Standing};
 use crate::{
     config::types::{self, CheckKind},
+    dataplane::Losses,
     health::Outcome,
     stats::{Backend, Check, Counters, Packets, Service, ServiceState, Statistics, Verdicts},
 };
@@ -89,6 +90,7 @@ fn packets(memory: &Memory<'_>) -> Packets {
             drop,
         },
         reasons,
+        lost: Losses::default(),
     }
 }
 

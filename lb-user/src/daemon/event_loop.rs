@@ -1,6 +1,6 @@
 //! What a running daemon does: it takes in what checks and look-ups find, and answers questions.
 
-use std::{fs, iter, net::SocketAddr, time::Duration};
+use std::{iter, net::SocketAddr, time::Duration};
 
 use anyhow::{Context as _, Result};
 use lb_common::memory::Memory;
@@ -11,14 +11,14 @@ use tokio::{
 };
 use tracing::info;
 
-use super::{Ending, FlowsError, Request, Stopping, run::Signals, status, sweep::Sweep};
+use super::{
+    CannotKeep, Ending, FlowsError, Request, Stopping, forwarding::Forwarding, run::Signals, status,
+    sweep::Sweep,
+};
 use crate::{
-    config::{
-        Config,
-        types::{DataplaneChoice, Global},
-    },
-    control::{self, Control, PlanError, unix_milliseconds},
-    dataplane::{Mode, Object, Pins, Xdp},
+    config::Config,
+    control::{self, Control, unix_milliseconds},
+    dataplane::Engine,
     flows::{self, Clock, FlowPage, Query},
     health::{self, Monitor},
     next_hop::{NextHops, Resolver},
@@ -31,7 +31,7 @@ const GATHERED: usize = 1024;
 /// The running parts.
 pub(super) struct Daemon {
     control: Control,
-    dataplane: Xdp,
+    engine: Engine,
     sweep: Sweep,
     stats: Option<SocketAddr>,
     /// Checks for as long as it lives.
@@ -43,30 +43,22 @@ pub(super) struct Daemon {
 }
 
 impl Daemon {
-    /// Loads and attaches the packet path, or goes on with the one that is in force, and starts checks and look-ups.
+    /// Starts the packet path, or goes on with the one that is in force, and starts checks and look-ups.
     pub(super) fn start(config: Config, stats: Option<SocketAddr>) -> Result<Self> {
-        let cpus = possible_cpus()?;
-        let mode = wanted_mode(&config.global);
-        let interfaces = config.global.interfaces.clone();
-        let pins = Pins::claim(&config.global.socket)?;
-        // One more for what the daemon itself counts.
-        let capacity = control::capacity(&config, cpus + 1);
         // Asks for routes while the programs are verified.
         let resolver = Resolver::start(control::destinations(&config))?;
-        let object = Object::load_pinned(&capacity, mode, &pins)?;
-        let control = plan(config, &object, &pins)?;
-        if object.is_adopted() {
-            log_adoption(&object.memory());
-        }
-        control.install(&object.memory())?;
-        attended(&object.memory());
+        let Forwarding {
+            control,
+            mut engine,
+            workers,
+        } = Forwarding::start(config)?;
+        attended(&engine.memory());
         let (sender, checks) = mpsc::channel(1024);
         let monitor = Monitor::start(control.targets(), &sender);
-        let sweep = Sweep::new(cpus, object.tick());
-        let dataplane = Xdp::attach(object, pins, &interfaces, mode)?;
+        let sweep = Sweep::new(workers, engine.tick());
         Ok(Self {
             control,
-            dataplane,
+            engine,
             sweep,
             stats,
             _monitor: monitor,
@@ -88,16 +80,21 @@ impl Daemon {
             tokio::select! {
                 () = signals.stop() => break (Ending::Detach, None),
                 Some(event) = self.checks.recv() => {
-                    let memory = self.dataplane.memory();
+                    let memory = self.engine.memory();
                     let gathered = iter::from_fn(|| self.checks.try_recv().ok()).take(GATHERED);
                     self.control.checked(&memory, iter::once(event).chain(gathered));
                 }
                 changed = self.next_hops.changed() => {
                     changed.context("next hops are looked up no more")?;
                     let next_hops = self.next_hops.borrow_and_update();
-                    self.control.resolved(&self.dataplane.memory(), &next_hops);
+                    // Before packets are sent from new source addresses.
+                    self.engine.keep_from_host(|| self.control.kept_from_host(&next_hops))?;
+                    self.control.resolved(&self.engine.memory(), &next_hops);
                 }
                 Some(request) = requests.recv() => match request {
+                    Request::Stop(Ending::Keep, reply) if !self.engine.outlives_daemon() => {
+                        let _gone = reply.send(Err(CannotKeep(self.engine.name())));
+                    }
                     Request::Stop(ending, reply) => break (ending, Some(reply)),
                     request => self.answer(request),
                 },
@@ -107,16 +104,16 @@ impl Daemon {
         let stopping = self.stop(ending);
         if let Some(reply) = reply {
             // Who asked may have gone meanwhile.
-            let _gone = reply.send(stopping);
+            let _gone = reply.send(Ok(stopping));
         }
         Ok(())
     }
 
     /// What is to be done once a second.
     fn tend(&mut self) -> Result<()> {
-        self.sweep.step(self.dataplane.object(), &self.control)?;
-        self.control.tend(&self.dataplane.memory());
-        attended(&self.dataplane.memory());
+        self.sweep.step(&mut self.engine, &self.control)?;
+        self.control.tend(&self.engine.memory());
+        attended(&self.engine.memory());
         Ok(())
     }
 
@@ -124,10 +121,10 @@ impl Daemon {
         // Who asked may have gone meanwhile.
         match request {
             Request::Statistics(reply) => {
-                let _gone = reply.send(status::statistics(&self.control, &self.dataplane));
+                let _gone = reply.send(status::statistics(&self.control, &self.engine));
             }
             Request::Status(reply) => {
-                let _gone = reply.send(status::status(&self.control, &self.dataplane, self.stats));
+                let _gone = reply.send(status::status(&self.control, &self.engine, self.stats));
             }
             Request::Flows(query, reply) => self.list_flows(query, reply),
             Request::Stop(..) => {}
@@ -147,9 +144,8 @@ impl Daemon {
             let _gone = reply.send(Err(FlowsError::NoService(service.clone())));
             return;
         }
-        let object = self.dataplane.object();
-        let (now, tables) = (object.now(), object.tables());
-        let tick = object.tick();
+        let (now, tables) = (self.engine.now(), self.engine.tables());
+        let tick = self.engine.tick();
         task::spawn_blocking(move || {
             let page = now
                 .map(|now| flows::page(&tables.memory(), Clock { now, tick }, &names, &query))
@@ -164,67 +160,23 @@ impl Daemon {
                 info!("stopping");
                 Stopping {
                     keeps: false,
-                    interfaces: self.dataplane.detach(),
+                    interfaces: self.engine.detach(),
                 }
             }
             Ending::Keep => {
                 info!("stopping; the packet path goes on forwarding");
                 Stopping {
                     keeps: true,
-                    interfaces: self.dataplane.interfaces().to_vec(),
+                    interfaces: self.engine.interfaces().to_vec(),
                 }
             }
         }
     }
 }
 
-fn wanted_mode(global: &Global) -> Option<Mode> {
-    match global.dataplane {
-        DataplaneChoice::Xdp => Some(Mode::Native),
-        DataplaneChoice::XdpGeneric => Some(Mode::Generic),
-        DataplaneChoice::Auto | DataplaneChoice::AfPacket => None,
-    }
-}
-
-fn plan(config: Config, object: &Object, pins: &Pins) -> Result<Control> {
-    match Control::new(config, &object.memory()) {
-        Err(error @ PlanError::NoRoom(_)) if object.is_adopted() => Err(pins.refuse(error).into()),
-        outcome => Ok(outcome?),
-    }
-}
-
-fn log_adoption(memory: &Memory<'_>) {
-    let counters = memory.backend_counters.iter();
-    let closed: u64 = counters
-        .clone()
-        .map(|counters| counters.flows_closed.load())
-        .sum();
-    let opened: u64 = counters.map(|counters| counters.flows_opened.load()).sum();
-    let unattended = unix_milliseconds().saturating_sub(memory.settings.tended.load());
-    let unattended = humantime::format_duration(Duration::from_millis(unattended)).to_string();
-    info!(
-        flows = opened.saturating_sub(closed),
-        unattended,
-        "adopted the packet path that is in force: for {unattended} nobody has checked its backends, and what was \
-         up then counts as up until its first check"
-    );
-}
-
 /// Notes for the next daemon that somebody looks after the tables.
 fn attended(memory: &Memory<'_>) {
     memory.settings.tended.store(unix_milliseconds());
-}
-
-/// CPUs that may ever run the packet path: it counts by their numbers.
-fn possible_cpus() -> Result<u32> {
-    const PATH: &str = "/sys/devices/system/cpu/possible";
-    let text = fs::read_to_string(PATH).with_context(|| format!("cannot read {PATH}"))?;
-    // `0-3`, `0`, or `0-1,4-5`: the last number counts.
-    let last = text.trim().rsplit(['-', ',']).next().unwrap_or_default();
-    let last: u32 = last
-        .parse()
-        .with_context(|| format!("cannot understand {PATH}: {text:?}"))?;
-    Ok(last + 1)
 }
 
 fn ticks() -> Interval {

@@ -20,7 +20,7 @@ pub enum Request {
     /// A part of the flow table.
     Flows(Query, oneshot::Sender<Result<FlowPage, FlowsError>>),
     /// The end of the daemon.
-    Stop(Ending, oneshot::Sender<Stopping>),
+    Stop(Ending, oneshot::Sender<Result<Stopping, CannotKeep>>),
 }
 
 /// What becomes of the packet path when the daemon stops.
@@ -40,6 +40,14 @@ pub struct Stopping {
     /// The interfaces that it was detached from, or goes on forwarding on.
     pub interfaces: Vec<String>,
 }
+
+/// The packet path cannot go on forwarding without its daemon, which goes on.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "with dataplane {0} packets are forwarded by the daemon itself: it cannot stop and leave them; `ballast stop` without \
+     --keep ends both"
+)]
+pub struct CannotKeep(pub &'static str);
 
 /// The flow table cannot be shown.
 #[derive(Debug, thiserror::Error)]
@@ -119,7 +127,7 @@ impl Handle {
     }
 
     /// Stops the daemon; answered when the packet path is where it shall be, just before the daemon ends.
-    pub async fn stop(&self, ending: Ending) -> Result<Stopping, Stopped> {
+    pub async fn stop(&self, ending: Ending) -> Result<Result<Stopping, CannotKeep>, Stopped> {
         self.ask(|answer| Request::Stop(ending, answer)).await
     }
 

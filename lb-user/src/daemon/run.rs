@@ -1,7 +1,6 @@
 //! The daemon from start to end, but for what it does in between.
 
 use anyhow::{Result, ensure};
-use caps::{CapSet, Capability};
 use nix::{
     net::if_::if_nametoindex,
     sys::resource::{Resource, getrlimit, setrlimit},
@@ -13,11 +12,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::{Handle, event_loop::Daemon};
-use crate::{
-    api,
-    config::{Config, types::DataplaneChoice},
-};
+use super::{Handle, event_loop::Daemon, forwarding};
+use crate::{api, config::Config};
 
 /// Runs the daemon with this configuration until it is told to stop, by SIGINT, SIGTERM or over its API, then detaches
 /// unless it is told to keep forwarding.
@@ -61,10 +57,6 @@ fn preflight(config: &Config) -> Result<()> {
         !global.interfaces.is_empty(),
         "no interface: name one in `global.interfaces` or with --interface"
     );
-    ensure!(
-        global.dataplane != DataplaneChoice::AfPacket,
-        "dataplane af-packet is not built yet: use auto, xdp or xdp-generic"
-    );
     for interface in &global.interfaces {
         let known = if_nametoindex(interface.as_str()).is_ok();
         ensure!(
@@ -72,25 +64,9 @@ fn preflight(config: &Config) -> Result<()> {
             "there is no interface `{interface}`: `ip link` lists those there are"
         );
     }
-    ensure_privileges()?;
+    forwarding::preflight(global.dataplane)?;
     if let Err(error) = raise_open_files() {
         warn!(%error, "the limit of open files stays: checks of very many backends may fail");
-    }
-    Ok(())
-}
-
-/// Asked before anything is made, so that an ordinary user hears what is missing and not where it was missed first.
-fn ensure_privileges() -> Result<()> {
-    for capability in [
-        Capability::CAP_BPF,
-        Capability::CAP_NET_ADMIN,
-        Capability::CAP_PERFMON,
-    ] {
-        let held = caps::has_cap(None, CapSet::Effective, capability)?;
-        ensure!(
-            held,
-            "this needs root, or the capabilities CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON; {capability} is missing"
-        );
     }
     Ok(())
 }

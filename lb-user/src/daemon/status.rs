@@ -5,16 +5,18 @@ use std::net::SocketAddr;
 use super::{AttachedInterface, Status};
 use crate::{
     control::Control,
-    dataplane::Xdp,
+    dataplane::Engine,
     stats::{ServiceState, Statistics},
 };
 
-pub(super) fn statistics(control: &Control, dataplane: &Xdp) -> Statistics {
-    control.statistics(&dataplane.memory(), dataplane.mode().as_str())
+pub(super) fn statistics(control: &Control, engine: &Engine) -> Statistics {
+    let mut statistics = control.statistics(&engine.memory(), engine.name());
+    statistics.packets.lost = engine.losses();
+    statistics
 }
 
-pub(super) fn status(control: &Control, dataplane: &Xdp, stats: Option<SocketAddr>) -> Status {
-    let statistics = statistics(control, dataplane);
+pub(super) fn status(control: &Control, engine: &Engine, stats: Option<SocketAddr>) -> Status {
+    let statistics = statistics(control, engine);
     let count = |state| {
         statistics
             .services
@@ -22,11 +24,11 @@ pub(super) fn status(control: &Control, dataplane: &Xdp, stats: Option<SocketAdd
             .filter(|service| service.state == state)
             .count()
     };
-    let mode = dataplane.mode().as_str();
-    let interfaces = dataplane.interfaces().iter().map(|interface| AttachedInterface {
+    let mode = engine.name();
+    let interfaces = engine.interfaces().iter().map(|interface| AttachedInterface {
         name: interface.clone(),
         mode: mode.to_owned(),
-        why: dataplane.fallback().map(ToOwned::to_owned),
+        why: engine.fallback().map(ToOwned::to_owned),
     });
     Status {
         pid: std::process::id(),

@@ -1,8 +1,7 @@
 //! Removing flows that are over, a part of the table at a time.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
-use aya::programs::ProgramError;
 use lb_common::{
     V4, V6,
     flow::{self, Limits},
@@ -10,7 +9,7 @@ use lb_common::{
 };
 use tracing::debug;
 
-use crate::{control::Control, dataplane::Object};
+use crate::{control::Control, dataplane::Engine};
 
 /// Steps in which the whole table is looked at.
 const STEPS: usize = 8;
@@ -33,9 +32,9 @@ impl Sweep {
     }
 
     /// Looks at the next part of the table.
-    pub(super) fn step(&mut self, object: &mut Object, control: &Control) -> Result<(), ProgramError> {
-        let now = object.now()?;
-        let memory = object.memory();
+    pub(super) fn step(&mut self, engine: &mut Engine, control: &Control) -> io::Result<()> {
+        let now = engine.now()?;
+        let memory = engine.memory();
         let limits = |backend| control.limits(backend, self.tick);
         let removed = part(&memory, self.worker, now, self.step, limits);
         if removed > 0 {

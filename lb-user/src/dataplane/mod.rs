@@ -3,12 +3,23 @@
 //! An engine owns its tables; the control plane writes to them as [`lb_common::memory::Memory`], the same for
 //! every engine, and each change is a store into memory that packets are forwarded by.
 
+pub mod af_packet;
 mod capacity;
+mod engine;
 mod mapped;
 mod xdp;
 
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+
+pub use af_packet::{AfPacket, KeptFromHost, Losses};
 pub use capacity::Capacity;
+pub use engine::{Engine, SharedTables};
 pub use xdp::{AdoptError, AttachError, LoadError, Mode, Object, Pins, PinsError, Tables, Xdp};
 
 /// The eBPF object, as `cargo xtask build` made it.
 pub static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("BALLAST_EBPF_OBJECT"));
+
+/// What nobody outside can guess, from the operating system.
+fn secret() -> u64 {
+    RandomState::new().build_hasher().finish()
+}

@@ -4,6 +4,8 @@ use std::{collections::BTreeMap, net::SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
+use crate::dataplane::Losses;
+
 /// Everything that is counted, at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Statistics {
@@ -36,6 +38,10 @@ pub struct Packets {
     pub verdicts: Verdicts,
     /// By named reason, for packets that were not forwarded; reasons never counted are listed with 0.
     pub reasons: BTreeMap<String, u64>,
+    /// Packets that an engine in userspace lost before it saw them or after it had decided on them. In the kernel the
+    /// interfaces count these.
+    #[serde(default)]
+    pub lost: Losses,
 }
 
 /// Packets by verdict.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::dataplane::Losses;
 
 /// A backend that has seen traffic.
 fn backend(name: &str, address: &str, state: &str, weight: u16, check: Check) -> Backend {
@@ -99,6 +100,7 @@ pub(crate) fn statistics() -> Statistics {
                 drop: 1241,
             },
             reasons: BTreeMap::from(reasons.map(|(reason, count)| (reason.to_owned(), count))),
+            lost: Losses::default(),
         },
         services: vec![service()],
     }

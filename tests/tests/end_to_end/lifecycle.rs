@@ -91,6 +91,8 @@ pub(crate) fn assert_nothing_remains(lab: &Lab) -> Result<()> {
             .all(|&attachment| attachment == XdpAttachment::None),
         "{attachments:?}"
     );
+    let filters = observe::packet_filters(lab.balancer())?;
+    assert!(filters.is_empty(), "still filtering: {filters:?}");
     let listeners = observe::listeners(lab.balancer())?;
     assert!(listeners.is_empty(), "still listening: {listeners:?}");
     assert!(

@@ -3,6 +3,7 @@
 //! `BALLAST_BIN` names the program under test (default: the release build), `BALLAST_REBUILT_BIN` another build of it
 //! that takes over from it (default: `target/rebuilt/ballast`), `BALLAST_LAB_DATAPLANE` the engine (default: `xdp`).
 
+mod af_packet;
 mod balancing;
 mod broken_configuration;
 mod choosing;

@@ -51,6 +51,28 @@ pub(crate) fn with_daemon(builder: Builder, tell: impl FnOnce(&mut Lab) -> Resul
     });
 }
 
+/// As [`with_daemon`], for stories of a packet path that outlives its daemon. That of af-packet does not: such a story is
+/// not told there, and the run says so.
+pub(crate) fn with_daemon_that_leaves_a_packet_path(
+    builder: Builder,
+    tell: impl FnOnce(&mut Lab) -> Result<()>,
+) {
+    if outlives_its_daemon() {
+        with_daemon(builder, tell);
+    }
+}
+
+/// Whether the packet path under test outlives its daemon; says so if not.
+pub(crate) fn outlives_its_daemon() -> bool {
+    match dataplane() {
+        Dataplane::Auto | Dataplane::Xdp | Dataplane::XdpGeneric => true,
+        Dataplane::AfPacket => {
+            println!("does not apply to dataplane af-packet, whose flows end with their daemon");
+            false
+        }
+    }
+}
+
 /// What a program that ended left behind.
 #[derive(Debug)]
 pub(crate) struct Ended {

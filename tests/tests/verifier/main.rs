@@ -20,7 +20,7 @@ struct Budget {
 const BALLAST: Budget = Budget {
     verified: 70_000,
     stack: 448,
-    size: 44_000,
+    size: 48_000,
 };
 
 const BEGIN: Budget = Budget {

@@ -6,6 +6,7 @@ use tracing::{info, warn};
 use super::{
     AttachError, Mode, Object, Pins,
     link::{attach, number, replace},
+    pins,
 };
 
 /// The packet path, attached. It stays attached when this is dropped, or the process killed: see [`Xdp::detach`].
@@ -44,6 +45,17 @@ impl Xdp {
             mode,
             fallback,
         })
+    }
+
+    /// Refuses an interface on which an instance forwards already, whether its daemon runs or not.
+    pub fn ensure_not_served(interface: &str) -> Result<(), AttachError> {
+        match pins::owner(number(interface)?) {
+            Some(socket) => Err(AttachError::Served {
+                interface: interface.to_owned(),
+                socket,
+            }),
+            None => Ok(()),
+        }
     }
 
     /// Detaches from all interfaces and removes the tables; the interfaces' names.

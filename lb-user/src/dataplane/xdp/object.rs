@@ -1,12 +1,6 @@
 //! Loading the eBPF object.
 
-use std::{
-    error::Error,
-    hash::{BuildHasher as _, Hasher as _, RandomState},
-    io,
-    sync::Arc,
-    time::Duration,
-};
+use std::{error::Error, io, sync::Arc, time::Duration};
 
 use anyhow::Chain;
 use aya::{
@@ -21,7 +15,7 @@ use super::{
     pins::{AdoptError, Pins},
     tables::{self, Tables},
 };
-use crate::dataplane::Capacity;
+use crate::dataplane::{Capacity, secret};
 
 /// The object's programs and tables, loaded into the kernel, attached to nothing by themselves.
 pub struct Object {
@@ -192,8 +186,7 @@ impl Object {
         settings.bucket_mask_v6.store(mask(memory.buckets_v6));
         settings.service_mask.store(mask(memory.service_slots));
         settings.backend_capacity.store(rows(memory.backends));
-        settings.second.store(ticks_in_a_second(self.tick));
-        settings.seed.store(rand_seed());
+        settings.seed.store(secret());
         settings.version.store(layout::VERSION);
     }
 }
@@ -213,16 +206,6 @@ fn rows<T>(table: &[T]) -> u32 {
 /// The mask that brings an index into a table whose length is a power of two.
 fn mask<T>(table: &[T]) -> u32 {
     rows(table) - 1
-}
-
-fn ticks_in_a_second(tick: Duration) -> u32 {
-    let ticks = Duration::from_secs(1).as_nanos() / tick.as_nanos().max(1);
-    u32::try_from(ticks).unwrap_or(u32::MAX)
-}
-
-/// A secret that nobody outside can guess, from the operating system.
-fn rand_seed() -> u64 {
-    RandomState::new().build_hasher().finish()
 }
 
 fn program<'e>(ebpf: &'e mut aya::Ebpf, name: &str) -> Result<&'e mut Program, ProgramError> {

@@ -5,14 +5,14 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use lab::{CheckTimes, Family, Lab, load::Requests, wait_for};
 
-use crate::story::{usual, with_daemon};
+use crate::story::{usual, with_daemon_that_leaves_a_packet_path};
 
 /// For how long: many times the checks' interval, and longer than any TCP retransmission time-out of the lab.
 const ABSENCE: Duration = Duration::from_secs(10);
 
 #[test]
 fn a_dead_daemons_last_word_on_a_backend_stays_in_force() {
-    with_daemon(usual(), |lab| {
+    with_daemon_that_leaves_a_packet_path(usual(), |lab| {
         lab.backend("be2")?.kill()?;
         let limit = CheckTimes::BRISK.until_down() + Duration::from_secs(1);
         lab.daemon()?.wait_for_state("web", "be2", "down", limit)?;

@@ -4,11 +4,11 @@ use anyhow::Result;
 use lab::{Family, Lab, load::Requests, observe};
 
 use super::{stop::stop, transfers};
-use crate::story::{in_lab, usual, with_daemon};
+use crate::story::{in_lab, outlives_its_daemon, usual, with_daemon_that_leaves_a_packet_path};
 
 #[test]
 fn flows_of_a_backend_that_is_configured_no_more_go_on_to_their_end() {
-    with_daemon(usual(), |lab| {
+    with_daemon_that_leaves_a_packet_path(usual(), |lab| {
         let transfers = transfers::start(lab, 12)?;
         stop(lab, &["--keep"])?;
         // be1 is configured no more, and the others move up in the file.
@@ -35,6 +35,9 @@ fn flows_of_a_backend_that_is_configured_no_more_go_on_to_their_end() {
 
 #[test]
 fn interfaces_may_change_from_one_daemon_to_the_next() {
+    if !outlives_its_daemon() {
+        return;
+    }
     in_lab(usual(), |lab| {
         let mut config = lab.config();
         config.interfaces.retain(|interface| interface != "be3");

@@ -6,12 +6,12 @@ use lab::{DaemonConfig, Family, Lab, load::Requests};
 use super::stop::command_stop;
 use crate::{
     lifecycle::assert_nothing_remains,
-    story::{Ended, usual, with_daemon},
+    story::{Ended, usual, with_daemon_that_leaves_a_packet_path},
 };
 
 #[test]
 fn a_second_daemon_is_refused_whoever_left_the_first_packet_path() {
-    with_daemon(usual(), |lab| {
+    with_daemon_that_leaves_a_packet_path(usual(), |lab| {
         let socket = lab.config().socket();
         let refused = refusal(lab, &lab.config().to_toml())?;
         ensure!(
@@ -39,7 +39,7 @@ fn a_second_daemon_is_refused_whoever_left_the_first_packet_path() {
 
 #[test]
 fn a_packet_path_of_another_capacity_is_refused_and_goes_on() {
-    with_daemon(usual(), |lab| {
+    with_daemon_that_leaves_a_packet_path(usual(), |lab| {
         lab.kill_daemon()?;
         let smaller = lab
             .config()

@@ -11,14 +11,14 @@ use lab::{
 use lb_user::flows::FlowState;
 
 use super::{absence::be_absent, stop::stop, transfers};
-use crate::story::{usual, with_daemon};
+use crate::story::{usual, with_daemon_that_leaves_a_packet_path};
 
 /// UDP flows of each family that look for losses.
 const ECHO_FLOWS: u16 = 10;
 
 #[test]
 fn two_hundred_transfers_live_through_a_killed_and_a_rebuilt_daemon() {
-    with_daemon(usual(), |lab| {
+    with_daemon_that_leaves_a_packet_path(usual(), |lab| {
         ensure_rebuilt(lab)?;
         let transfers = transfers::start(lab, 200)?;
         lab.kill_daemon()?;
@@ -38,7 +38,7 @@ fn two_hundred_transfers_live_through_a_killed_and_a_rebuilt_daemon() {
 
 #[test]
 fn no_packet_is_lost_when_the_program_is_replaced_to_and_fro() {
-    with_daemon(usual(), |lab| {
+    with_daemon_that_leaves_a_packet_path(usual(), |lab| {
         let echoes = start_echoes(lab)?;
         let there = replace(lab, Lab::start_rebuilt_daemon)?;
         let back = replace(lab, Lab::start_daemon)?;

@@ -5,12 +5,12 @@ use lab::{Family, Lab, load::Requests};
 
 use crate::{
     lifecycle::assert_nothing_remains,
-    story::{Ended, usual, with_daemon},
+    story::{Ended, usual, with_daemon_that_leaves_a_packet_path},
 };
 
 #[test]
 fn stop_leaves_nothing_and_stop_keep_leaves_all() {
-    with_daemon(usual(), |lab| {
+    with_daemon_that_leaves_a_packet_path(usual(), |lab| {
         assert!(stop(lab, &["--keep"])?.contains("still forwarded"));
         assert!(!lab.config().socket().exists());
         for family in Family::ALL {
