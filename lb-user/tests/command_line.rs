@@ -270,7 +270,8 @@ fn flows_are_fetched_page_by_page_up_to_the_limit() {
     assert_eq!(document["flows"].as_array().map(Vec::len), Some(1));
 
     let text = list(&["--limit", "2"]);
-    let row = "fe       10.0.0.7:1  10.0.0.100:9030 tcp  node1    10.0.0.1:2048  established  1m 1s";
+    let row =
+        "fe       10.0.0.7:1  10.0.0.100:9030 tcp  node1    full-nat  10.0.0.1:2048  established  1m 1s";
     assert!(text.contains(row), "{text}");
     assert!(text.ends_with("\n2 of 3 flows; --limit shows more\n"), "{text}");
     assert!(!list(&[]).contains("--limit"), "all are shown");

@@ -105,16 +105,14 @@ impl Builder {
         let directory = RunDirectory::create()?;
         let namespaces = self.create_namespaces(directory.identity())?;
         self.plug_cables(&namespaces)?;
-        let switch_program = match namespaces.get(&Role::Switch) {
-            Some(switch) => Some(switch.run(|| XdpPass::attach(&Role::Balancer.to_string()))?),
-            None => None,
-        };
+        let (role, interface) = self.wiring.facing_balancer();
+        let pass_program = namespaces[&role].run(|| XdpPass::attach(&interface))?;
         let tunnel_ends = self.prepare_backends(&namespaces)?;
         let backends = self.start_backends(&namespaces)?;
         Ok(Lab {
             daemon: None,
             backends,
-            _switch_program: switch_program,
+            _pass_program: pass_program,
             _tunnel_ends: tunnel_ends,
             namespaces,
             builder: self,

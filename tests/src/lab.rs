@@ -18,7 +18,7 @@ pub struct Lab {
     // In the order in which they have to go.
     pub(crate) daemon: Option<Daemon>,
     pub(crate) backends: Vec<Process>,
-    pub(crate) _switch_program: Option<XdpPass>,
+    pub(crate) _pass_program: XdpPass,
     pub(crate) _tunnel_ends: Vec<TunnelEnd>,
     pub(crate) namespaces: BTreeMap<Role, Namespace>,
     pub(crate) builder: Builder,

@@ -104,6 +104,15 @@ impl Wiring {
         }
     }
 
+    /// The far end of the balancer's cable towards the client: who gets the frames that Ballast sends back by the
+    /// way they came.
+    pub(crate) fn facing_balancer(self) -> (Role, String) {
+        match self {
+            Self::TwoArmed => (Role::Client, HOST_INTERFACE.to_owned()),
+            Self::OneArmed => (Role::Switch, Role::Balancer.to_string()),
+        }
+    }
+
     /// Client and backends: everybody whose packets Ballast forwards.
     pub(crate) fn hosts(backends: u8) -> Vec<Role> {
         [Role::Client]

@@ -1,4 +1,5 @@
-//! A pass-all XDP program on the switch's port towards a one-armed balancer.
+//! A pass-all XDP program at the far end of the balancer's cable towards the client: on the client's own NIC, or on the
+//! switch's port where the balancer is one-armed.
 //!
 //! A veth delivers frames that its peer sent by `XDP_TX` in time only when it runs an XDP program itself
 //! (`veth_xdp_rcv` is then polled; with GRO alone such frames wait up to 1.5 s). Two instructions, handed to the

@@ -27,9 +27,16 @@ const SLOW: CheckTimes = CheckTimes {
 
 #[test]
 fn connections_of_a_backend_that_fell_silent_are_reset_once_its_check_marks_it_down() {
-    // RSTs go back by the link that the client's packets came by, which a veth takes only with an XDP program at its
-    // other end: the one-armed lab's switch has one.
-    with_daemon(usual().wiring(Wiring::OneArmed), |lab| {
+    are_reset_on(Wiring::TwoArmed);
+}
+
+#[test]
+fn connections_of_a_backend_that_fell_silent_are_reset_over_one_arm() {
+    are_reset_on(Wiring::OneArmed);
+}
+
+fn are_reset_on(wiring: Wiring) {
+    with_daemon(usual().wiring(wiring), |lab| {
         let target = lab.web(Family::V4);
         let connections = lab.client().run(move || {
             let open = (0..OPEN).map(|_| Connection::open(target));
@@ -96,8 +103,7 @@ fn new_connections_are_moved_before_the_checks_notice() {
         );
         ensure!(moved > 0, "none went to be2: the test proves nothing");
         ensure!(state == "up", "the checks were faster: the test proves nothing");
-        let stats = lab.daemon()?.stats()?;
-        let web = &stats.services[0];
+        let web = &lab.daemon()?.stats()?.services[0];
         let be2 = web.backends.iter().find(|backend| backend.name == "be2");
         let retries = be2.context("no be2")?.counters.retries;
         ensure!(

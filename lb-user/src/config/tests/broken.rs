@@ -25,7 +25,7 @@ impl Row {
 
 #[test]
 fn each_is_refused_with_its_place_and_what_to_do() {
-    assert_refused(FULL, include_str!("broken.txt"), 100);
+    assert_refused(FULL, include_str!("broken.txt"), 90);
     assert_refused(packet_path::EXAMPLE, include_str!("broken_packet_path.txt"), 35);
 }
 
