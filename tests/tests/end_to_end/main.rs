@@ -6,6 +6,7 @@
 mod balancing;
 mod broken_configuration;
 mod choosing;
+mod connection;
 mod control;
 mod ends;
 mod failover;
@@ -13,6 +14,7 @@ mod integrity;
 mod lifecycle;
 mod modes;
 mod one_armed;
+mod removal;
 mod statistics;
 mod story;
 mod survival;
