@@ -8,10 +8,11 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use lab::{BACKEND_PORT, CheckTimes, Family, Lab, Role, wait_for};
+use lab::{BACKEND_PORT, CheckTimes, Family, Lab, Role};
 
 use crate::{
     connection::Connection,
+    statistics::no_flow_stays_active,
     story::{in_lab, usual},
 };
 
@@ -66,7 +67,7 @@ fn one_of_ten_backends_leaves_and_comes_back_and_no_connection_of_another_breaks
             connections.len()
         );
         drop(connections);
-        active_flows_return_to_zero(lab)
+        no_flow_stays_active(lab)
     });
 }
 
@@ -136,13 +137,4 @@ fn work(connections: &mut [Connection]) -> Result<()> {
         );
     }
     Ok(())
-}
-
-fn active_flows_return_to_zero(lab: &Lab) -> Result<()> {
-    wait_for("all flows to be over", LIMIT, || {
-        let stats = lab.daemon()?.stats()?;
-        let active = stats.services.iter().map(|service| service.counters.flows_active);
-        Ok((active.sum::<u64>() == 0).then_some(()))
-    })
-    .map(drop)
 }
