@@ -6,6 +6,10 @@ use comfy_table::Cell;
 use super::{client::Client, output, table};
 use crate::stats::{ListedBackend, format};
 
+const HEADINGS: [&str; 8] = [
+    "BACKEND", "ADDRESS", "STATE", "WEIGHT", "FLOWS", "RETRIES", "REFUSED", "CHECK",
+];
+
 /// Look at backends
 #[derive(Debug, Subcommand)]
 pub(super) enum Backend {
@@ -46,7 +50,7 @@ impl List {
 
 /// The backends as text for people.
 pub(super) fn text(backends: &[ListedBackend]) -> String {
-    let mut table = table::table(&["BACKEND", "ADDRESS", "STATE", "WEIGHT", "FLOWS", "CHECK"]);
+    let mut table = table::table(&HEADINGS);
     for ListedBackend { service, backend } in backends {
         table.add_row([
             Cell::new(format!("{service}/{}", backend.name)),
@@ -54,6 +58,8 @@ pub(super) fn text(backends: &[ListedBackend]) -> String {
             table::backend_state(backend),
             table::figure(backend.weight),
             table::figure(format::count(backend.counters.flows_active)),
+            table::figure(format::count(backend.counters.retries)),
+            table::figure(format::count(backend.counters.refused)),
             table::check(backend),
         ]);
     }

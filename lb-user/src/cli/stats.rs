@@ -6,8 +6,8 @@ use comfy_table::{Cell, Table};
 use super::{client::Client, output, table};
 use crate::stats::{Backend, Counters, Packets, Service, Statistics, format};
 
-const HEADINGS: [&str; 9] = [
-    "SERVICE", "BACKEND", "STATE", "SHARE", "FLOWS", "TOTAL", "IN", "OUT", "CHECK",
+const HEADINGS: [&str; 11] = [
+    "SERVICE", "BACKEND", "STATE", "SHARE", "FLOWS", "TOTAL", "IN", "OUT", "RETRIES", "REFUSED", "CHECK",
 ];
 
 /// Show what the daemon has counted
@@ -97,11 +97,13 @@ fn add_backend(table: &mut Table, service: &Service, backend: &Backend) {
     table.add_row(row);
 }
 
-fn traffic(counters: &Counters) -> [Cell; 4] {
+fn traffic(counters: &Counters) -> [Cell; 6] {
     [
         table::figure(format::count(counters.flows_active)),
         table::figure(format::count(counters.flows_total)),
         table::figure(format::bytes(counters.bytes_in)),
         table::figure(format::bytes(counters.bytes_out)),
+        table::figure(format::count(counters.retries)),
+        table::figure(format::count(counters.refused)),
     ]
 }

@@ -1,15 +1,18 @@
 //! Connections whose backend falls silent: no FIN, no RST, its cable is cut.
 
 use std::{
-    io::{ErrorKind, Read as _, Write as _},
-    net::{SocketAddr, TcpStream},
+    io::ErrorKind,
+    net::TcpStream,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, ensure};
 use lab::{CheckTimes, Family, Lab, Role, Wiring};
 
-use crate::story::{usual, with_daemon};
+use crate::{
+    connection::Connection,
+    story::{usual, with_daemon},
+};
 
 /// Connections that are open when it happens.
 const OPEN: usize = 200;
@@ -118,41 +121,4 @@ fn new_connections_are_moved_before_the_checks_notice() {
 fn cut(lab: &Lab, number: u8) -> Result<()> {
     let backend = lab.namespace(Role::Backend(number)).context("no such backend")?;
     backend.ip_batch("link set eth0 down")
-}
-
-/// An open connection, kept alive between requests.
-struct Connection {
-    stream: TcpStream,
-    backend: String,
-}
-
-impl Connection {
-    fn open(target: SocketAddr) -> Result<Self> {
-        let stream = TcpStream::connect(target)?;
-        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-        let mut connection = Self {
-            stream,
-            backend: String::new(),
-        };
-        connection.backend = connection.ask()?;
-        Ok(connection)
-    }
-
-    /// Sends a request; the name of the backend that answers it.
-    fn ask(&mut self) -> Result<String> {
-        self.stream.write_all(b"GET / HTTP/1.1\r\nHost: web\r\n\r\n")?;
-        let mut answer = Vec::new();
-        let mut buffer = [0; 1024];
-        loop {
-            let length = self.stream.read(&mut buffer)?;
-            ensure!(length > 0, "the connection was closed");
-            answer.extend_from_slice(&buffer[..length]);
-            let text = String::from_utf8_lossy(&answer);
-            if let Some((_, body)) = text.split_once("\r\n\r\n")
-                && body.starts_with("be")
-            {
-                return Ok(body.to_owned());
-            }
-        }
-    }
 }

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use anyhow::Result;
 use lab::{
-    CheckTimes, Family, Lab,
+    Builder, CheckTimes, Family, Lab, Mode, Wiring,
     load::{Echo, Requests},
     observe, wait_for,
 };
 use lb_user::stats::Packets;
 use serde_json::{Value, json};
 
-use crate::story::{usual, with_daemon};
+use crate::story::{in_lab, usual, with_daemon};
 
 #[test]
 fn the_document_has_the_promised_shape() {
@@ -42,7 +42,37 @@ fn the_document_has_the_promised_shape() {
 
 #[test]
 fn verdicts_add_up_to_the_frames_that_the_interfaces_received() {
-    with_daemon(usual().check(CheckTimes::ONCE), |lab| {
+    adds_up(usual());
+}
+
+#[test]
+fn verdicts_add_up_over_one_arm() {
+    adds_up(usual().wiring(Wiring::OneArmed));
+}
+
+#[test]
+fn verdicts_add_up_in_nat() {
+    adds_up(usual().mode(Mode::Nat));
+}
+
+#[test]
+fn verdicts_add_up_in_dsr() {
+    adds_up(usual().mode(Mode::Dsr).wiring(Wiring::OneArmed));
+}
+
+#[test]
+fn verdicts_add_up_in_tunnels() {
+    let mode = Mode::Tunnel {
+        outer: Family::V4,
+        gue: true,
+    };
+    adds_up(usual().mode(mode).wiring(Wiring::OneArmed));
+}
+
+/// Every frame has one verdict, and every flow ends.
+fn adds_up(builder: Builder) {
+    in_lab(builder.check(CheckTimes::ONCE), |lab| {
+        lab.start_daemon_on(&forgetful(lab))?;
         let (packets_before, frames_before) = quiet_moment(lab)?;
         Requests::new(lab.web(Family::V4), 1_000).run(lab.client())?;
         Echo {
@@ -54,8 +84,15 @@ fn verdicts_add_up_to_the_frames_that_the_interfaces_received() {
         let (packets, frames) = quiet_moment(lab)?;
         assert_eq!(sum_of_verdicts(&packets), packets.total, "{packets:?}");
         assert_eq!(packets.total - packets_before.total, frames - frames_before);
-        Ok(())
+        no_flow_stays_active(lab)
     });
+}
+
+/// The usual configuration, by which flows are forgotten soon.
+fn forgetful(lab: &Lab) -> String {
+    let scheduler = "scheduler = \"maglev\"\n";
+    let soon = format!("{scheduler}idle_timeout = \"2s\"\n");
+    lab.config().to_toml().replace(scheduler, &soon)
 }
 
 #[test]
@@ -105,6 +142,16 @@ fn quiet_moment(lab: &Lab) -> Result<(Packets, u64)> {
         Ok((before == after).then_some((packets, after)))
     });
     moment.map(|(found, _)| found)
+}
+
+/// Waits until no flow is active.
+pub(crate) fn no_flow_stays_active(lab: &Lab) -> Result<()> {
+    let waited = wait_for("all flows to be over", Duration::from_secs(60), || {
+        let stats = lab.daemon()?.stats()?;
+        let active = stats.services.iter().map(|service| service.counters.flows_active);
+        Ok((active.sum::<u64>() == 0).then_some(()))
+    });
+    waited.map(drop)
 }
 
 fn sum_of_verdicts(packets: &Packets) -> u64 {

@@ -1,0 +1,48 @@
+//! A connection that stays open.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::{SocketAddr, TcpStream},
+    time::Duration,
+};
+
+use anyhow::{Result, ensure};
+
+/// An open connection, kept alive between requests.
+pub(crate) struct Connection {
+    stream: TcpStream,
+    /// Name of the backend that it leads to.
+    pub(crate) backend: String,
+}
+
+impl Connection {
+    /// Opens a connection, and asks who is at its other end.
+    pub(crate) fn open(target: SocketAddr) -> Result<Self> {
+        let stream = TcpStream::connect(target)?;
+        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+        let mut connection = Self {
+            stream,
+            backend: String::new(),
+        };
+        connection.backend = connection.ask()?;
+        Ok(connection)
+    }
+
+    /// Sends a request; the name of the backend that answers it.
+    pub(crate) fn ask(&mut self) -> Result<String> {
+        self.stream.write_all(b"GET / HTTP/1.1\r\nHost: web\r\n\r\n")?;
+        let mut answer = Vec::new();
+        let mut buffer = [0; 1024];
+        loop {
+            let length = self.stream.read(&mut buffer)?;
+            ensure!(length > 0, "the connection was closed");
+            answer.extend_from_slice(&buffer[..length]);
+            let text = String::from_utf8_lossy(&answer);
+            if let Some((_, body)) = text.split_once("\r\n\r\n")
+                && body.starts_with("be")
+            {
+                return Ok(body.to_owned());
+            }
+        }
+    }
+}
