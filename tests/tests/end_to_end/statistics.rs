@@ -146,7 +146,7 @@ fn quiet_moment(lab: &Lab) -> Result<(Packets, u64)> {
 
 /// Waits until no flow is active.
 pub(crate) fn no_flow_stays_active(lab: &Lab) -> Result<()> {
-    let waited = wait_for("all flows to be over", Duration::from_secs(60), || {
+    let waited = wait_for("all flows to be over", Duration::from_mins(1), || {
         let stats = lab.daemon()?.stats()?;
         let active = stats.services.iter().map(|service| service.counters.flows_active);
         Ok((active.sum::<u64>() == 0).then_some(()))
