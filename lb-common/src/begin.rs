@@ -2,7 +2,7 @@
 
 use crate::{
     address::{Address, AddressCell, Port, Tuple, V4, V6},
-    flow::{self, Client, Flow, State},
+    flow::{self, Client, Flow, Forwarding, State},
     hash,
     layout::{Backend, Settings, Span},
     packet::Packet,
@@ -14,10 +14,10 @@ use crate::{
 };
 
 /// How many source ports are tried before a flow is refused.
-const PORT_ATTEMPTS: u32 = 8;
+pub(crate) const PORT_ATTEMPTS: u32 = 8;
 
 /// How far the tries are apart: a prime, so that neighbouring clients' tries meet late.
-const PORT_STEP: u32 = 4211;
+pub(crate) const PORT_STEP: u32 = 4211;
 
 /// Seed of the hash that places a client in the port pool; not that of the choice, lest the two correlate.
 const PORT_SEED: u64 = 0x1d8e_4e27_c47d_124f;
@@ -26,8 +26,8 @@ const PORT_SEED: u64 = 0x1d8e_4e27_c47d_124f;
 #[inline(always)]
 pub fn begin<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
     let opened = match parse::network(packet) {
-        Ok(Network::V4) => open::<V4, T>(packet, tables),
-        Ok(Network::V6) => open::<V6, T>(packet, tables),
+        Ok(Network::V4) => translate::<V4, T>(packet, tables),
+        Ok(Network::V6) => translate::<V6, T>(packet, tables),
         Err(reason) => Err(reason),
     };
     let next = opened.map_or_else(Exit::Refused, |()| Exit::To(Stage::Follow));
@@ -35,12 +35,26 @@ pub fn begin<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
 }
 
 #[inline(always)]
-fn open<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<(), Reason> {
+fn translate<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<(), Reason> {
     let segment = &A::parse(packet)?;
     let settings = tables.settings().ok_or(Reason::NotReady)?;
     let backend = tables.note().ok_or(Reason::NotReady)?.backend.load();
-    let frame = packet.header::<EthernetHeader>(0).ok_or(Reason::Malformed)?;
     let to = translation(tables, settings, segment, backend)?;
+    open(packet, tables, segment, backend, Forwarding::Translate, to)
+}
+
+/// Opens a flow whose packets leave with `to`.
+#[inline(always)]
+pub(crate) fn open<A: Parse, T: Tables>(
+    packet: &Packet<'_>,
+    tables: &T,
+    segment: &Segment<A>,
+    backend: u32,
+    forwarding: Forwarding,
+    to: Tuple<A>,
+) -> Result<(), Reason> {
+    let settings = tables.settings().ok_or(Reason::NotReady)?;
+    let frame = packet.header::<EthernetHeader>(0).ok_or(Reason::Malformed)?;
     let now = tables.now();
     let client = flow::claim::<A, T>(tables, &segment.tuple, segment.protocol, now)?;
     let reply = match flow::claim::<A, T>(tables, &to.reversed(), segment.protocol, now) {
@@ -55,6 +69,7 @@ fn open<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<(), Reas
         key: segment.tuple,
         to,
         protocol,
+        forwarding,
         backend,
         client: Client {
             interface: packet.interface(),
@@ -116,7 +131,7 @@ fn translation<A: Address, T: Tables>(
 
 /// The port at a position of the pool.
 #[inline(always)]
-fn port(settings: &Settings, position: u32) -> Option<Port> {
+pub(crate) fn port(settings: &Settings, position: u32) -> Option<Port> {
     let offset = position.checked_rem(u32::from(settings.pool_count.load()))?;
     let number = u32::from(settings.pool_first.load()).wrapping_add(offset);
     Some(Port::new((number & 0xffff) as u16))

@@ -40,5 +40,9 @@ fn backend<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<Stage
     let service = tables.service(service).ok_or(Reason::NotReady)?;
     let backend = choice::pick(tables, service, &segment.tuple, segment.protocol)?;
     tables.note().ok_or(Reason::NotReady)?.backend.store(backend);
-    Ok(Stage::Begin)
+    let record = tables.backend(backend).ok_or(Reason::NoBackend)?;
+    Ok(match record.local.load() {
+        0 => Stage::Begin,
+        _ => Stage::BeginLocal,
+    })
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     address::{Address, TCP, Tuple, V4, V6},
-    flow::{self, Client, Hit, State},
+    flow::{self, Client, Forwarding, Hit, State},
     layout::{PortFilter, Settings, mac_from_word},
     link::Link,
     packet::{Packet, Wire},
@@ -44,6 +44,9 @@ where
         // Where another CPU was faster, opening will tell.
         hit.end(tables);
         return Err(Exit::To(Stage::Choose));
+    }
+    if hit.entry.forwarding() == Forwarding::Local {
+        return Err(Exit::To(Stage::Deliver));
     }
     let route = route(packet, tables, &segment, &hit)?;
     let length = packet.len();

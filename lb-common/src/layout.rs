@@ -4,7 +4,7 @@
 use crate::{address::Mac, shared::Shared};
 
 /// Version of all layouts together; a daemon adopts only tables of its own version.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// The most backends that tables have rows for. An entry of the flow table has 24 bits for a row.
 pub const MAX_BACKENDS: u32 = 1 << 20;
@@ -59,6 +59,10 @@ impl PortFilter {
     pub const TCP: u8 = 1;
     /// UDP packets to this port may be for a service or belong to a flow.
     pub const UDP: u8 = 2;
+    /// TCP packets that this host sends from this port may be answers of a backend that runs here.
+    pub const FROM_TCP: u8 = 4;
+    /// UDP packets that this host sends from this port may be answers of a backend that runs here.
+    pub const FROM_UDP: u8 = 8;
 }
 
 /// A slot of the service index: an open-addressed hash table from virtual address to [`Service`].
@@ -140,7 +144,9 @@ pub struct Backend {
     /// Row of its [`Service`] plus one; 0 while the row is nobody's. Not for packets: the next daemon tells by it,
     /// the address and the port whose row this is.
     pub service: Shared<u16>,
-    reserved_too: [u16; 22],
+    /// 1 if it runs on this host, so that new flows to it are [`crate::flow::Forwarding::Local`]; else 0.
+    pub local: Shared<u16>,
+    reserved_too: [u16; 21],
 }
 
 /// Where packets go next.

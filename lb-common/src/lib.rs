@@ -6,7 +6,8 @@
 //! 2. [`layout::PortFilter`]: one cheap look-up lets everything pass that no service can want.
 //! 3. [`flow`]: the flow table; both directions of a known flow are one look-up each.
 //! 4. [`choose`], [`begin`]: a new flow's service and backend, source port and two table entries.
-//! 5. [`rewrite`]: addresses, ports, checksums (RFC 1624), TTL and MAC addresses.
+//! 5. [`begin_local`], [`deliver`], [`egress()`]: flows to a backend on this host, their packets, and its answers.
+//! 6. [`rewrite`]: addresses, ports, checksums (RFC 1624), TTL and MAC addresses.
 //!
 //! # Conventions
 //!
@@ -46,9 +47,12 @@ extern crate alloc;
 pub mod address;
 mod answer;
 mod begin;
+mod begin_local;
 pub mod checksum;
 pub mod choice;
 mod choose;
+mod deliver;
+mod egress;
 pub mod flow;
 mod follow;
 pub mod hash;
@@ -70,7 +74,10 @@ pub mod wire;
 pub use address::{Address, Mac, Port, Tuple, V4, V6};
 pub use answer::reset;
 pub use begin::begin;
+pub use begin_local::begin_local;
 pub use choose::choose;
+pub use deliver::deliver;
+pub use egress::{Egress, egress};
 pub use follow::follow;
 pub use packet::Packet;
 pub use parse::Segment;

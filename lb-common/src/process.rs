@@ -1,8 +1,8 @@
 //! A packet's way, from first byte to verdict: the stages that it goes through.
 
 use crate::{
-    answer::reset, begin::begin, choose::choose, follow::follow, packet::Packet, reason::Reason,
-    tables::Tables, verdict::Verdict,
+    answer::reset, begin::begin, begin_local::begin_local, choose::choose, deliver::deliver, follow::follow,
+    layout::PacketCounters, packet::Packet, reason::Reason, tables::Tables, verdict::Verdict,
 };
 
 /// A part of a packet's way. Nearly every packet needs the first one only.
@@ -21,11 +21,22 @@ pub enum Stage {
     Begin,
     /// Answers with RST: [`reset`].
     Reset,
+    /// Hands packets to backends on this host: [`deliver`].
+    Deliver,
+    /// Opens flows to them: [`begin_local`].
+    BeginLocal,
 }
 
 impl Stage {
     /// All of them, each at its number.
-    pub const ALL: [Self; 4] = [Self::Follow, Self::Choose, Self::Begin, Self::Reset];
+    pub const ALL: [Self; 6] = [
+        Self::Follow,
+        Self::Choose,
+        Self::Begin,
+        Self::Reset,
+        Self::Deliver,
+        Self::BeginLocal,
+    ];
 
     /// The name of its program in the eBPF object.
     #[must_use]
@@ -35,6 +46,8 @@ impl Stage {
             Self::Choose => "choose",
             Self::Begin => "begin",
             Self::Reset => "reset",
+            Self::Deliver => "deliver",
+            Self::BeginLocal => "begin_local",
         }
     }
 }
@@ -60,6 +73,8 @@ pub fn process<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Verdict {
             Stage::Choose => choose(packet, tables),
             Stage::Begin => begin(packet, tables),
             Stage::Reset => reset(packet, tables),
+            Stage::Deliver => deliver(packet, tables),
+            Stage::BeginLocal => begin_local(packet, tables),
         };
         match outcome {
             Outcome::Decided(verdict) => return verdict,
@@ -113,10 +128,22 @@ fn count<T: Tables>(tables: &T, verdict: Verdict) {
     if let Some(counter) = counters.verdicts.get(verdict.index()) {
         counter.add(1);
     }
-    if let Some(counter) = verdict
-        .reason()
-        .and_then(|reason| counters.reasons.get(reason as usize))
-    {
+    if let Some(reason) = verdict.reason() {
+        count_in(counters, reason);
+    }
+}
+
+/// Counts why a packet goes nowhere that came in by no interface, and so has no verdict.
+#[inline(always)]
+pub(crate) fn count_reason<T: Tables>(tables: &T, reason: Reason) {
+    if let Some(counters) = tables.packet_counters() {
+        count_in(counters, reason);
+    }
+}
+
+#[inline(always)]
+fn count_in(counters: &PacketCounters, reason: Reason) {
+    if let Some(counter) = counters.reasons.get(reason as usize) {
         counter.add(1);
     }
 }

@@ -49,6 +49,7 @@ macro_rules! reasons {
 
 reasons! {
     NotForService, "not_for_service", Pass, "No service has this destination; the host gets the packet.";
+    Local, "local", Pass, "Translated to a backend that runs on this host; the host gets it.";
     NotIp, "not_ip", Pass, "Neither IPv4 nor IPv6 (ARP, LLDP ...); the host gets the packet.";
     Vlan, "vlan", Pass, "An 802.1Q or 802.1ad tag; the host gets the packet and its VLAN interface untags it.";
     NotTcpUdp, "not_tcp_udp", Pass, "Neither TCP nor UDP (ICMP, neighbour discovery, VRRP ...); the host gets it.";

@@ -28,7 +28,64 @@ where
     if segment.ttl <= 1 {
         return Err(Reason::TtlExceeded);
     }
-    let check = checksum(packet, tables, settings, segment, to)?;
+    translate(packet, tables, settings, segment, to, 1)?;
+    link.write(packet).ok_or(Reason::Malformed)
+}
+
+/// New addresses and ports for a packet that ends or begins on this host, checksums that are right for them, and nothing
+/// else: it is on no way that TTL and MAC addresses are for.
+#[inline(always)]
+pub fn in_place<A: Address, T: Tables>(
+    packet: &mut Packet<'_>,
+    tables: &T,
+    unfinished: &impl Unfinished,
+    segment: &Segment<A>,
+    to: &Tuple<A>,
+) -> Result<(), Reason>
+where
+    A::Header: crate::packet::Wire,
+{
+    translate(packet, tables, unfinished, segment, to, 0)
+}
+
+/// What becomes of checksums that their sender left unfinished.
+pub trait Unfinished {
+    /// Whether whoever sends the packet on still knows that it is, and finishes it.
+    fn stay(&self) -> bool;
+}
+
+/// As the engine's settings say.
+impl Unfinished for Settings {
+    #[inline(always)]
+    fn stay(&self) -> bool {
+        self.partial_checksums.load() != COMPLETE_PARTIAL
+    }
+}
+
+/// They stay: the packet is still in the hands of the stack that it comes from.
+pub struct Stay;
+
+impl Unfinished for Stay {
+    #[inline(always)]
+    fn stay(&self) -> bool {
+        true
+    }
+}
+
+/// New addresses and ports, checksums that are right for them, a TTL less by `hops`.
+#[inline(always)]
+fn translate<A: Address, T: Tables>(
+    packet: &mut Packet<'_>,
+    tables: &T,
+    unfinished: &impl Unfinished,
+    segment: &Segment<A>,
+    to: &Tuple<A>,
+    hops: u8,
+) -> Result<(), Reason>
+where
+    A::Header: crate::packet::Wire,
+{
+    let check = checksum(packet, tables, unfinished, segment, to)?;
     // The last header first: where it fits, those before it do too.
     let (src, dst) = (to.src_port.0, to.dst_port.0);
     if segment.protocol == TCP {
@@ -45,8 +102,13 @@ where
     let header = packet
         .header_mut::<A::Header>(EthernetHeader::LEN)
         .ok_or(Reason::Malformed)?;
-    A::translate(header, (segment.tuple.src, segment.tuple.dst), (to.src, to.dst));
-    link.write(packet).ok_or(Reason::Malformed)
+    A::translate(
+        header,
+        (segment.tuple.src, segment.tuple.dst),
+        (to.src, to.dst),
+        hops,
+    );
+    Ok(())
 }
 
 /// The transport checksum that the packet will leave with.
@@ -54,7 +116,7 @@ where
 fn checksum<A: Address, T: Tables>(
     packet: &Packet<'_>,
     tables: &T,
-    settings: &Settings,
+    unfinished: &impl Unfinished,
     segment: &Segment<A>,
     to: &Tuple<A>,
 ) -> Result<u16, Reason> {
@@ -72,7 +134,7 @@ fn checksum<A: Address, T: Tables>(
         return Ok(never_zero(segment.protocol, update.in_checksum(segment.check)));
     }
     let pseudo_header = new.add_protocol(segment.protocol, segment.length);
-    if settings.partial_checksums.load() != COMPLETE_PARTIAL {
+    if unfinished.stay() {
         return Ok(pseudo_header.fold());
     }
     // The bytes are summed as they stand, old ports and the field's own content included.

@@ -5,6 +5,7 @@
 use aya_ebpf::{bindings::xdp_action, macros::xdp, programs::XdpContext};
 
 mod balance;
+mod egress;
 mod maps;
 
 /// Defines a stage's program.
@@ -27,6 +28,10 @@ stages! {
     begin: begin;
     /// Where it goes on with a TCP segment that cannot be delivered.
     reset: reset;
+    /// Where it goes on with packets to backends on this host.
+    deliver: deliver;
+    /// Where it goes on with the first packet of a flow to one.
+    begin_local: begin_local;
 }
 
 /// Passes everything. On the peer of a veth it makes frames that XDP sends there arrive.

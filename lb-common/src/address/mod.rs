@@ -79,8 +79,8 @@ pub trait Address: Copy + Eq + Debug + Default + 'static {
     /// A header without options, from one address to another, before `length` bytes of `protocol`.
     fn header(src: Self, dst: Self, protocol: u8, length: u16) -> Self::Header;
 
-    /// Puts the address pair into the header, takes one off TTL or hop limit and mends the header checksum.
-    fn translate(header: &mut Self::Header, from: (Self, Self), to: (Self, Self))
+    /// Puts the address pair into the header, takes `hops` off TTL or hop limit and mends the header checksum.
+    fn translate(header: &mut Self::Header, from: (Self, Self), to: (Self, Self), hops: u8)
     where
         Self: Sized;
 }

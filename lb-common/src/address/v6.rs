@@ -89,8 +89,8 @@ impl Address for V6 {
     }
 
     #[inline(always)]
-    fn translate(header: &mut Ipv6Hdr, _from: (Self, Self), to: (Self, Self)) {
-        header.hop_limit = header.hop_limit.wrapping_sub(1);
+    fn translate(header: &mut Ipv6Hdr, _from: (Self, Self), to: (Self, Self), hops: u8) {
+        header.hop_limit = header.hop_limit.wrapping_sub(hops);
         header.src_addr = to.0.octets();
         header.dst_addr = to.1.octets();
     }

@@ -34,8 +34,8 @@ pub struct Entry<A: Address> {
     interface: Shared<u32>,
     /// MAC address of the client, then the lower two bytes of the backend.
     client: Shared<u64>,
-    /// Our MAC address, then a byte whose lowest bit is the protocol ([`UDP_BIT`]) and whose others are reserved for
-    /// the forwarding mode, then the backend's third byte.
+    /// Our MAC address, then a byte whose lowest bit is the protocol ([`UDP_BIT`]) and whose next two are the
+    /// [`Forwarding`], then the backend's third byte.
     own: Shared<u64>,
     /// The four ports: source, destination, new source, new destination.
     ports: Shared<u64>,
@@ -53,6 +53,22 @@ const UDP_BIT: u8 = 1;
 const _: () = assert!(TCP & UDP_BIT == 0 && UDP & UDP_BIT == UDP_BIT);
 const _: () = assert!(MAX_BACKENDS <= 1 << 24, "an entry has three bytes for a backend");
 
+/// How a flow's packets get to the backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Forwarding {
+    /// Translated, and sent on.
+    Translate = 0,
+    /// Translated, and handed to this host's own stack: the backend runs here.
+    Local = 3,
+}
+
+impl Forwarding {
+    /// Where the two bits stand.
+    const SHIFT: u32 = 1;
+    const BITS: u8 = 3 << Self::SHIFT;
+}
+
 /// What is done to the packets of one direction: an entry's content as a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Flow<A> {
@@ -62,6 +78,8 @@ pub struct Flow<A> {
     pub to: Tuple<A>,
     /// TCP or UDP.
     pub protocol: u8,
+    /// How they get to the backend.
+    pub forwarding: Forwarding,
     /// The backend.
     pub backend: u32,
     /// Where the client is.
@@ -154,7 +172,18 @@ impl<A: Address> Entry<A> {
         if self.kind() & UDP_BIT == 0 { TCP } else { UDP }
     }
 
-    /// The byte that tells the protocol.
+    /// How the flow's packets get to the backend.
+    #[inline(always)]
+    #[must_use]
+    pub fn forwarding(&self) -> Forwarding {
+        if self.kind() & Forwarding::BITS == (Forwarding::Local as u8) << Forwarding::SHIFT {
+            Forwarding::Local
+        } else {
+            Forwarding::Translate
+        }
+    }
+
+    /// The byte that tells protocol and forwarding.
     #[inline(always)]
     fn kind(&self) -> u8 {
         let [.., kind, _] = self.own.load().to_ne_bytes();
@@ -211,6 +240,7 @@ impl<A: Address> Entry<A> {
             key: self.key(),
             to: self.to(),
             protocol: self.protocol(),
+            forwarding: self.forwarding(),
             backend: self.backend(),
             client: self.client(),
             partner: self.partner(),
@@ -229,8 +259,8 @@ impl<A: Address> Entry<A> {
         let [first, second, third, _] = flow.backend.to_le_bytes();
         let Client { mac, own_mac, .. } = flow.client;
         self.client.store(mac_with(mac, [first, second]));
-        self.own
-            .store(mac_with(own_mac, [flow.protocol & UDP_BIT, third]));
+        let kind = flow.protocol & UDP_BIT | (flow.forwarding as u8) << Forwarding::SHIFT;
+        self.own.store(mac_with(own_mac, [kind, third]));
         self.interface.store(flow.client.interface);
     }
 

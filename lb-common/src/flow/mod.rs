@@ -25,7 +25,7 @@ mod track;
 mod tests;
 
 pub use control::{Control, State};
-pub use entry::{Bucket, Client, ENTRIES, Entry, Flow};
+pub use entry::{Bucket, Client, ENTRIES, Entry, Flow, Forwarding};
 pub use hit::Hit;
 pub use sweep::{Limits, sweep};
 pub use table::{Claim, claim, find, is_free};

@@ -26,8 +26,8 @@ use tracing::{info, warn};
 
 use self::{
     inheritance::{Inheritance, VirtualAddress},
-    plan::{Plan, Pool},
-    standing::Standing,
+    plan::{Backend, Plan, Pool},
+    standing::{Standing, Way},
 };
 pub use self::{
     plan::{PlanError, capacity},
@@ -37,7 +37,7 @@ use crate::{
     config::{Config, types::Service},
     flows::{self, Names},
     health::{Event, Target},
-    next_hop::NextHops,
+    next_hop::{NextHop, NextHops},
 };
 
 /// How long a flow that never opened may be quiet.
@@ -185,17 +185,13 @@ impl Control {
                 continue;
             };
             let took_flows = standing.takes_flows();
-            let next_hop = standing.resolved(next_hop, &self.config.global.interfaces, &backend.name);
-            if let Some(next_hop) = next_hop {
-                if backend.has_own_source {
-                    write::source(memory, backend.sources.first, next_hop.source);
+            match standing.resolved(next_hop, &self.config.global.interfaces, &backend.name) {
+                Some(Way::Out(next_hop)) => lead(memory, row, backend, &next_hop),
+                Some(Way::Local) => {
+                    let protocol = self.plan.pools[backend.pool].protocol;
+                    write::local(memory, row, protocol, backend.address.port());
                 }
-                let hop = write::Hop {
-                    peer: next_hop.peer_mac,
-                    own: next_hop.own_mac,
-                    interface: next_hop.ifindex,
-                };
-                write::hop(memory, row, hop);
+                None => {}
             }
             if took_flows != standing.takes_flows() {
                 changed.insert(backend.pool);
@@ -278,4 +274,17 @@ impl Control {
         .filter(|candidate| candidate.weight > 0)
         .collect()
     }
+}
+
+/// Writes a backend's next hop, and the address that is sent from towards it.
+fn lead(memory: &Memory<'_>, row: u32, backend: &Backend, next_hop: &NextHop) {
+    if backend.has_own_source {
+        write::source(memory, backend.sources.first, next_hop.source);
+    }
+    let hop = write::Hop {
+        peer: next_hop.peer_mac,
+        own: next_hop.own_mac,
+        interface: next_hop.ifindex,
+    };
+    write::hop(memory, row, hop);
 }

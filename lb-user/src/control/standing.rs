@@ -14,8 +14,8 @@ use crate::{
 pub(super) struct Standing {
     /// The last check's state and report; none before the first.
     health: Option<(State, Report)>,
-    /// The next hop in force. One that is lost stays: a flow's packets may still arrive, and the check decides.
-    next_hop: Option<NextHop>,
+    /// The way in force. One that is lost stays: a flow's packets may still arrive, and the check decides.
+    way: Option<Way>,
     /// Why there is none.
     unresolved: Option<String>,
     /// When `state` last changed.
@@ -25,11 +25,20 @@ pub(super) struct Standing {
     was_chosen: bool,
 }
 
+/// How packets get to a backend.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Way {
+    /// Out of an interface.
+    Out(NextHop),
+    /// It runs on this host.
+    Local,
+}
+
 impl Standing {
     pub(super) fn new(now: Instant, was_chosen: bool) -> Self {
         Self {
             health: None,
-            next_hop: None,
+            way: None,
             unresolved: None,
             changed: now,
             was_chosen,
@@ -46,14 +55,14 @@ impl Standing {
         before != self.takes_flows()
     }
 
-    /// Takes a look-up of the next hop in; returns it if it is new and to be written.
+    /// Takes a look-up of the next hop in; returns the way that it shows if that is new and to be written.
     pub(super) fn resolved(
         &mut self,
         found: &Result<NextHop, Unresolved>,
         interfaces: &[String],
         backend: &str,
-    ) -> Option<NextHop> {
-        match found {
+    ) -> Option<Way> {
+        let way = match found {
             Ok(next_hop) if !interfaces.contains(&next_hop.interface) => {
                 let interface = &next_hop.interface;
                 self.was_chosen = false;
@@ -61,21 +70,27 @@ impl Standing {
                     backend,
                     &format!("its answers come in by {interface}, which is not among `interfaces`"),
                 );
-                None
+                return None;
             }
-            Ok(next_hop) if self.next_hop.as_ref() == Some(next_hop) => None,
-            Ok(next_hop) => {
-                let (interface, source) = (&next_hop.interface, next_hop.source);
-                info!(backend, interface, %source, "next hop is known");
-                self.unresolved = None;
-                self.next_hop = Some(next_hop.clone());
-                self.next_hop.clone()
-            }
+            Ok(next_hop) => Way::Out(next_hop.clone()),
+            Err(Unresolved::Local) => Way::Local,
             Err(reason) => {
                 self.unusable(backend, &reason.to_string());
-                None
+                return None;
             }
+        };
+        if self.way.as_ref() == Some(&way) {
+            return None;
         }
+        match &way {
+            Way::Out(NextHop {
+                interface, source, ..
+            }) => info!(backend, interface, %source, "next hop is known"),
+            Way::Local => info!(backend, "the backend runs on this host"),
+        }
+        self.unresolved = None;
+        self.way = Some(way);
+        self.way.clone()
     }
 
     fn unusable(&mut self, backend: &str, reason: &str) {
@@ -87,7 +102,7 @@ impl Standing {
 
     /// Whether new flows may go there, its weight aside.
     pub(super) fn takes_flows(&self) -> bool {
-        self.is_up() && (self.next_hop.is_some() || self.was_chosen)
+        self.is_up() && (self.way.is_some() || self.was_chosen)
     }
 
     /// Whether its last checks were good.
@@ -105,10 +120,7 @@ impl Standing {
 
     /// Why packets cannot reach it, if they cannot.
     pub(super) fn unresolved(&self) -> Option<&str> {
-        self.next_hop
-            .is_none()
-            .then_some(self.unresolved.as_deref())
-            .flatten()
+        self.way.is_none().then_some(self.unresolved.as_deref()).flatten()
     }
 
     /// When its state last changed.

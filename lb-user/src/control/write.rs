@@ -88,6 +88,7 @@ pub(super) fn free_backend(memory: &Memory<'_>, row: u32) {
             counter.store(0);
         }
     }
+    record.local.store(0);
     record.service.store(0);
 }
 
@@ -111,6 +112,17 @@ pub(super) fn hop(memory: &Memory<'_>, row: u32, hop: Hop) {
     place.own.store(mac_to_word(hop.own));
     place.interface.store(hop.interface);
     record.hop.store(other);
+    record.local.store(0);
+}
+
+/// Says that a backend runs on this host. Answers from its port are looked for before any packet goes there.
+pub(super) fn local(memory: &Memory<'_>, row: u32, protocol: Protocol, port: u16) {
+    let bit = match protocol {
+        Protocol::Tcp => PortFilter::FROM_TCP,
+        Protocol::Udp => PortFilter::FROM_UDP,
+    };
+    want(memory, port, bit);
+    memory.backends[row as usize].local.store(1);
 }
 
 /// Changes the slots that differ, and returns how many did. No slots: the service has no backend.
@@ -175,7 +187,7 @@ pub(super) fn known_addresses(
     wanted
 }
 
-/// Lets packets to a port past the first, cheap look-up.
+/// Lets packets to or from a port past the first, cheap look-up.
 fn want(memory: &Memory<'_>, port: u16, bits: u8) {
     let cell = &memory.ports.destinations[usize::from(port)];
     cell.store(cell.load() | bits);

@@ -25,7 +25,7 @@ use crate::{
     dataplane::{Mode, Object, Pins, Xdp},
     flows::{self, Clock, FlowPage, Query},
     health::{self, Monitor},
-    next_hop::{NextHops, Resolver},
+    next_hop::{NextHops, Resolver, Unresolved},
 };
 
 /// Results of checks that are taken in at once, so that many that come together build a choice table once and not once
@@ -98,6 +98,7 @@ impl Daemon {
                 changed = self.next_hops.changed() => {
                     changed.context("next hops are looked up no more")?;
                     let next_hops = self.next_hops.borrow_and_update().clone();
+                    let next_hops = self.prepared_for(next_hops);
                     let memory = self.dataplane.memory();
                     self.control.resolved(&memory, &next_hops);
                 }
@@ -114,6 +115,26 @@ impl Daemon {
             let _gone = reply.send(stopping);
         }
         Ok(())
+    }
+
+    /// Before flows go to backends on this host, their answers have to be translated; where they cannot be, such
+    /// backends are not reachable.
+    fn prepared_for(&mut self, mut next_hops: NextHops) -> NextHops {
+        let mut local = next_hops
+            .values_mut()
+            .filter(|found| **found == Err(Unresolved::Local))
+            .peekable();
+        if local.peek().is_some()
+            && let Err(error) = self.dataplane.translate_answers()
+        {
+            let reason = error.to_string();
+            local.for_each(|found| {
+                *found = Err(Unresolved::Unanswered {
+                    reason: reason.clone(),
+                });
+            });
+        }
+        next_hops
     }
 
     /// What is to be done once a second.

@@ -54,6 +54,7 @@ fn open<A: Address>(
         key,
         to,
         protocol,
+        forwarding: flow::Forwarding::Translate,
         backend,
         client: Client {
             interface: 1,

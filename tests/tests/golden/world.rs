@@ -129,6 +129,16 @@ pub(crate) fn next_hop(memory: &Memory<'_>, row: u32, mac: Mac, interface: u32) 
     hop.interface.store(interface);
 }
 
+/// Has a backend run on this host.
+pub(crate) fn local(memory: &Memory<'_>, row: u32) {
+    memory.backends[row as usize].local.store(1);
+    want(
+        memory,
+        backend_port(memory, row),
+        PortFilter::FROM_TCP | PortFilter::FROM_UDP,
+    );
+}
+
 /// The backends of a service, by row.
 pub(crate) fn choices(memory: &Memory<'_>, service: u32, backends: &[u32]) {
     // Eight slots for each service.
@@ -191,6 +201,7 @@ pub(crate) fn packets(memory: &Memory<'_>) -> (Vec<u64>, Vec<u64>) {
 fn backend(memory: &Memory<'_>, row: u32, address: SocketAddr, source: usize) {
     let record = &memory.backends[row as usize];
     record.hop.store(0);
+    record.local.store(0);
     record.address.store(mapped(address.ip()));
     record.port.store(u16::from_ne_bytes(Port::new(address.port()).0));
     let first = source.try_into().expect("a few sources");

@@ -2,7 +2,7 @@
 
 use crate::{
     address::{Address, Port, TCP, Tuple, V4},
-    flow::{self, Bucket, Claim, Client, Flow, Hit, State},
+    flow::{self, Bucket, Claim, Client, Flow, Forwarding, Hit, State},
     layout::Settings,
     memory::{Heap, Memory, Sizes, Worker},
     parse::Segment,
@@ -86,6 +86,7 @@ fn publish(worker: &Worker<'_>, n: u16, ours: Claim, reply: Claim, now: u32) {
         key: key(n),
         to: translated(n),
         protocol: TCP,
+        forwarding: Forwarding::Translate,
         backend: BACKEND,
         client: client(n),
         partner: reply.index,

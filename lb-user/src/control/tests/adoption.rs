@@ -147,6 +147,7 @@ fn open_flow(memory: &Memory<'_>, backend: u32) {
         key,
         to: key,
         protocol: TCP,
+        forwarding: flow::Forwarding::Translate,
         backend,
         client: Client {
             interface: 1,

@@ -4,6 +4,7 @@ mod adopt;
 mod attach;
 mod bpffs;
 mod clock;
+mod egress;
 mod instance;
 mod link;
 mod mode;

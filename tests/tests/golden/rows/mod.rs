@@ -4,6 +4,7 @@ mod checksums;
 mod connections;
 mod fragments;
 mod headers;
+mod local;
 mod refusals;
 mod services;
 mod tables;
