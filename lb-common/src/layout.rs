@@ -39,7 +39,9 @@ pub struct Settings {
     /// When a daemon last looked after the tables, in milliseconds since the Unix epoch. Not for packets: the next
     /// daemon tells by it for how long nobody has checked the backends.
     pub tended: Shared<u64>,
-    reserved: [u32; 4],
+    /// Cookie of the network namespace whose processes' connections find services; 0: none has it.
+    pub namespace: Shared<u64>,
+    reserved: [u32; 2],
 }
 
 /// Finish the checksum: nobody after us will (native XDP).

@@ -102,6 +102,22 @@ impl Shared<u64> {
         }
     }
 
+    /// Adds to a counter by one instruction, since whoever else writes it may come in between on this CPU: packets do
+    /// between any two instructions of a program that runs for a process.
+    #[inline(always)]
+    pub fn add_at_once(&self, amount: u64) {
+        turn();
+        #[cfg(target_arch = "bpf")]
+        {
+            use core::intrinsics::{AtomicOrdering, atomic_xadd};
+            // SAFETY: as in `load`.
+            unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::Relaxed }>(self.0.get(), amount) };
+        }
+        #[cfg(not(target_arch = "bpf"))]
+        // SAFETY: as in `load`.
+        unsafe { core::sync::atomic::AtomicU64::from_ptr(self.0.get()) }.fetch_add(amount, Ordering::Relaxed);
+    }
+
     /// Adds to a counter that only this worker writes: no locked instruction is needed.
     #[inline(always)]
     pub fn add(&self, amount: u64) {

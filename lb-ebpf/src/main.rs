@@ -5,6 +5,7 @@
 use aya_ebpf::{bindings::xdp_action, macros::xdp, programs::XdpContext};
 
 mod balance;
+mod connect;
 mod egress;
 mod maps;
 

@@ -1,6 +1,6 @@
 //! IPv6.
 
-use super::{Address, AddressCell, TTL};
+use super::{Address, AddressCell, TTL, join, split};
 use crate::{checksum::Sum, flow::Bucket, shared::Shared, tables::Tables, wire::Ipv6Hdr};
 
 /// An IPv6 address in network order.
@@ -20,6 +20,22 @@ impl V6 {
         } else {
             Self([low(value >> 64), low(value)])
         }
+    }
+
+    /// From four words as they lie in memory: what sockets hold.
+    #[inline(always)]
+    #[must_use]
+    pub const fn from_quarters([a, b, c, d]: [u32; 4]) -> Self {
+        Self([join(a, b), join(c, d)])
+    }
+
+    /// To four words as they lie in memory.
+    #[inline(always)]
+    #[must_use]
+    pub const fn quarters(self) -> [u32; 4] {
+        let [first, second] = self.0;
+        let ((a, b), (c, d)) = (split(first), split(second));
+        [a, b, c, d]
     }
 
     /// To the bytes of the wire.

@@ -9,6 +9,7 @@ mod control;
 mod failover;
 mod integrity;
 mod lifecycle;
+mod local;
 mod one_armed;
 mod statistics;
 mod story;

@@ -59,6 +59,12 @@ const EGRESS: Budget = Budget {
     size: 30_000,
 };
 
+const CONNECT: Budget = Budget {
+    verified: 10_000,
+    stack: 256,
+    size: 12_000,
+};
+
 const SMALL: Budget = Budget {
     verified: 10,
     stack: 32,
@@ -87,6 +93,7 @@ fn the_programs_stay_within_their_budgets() {
             "deliver" => DELIVER,
             "begin_local" => BEGIN_LOCAL,
             "egress" => EGRESS,
+            "connect4" | "connect6" => CONNECT,
             _ => SMALL,
         };
         assert!(

@@ -4,7 +4,7 @@ use lb_common::memory::Memory;
 use tracing::{info, warn};
 
 use super::{
-    AttachError, Mode, Object, Pins, egress,
+    AttachError, Mode, Object, Pins, connect, egress,
     link::{attach, number, replace},
 };
 
@@ -51,6 +51,7 @@ impl Xdp {
             // There may be flows to backends on this host.
             attached.translate_answers()?;
         }
+        connect::attach(&mut attached.object, &attached.pins);
         Ok(attached)
     }
 

@@ -12,7 +12,7 @@ use anyhow::Chain;
 use aya::{
     EbpfError, EbpfLoader, TestRun as _, TestRunOptions,
     maps::ProgramArray,
-    programs::{Program, ProgramError, ProgramInfo, SchedClassifier, Xdp},
+    programs::{CgroupSockAddr, Program, ProgramError, ProgramInfo, SchedClassifier, Xdp},
 };
 use lb_common::{Stage, layout, memory::Memory};
 
@@ -74,12 +74,16 @@ impl Object {
     /// The program that translates what backends on this host answer.
     pub(super) const EGRESS: &'static str = "egress";
 
+    /// The programs that lead connections of this host's own to backends.
+    pub(super) const CONNECT: [&'static str; 2] = ["connect4", "connect6"];
+
     /// Names of the programs in the object.
     pub fn programs() -> impl Iterator<Item = &'static str> {
         Stage::ALL
             .into_iter()
             .map(Stage::program)
             .chain(["pass", "clock", Self::EGRESS])
+            .chain(Self::CONNECT)
     }
 
     /// Loads the object that is built into this binary, with empty tables that have room for `capacity`.
@@ -186,6 +190,11 @@ impl Object {
         program(&mut self.ebpf, Self::EGRESS)
     }
 
+    /// A program that leads connections of this host's own to backends.
+    pub(super) fn connect(&mut self, name: &str) -> Result<&mut CgroupSockAddr, ProgramError> {
+        program(&mut self.ebpf, name)
+    }
+
     /// What the kernel says of the program of that name.
     pub fn info(&self, name: &str) -> Result<ProgramInfo, ProgramError> {
         let program = self.ebpf.program(name);
@@ -241,6 +250,7 @@ fn load(ebpf: &mut aya::Ebpf, name: &str) -> Result<(), ProgramError> {
     match ebpf.program_mut(name) {
         Some(Program::Xdp(program)) => program.load(),
         Some(Program::SchedClassifier(program)) => program.load(),
+        Some(Program::CgroupSockAddr(program)) => program.load(),
         _ => Err(ProgramError::UnexpectedProgramType),
     }
 }

@@ -16,7 +16,7 @@ use nix::{
 };
 use tracing::warn;
 
-use super::{bpffs, instance};
+use super::{Object, bpffs, instance};
 
 /// Name of a link, before the number of its interface: unlike names, numbers hold no dots and never change.
 const LINK: &str = "link-";
@@ -145,6 +145,9 @@ impl Pins {
         for interface in self.egress_links() {
             self.unlink_egress(interface);
         }
+        for program in Object::CONNECT {
+            self.unlink_connect(program);
+        }
         for path in entries(&self.directory) {
             if let Err(error) = fs::remove_file(&path) {
                 warn!(path = %path.display(), %error, "cannot remove");
@@ -162,6 +165,14 @@ impl Pins {
         detach(&self.egress_link(interface));
     }
 
+    /// Removes the link of a program for this host's own connections, which detaches it.
+    pub(super) fn unlink_connect(&self, program: &str) {
+        let path = self.connect_link(program);
+        if path.exists() {
+            detach(&path);
+        }
+    }
+
     /// Where a table is pinned.
     pub(super) fn table(&self, name: &str) -> PathBuf {
         self.directory.join(name)
@@ -175,6 +186,11 @@ impl Pins {
     /// Where the link is pinned that packets leave an interface by.
     pub(super) fn egress_link(&self, interface: u32) -> PathBuf {
         self.directory.join(format!("{EGRESS}{interface}"))
+    }
+
+    /// Where the link of a program for this host's own connections is pinned.
+    pub(super) fn connect_link(&self, program: &str) -> PathBuf {
+        self.directory.join(program)
     }
 
     /// Numbers of the interfaces that have a link.
