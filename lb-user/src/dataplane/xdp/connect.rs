@@ -25,7 +25,8 @@ fn try_to_attach(object: &mut Object, pins: &Pins) -> Result<(), Box<dyn Error>>
     let group = File::open(root()?)?;
     for name in Object::CONNECT {
         let program = object.connect(name)?;
-        let id = program.attach(&group, CgroupAttachMode::AllowMultiple)?;
+        // Links are always one of several, and the kernel takes no flag that says so.
+        let id = program.attach(&group, CgroupAttachMode::Single)?;
         let link = FdLink::try_from(program.take_link(id)?)?;
         // For a moment both are in force, which is as good as one: to what the first has found nothing is left to do.
         pins.unlink_connect(name);
