@@ -1,14 +1,16 @@
-//! Opening a flow to the backend that was chosen: source address, source port, two entries.
+//! Opening a flow to the backend that was chosen: source address, source port, an entry for each direction.
 
 use crate::{
     address::{Address, AddressCell, Port, Tuple, V4, V6},
-    flow::{self, Client, Flow, Forwarding, State},
+    flow::{self, Claim, Client, Flow, NO_PARTNER, State},
     hash,
-    layout::{Backend, Settings, Span},
+    layout::{Backend, Settings},
+    manner::{Forwarding, Manner},
     packet::Packet,
     parse::{self, Network, Parse, Segment},
     process::{Exit, Outcome, Stage, conclude},
     reason::Reason,
+    source,
     tables::Tables,
     wire::EthernetHeader,
 };
@@ -39,8 +41,15 @@ fn translate<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<(),
     let segment = &A::parse(packet)?;
     let settings = tables.settings().ok_or(Reason::NotReady)?;
     let backend = tables.note().ok_or(Reason::NotReady)?.backend.load();
-    let to = translation(tables, settings, segment, backend)?;
-    open(packet, tables, segment, backend, Forwarding::Translate, to)
+    let record = tables.backend(backend).ok_or(Reason::NoBackend)?;
+    let manner = Manner(record.manner.load());
+    let forwarding = manner.forwarding();
+    let to = if forwarding.sees_answers() {
+        translation(tables, settings, segment, record, manner)?
+    } else {
+        segment.tuple
+    };
+    open(packet, tables, segment, backend, forwarding, to)
 }
 
 /// Opens a flow whose packets leave with `to`.
@@ -55,16 +64,19 @@ pub(crate) fn open<A: Parse, T: Tables>(
 ) -> Result<(), Reason> {
     let settings = tables.settings().ok_or(Reason::NotReady)?;
     let frame = packet.header::<EthernetHeader>(0).ok_or(Reason::Malformed)?;
-    let now = tables.now();
-    let client = flow::claim::<A, T>(tables, &segment.tuple, segment.protocol, now)?;
-    let reply = match flow::claim::<A, T>(tables, &to.reversed(), segment.protocol, now) {
-        Ok(reply) => reply,
-        Err(reason) => {
-            client.release::<A, T>(tables);
-            return Err(reason);
+    let (protocol, now) = (segment.protocol, tables.now());
+    let client = flow::claim::<A, T>(tables, &segment.tuple, protocol, now)?;
+    let reply = if forwarding.sees_answers() {
+        match flow::claim::<A, T>(tables, &to.reversed(), protocol, now) {
+            Ok(reply) => reply,
+            Err(reason) => {
+                client.release::<A, T>(tables);
+                return Err(reason);
+            }
         }
+    } else {
+        Claim { index: NO_PARTNER }
     };
-    let protocol = segment.protocol;
     let flow = Flow {
         key: segment.tuple,
         to,
@@ -78,6 +90,7 @@ pub(crate) fn open<A: Parse, T: Tables>(
         },
         partner: reply.index,
     };
+    // Where there is none, there is no entry to publish either.
     reply.publish(
         tables,
         &flow.reply(client.index),
@@ -92,17 +105,21 @@ pub(crate) fn open<A: Parse, T: Tables>(
 }
 
 /// What the flow's packets leave with: the backend's address and port, and a source address and port that no
-/// other flow to it has. That no two flows share a source port is the same as that no two entries share a key.
+/// other flow to it has, or else the client's own. That no two flows share a source port is the same as that no two entries share a key.
 #[inline(always)]
 fn translation<A: Address, T: Tables>(
     tables: &T,
     settings: &Settings,
     segment: &Segment<A>,
-    backend: u32,
+    backend: &Backend,
+    manner: Manner,
 ) -> Result<Tuple<A>, Reason> {
-    let backend = tables.backend(backend).ok_or(Reason::NoBackend)?;
     let hash = client_hash(segment, settings.seed.load());
-    let src = source(tables, backend, hash)?;
+    let src = if manner.keeps_client() {
+        segment.tuple.src
+    } else {
+        source::pick(tables, backend, hash::high(hash))?
+    };
     let dst = A::from_mapped(AddressCell::<V6>::load(&backend.address));
     let dst_port = Port(backend.port.load().to_ne_bytes());
     // The client's own port moves us through the pool (RFC 6056 3.3.3: an offset by hash plus a counter, and
@@ -113,7 +130,11 @@ fn translation<A: Address, T: Tables>(
     for lingering in [false, true] {
         let mut position = first;
         for _ in 0..PORT_ATTEMPTS {
-            let src_port = port(settings, position).ok_or(Reason::NoSourcePort)?;
+            let src_port = if manner.keeps_client() {
+                segment.tuple.src_port
+            } else {
+                port(settings, position).ok_or(Reason::NoSourcePort)?
+            };
             let to = Tuple {
                 src,
                 dst,
@@ -123,10 +144,17 @@ fn translation<A: Address, T: Tables>(
             if flow::is_free(tables, settings, &to.reversed(), segment.protocol, lingering)? {
                 return Ok(to);
             }
+            if manner.keeps_client() {
+                break;
+            }
             position = position.wrapping_add(PORT_STEP);
         }
     }
-    Err(Reason::NoSourcePort)
+    Err(if manner.keeps_client() {
+        Reason::ClientPortTaken
+    } else {
+        Reason::NoSourcePort
+    })
 }
 
 /// The port at a position of the pool.
@@ -145,17 +173,4 @@ fn client_hash<A: Address>(segment: &Segment<A>, seed: u64) -> u64 {
         ..segment.tuple
     }
     .hash(segment.protocol, seed ^ PORT_SEED)
-}
-
-/// One of the backend's source addresses, always the same for the same client.
-#[inline(always)]
-fn source<A: Address, T: Tables>(tables: &T, backend: &Backend, hash: u64) -> Result<A, Reason> {
-    let sources = Span::from_word(backend.sources.load());
-    let offset = hash::high(hash)
-        .checked_rem(sources.count)
-        .ok_or(Reason::NoSource)?;
-    let source = tables
-        .source(sources.first.wrapping_add(offset))
-        .ok_or(Reason::NoSource)?;
-    Ok(A::from_mapped(AddressCell::<V6>::load(&source.address)))
 }

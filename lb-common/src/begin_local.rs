@@ -3,8 +3,9 @@
 use crate::{
     address::{Address, AddressCell, Port, Tuple, V4, V6},
     begin::{PORT_ATTEMPTS, PORT_STEP, open, port},
-    flow::{self, Forwarding},
+    flow,
     layout::Settings,
+    manner::Forwarding,
     packet::Packet,
     parse::{self, Network, Parse, Segment},
     process::{Exit, Outcome, Stage, conclude},

@@ -3,6 +3,7 @@
 use crate::{
     address::{TCP, V4, V6},
     choice,
+    manner::Forwarding,
     packet::Packet,
     parse::{self, Network, Parse},
     process::{Exit, Outcome, Stage, conclude},
@@ -34,10 +35,12 @@ fn backend<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<Stage
     let settings = tables.settings().ok_or(Reason::NotReady)?;
     let service =
         service::find(tables, settings, &segment.tuple, segment.protocol).ok_or(Reason::NotForService)?;
-    if segment.protocol == TCP && segment.flags & (SYN | ACK | RST) != SYN {
+    let service = tables.service(service).ok_or(Reason::NotReady)?;
+    // Where the backend alone keeps a connection, it goes on without the entry that another balancer had for it.
+    let resumes = !Forwarding::from_word(service.forwarding.load()).sees_answers();
+    if segment.protocol == TCP && segment.flags & (SYN | ACK | RST) != SYN && !resumes {
         return Ok(Stage::Reset);
     }
-    let service = tables.service(service).ok_or(Reason::NotReady)?;
     let backend = choice::pick(tables, service, &segment.tuple, segment.protocol)?;
     tables.note().ok_or(Reason::NotReady)?.backend.store(backend);
     let record = tables.backend(backend).ok_or(Reason::NoBackend)?;

@@ -4,8 +4,9 @@
 
 use crate::{
     address::{V4, V6},
-    flow::{self, Forwarding, State},
+    flow::{self, State},
     layout::Settings,
+    manner::Forwarding,
     packet::{Packet, Wire},
     parse::{self, Network, Parse},
     process::{Exit, Outcome, conclude},

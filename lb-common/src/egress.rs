@@ -2,8 +2,9 @@
 
 use crate::{
     address::{TCP, V4, V6},
-    flow::{self, Forwarding, State},
+    flow::{self, State},
     layout::{PortFilter, Settings},
+    manner::Forwarding,
     packet::{Packet, Wire},
     parse::{self, Network, Parse, Segment},
     process::count_reason,
@@ -79,11 +80,11 @@ fn candidate<'t, A: Parse, T: Tables>(
 ) -> Option<(Segment<A>, &'t Settings)> {
     let segment = A::parse(packet).ok()?;
     let bit = if segment.protocol == TCP {
-        PortFilter::FROM_TCP
+        PortFilter::TCP
     } else {
-        PortFilter::FROM_UDP
+        PortFilter::UDP
     };
     let port = usize::from(segment.tuple.src_port.number());
-    let bits = tables.ports()?.destinations.get(port)?.load();
+    let bits = tables.ports()?.sources.get(port)?.load();
     (bits & bit != 0).then_some((segment, tables.settings()?))
 }

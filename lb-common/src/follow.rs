@@ -1,15 +1,17 @@
 //! Packets of known flows, and those that are nobody's: what nearly every packet needs, and all that it needs.
 
 use crate::{
-    address::{Address, TCP, Tuple, V4, V6},
-    flow::{self, Client, Forwarding, Hit, State},
+    address::{Address, Port, TCP, Tuple, V4, V6},
+    flow::{self, Client, Hit, State},
     layout::{PortFilter, Settings, mac_from_word},
     link::Link,
+    manner::Forwarding,
     packet::{Packet, Wire},
     parse::{self, Network, Parse, Segment},
     process::{Exit, Outcome, Stage, conclude},
     reason::Reason,
     rewrite,
+    shared::Shared,
     tables::Tables,
     verdict::Verdict,
     wire::{ACK, SYN},
@@ -45,12 +47,20 @@ where
         hit.end(tables);
         return Err(Exit::To(Stage::Choose));
     }
-    if hit.entry.forwarding() == Forwarding::Local {
+    let forwarding = hit.entry.forwarding();
+    if forwarding == Forwarding::Local {
         return Err(Exit::To(Stage::Deliver));
     }
     let route = route(packet, tables, &segment, &hit)?;
     let length = packet.len();
-    rewrite::full_nat(packet, tables, settings, &segment, &route.to, &route.link)?;
+    match forwarding {
+        Forwarding::Translate => {
+            rewrite::full_nat(packet, tables, settings, &segment, &route.to, &route.link)?;
+        }
+        Forwarding::Direct | Forwarding::Encapsulate | Forwarding::Local => {
+            rewrite::direct(packet, tables, settings, &segment, &route.link)?;
+        }
+    }
     count_traffic(tables, settings, &route, length);
     Ok(if route.interface == packet.interface() {
         Verdict::Tx
@@ -73,7 +83,7 @@ struct Route<A> {
     reply: bool,
 }
 
-/// Whether any service or flow can want a packet to this port.
+/// Whether any service or flow can want a packet of these ports.
 #[inline(always)]
 fn wanted<A, T: Tables>(tables: &T, segment: &Segment<A>) -> Result<bool, Reason> {
     let bit = if segment.protocol == TCP {
@@ -82,11 +92,16 @@ fn wanted<A, T: Tables>(tables: &T, segment: &Segment<A>) -> Result<bool, Reason
         PortFilter::UDP
     };
     let ports = tables.ports().ok_or(Reason::NotReady)?;
-    let port = usize::from(segment.tuple.dst_port.number());
-    Ok(ports
-        .destinations
-        .get(port)
-        .is_some_and(|bits| bits.load() & bit != 0))
+    let of = |table: &[Shared<u8>; 65536], port: Port| {
+        table
+            .get(usize::from(port.number()))
+            .map_or(0, Shared::<u8>::load)
+    };
+    let bits = of(&ports.destinations, segment.tuple.dst_port);
+    if bits & (bit | PortFilter::BY_SOURCE) != PortFilter::BY_SOURCE {
+        return Ok(bits & bit != 0);
+    }
+    Ok(of(&ports.sources, segment.tuple.src_port) & bit != 0)
 }
 
 /// The route of a packet, from its flow's entry; notes there that it came.
@@ -112,7 +127,9 @@ fn route<A: Address, T: Tables>(
             reply: true,
         });
     }
-    learn(packet, tables, hit)?;
+    if hit.entry.forwarding().sees_answers() {
+        learn(packet, tables, hit)?;
+    }
     to_backend(tables, to, backend)
 }
 

@@ -4,7 +4,7 @@
 use crate::{address::Mac, shared::Shared};
 
 /// Version of all layouts together; a daemon adopts only tables of its own version.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 /// The most backends that tables have rows for. An entry of the flow table has 24 bits for a row.
 pub const MAX_BACKENDS: u32 = 1 << 20;
@@ -52,8 +52,11 @@ pub const KEEP_PARTIAL: u32 = 1;
 /// Per port number, who might want a packet that carries it. The cheap look-up that comes first.
 #[repr(C)]
 pub struct PortFilter {
-    /// Bits [`PortFilter::TCP`] and [`PortFilter::UDP`] by destination port in host order.
+    /// Bits [`PortFilter::TCP`], [`PortFilter::UDP`] and [`PortFilter::BY_SOURCE`] by destination port in host order.
     pub destinations: [Shared<u8>; 65536],
+    /// Bits [`PortFilter::TCP`] and [`PortFilter::UDP`] by source port in host order, for packets whose destination
+    /// port has [`PortFilter::BY_SOURCE`], and for those that this host sends.
+    pub sources: [Shared<u8>; 65536],
 }
 
 impl PortFilter {
@@ -61,10 +64,9 @@ impl PortFilter {
     pub const TCP: u8 = 1;
     /// UDP packets to this port may be for a service or belong to a flow.
     pub const UDP: u8 = 2;
-    /// TCP packets that this host sends from this port may be answers of a backend that runs here.
-    pub const FROM_TCP: u8 = 4;
-    /// UDP packets that this host sends from this port may be answers of a backend that runs here.
-    pub const FROM_UDP: u8 = 8;
+    /// Answers of backends that see their clients' ports may go to this port: the source port tells. All ports have
+    /// this bit, or none does, so that who has no such backends does not pay for it.
+    pub const BY_SOURCE: u8 = 4;
 }
 
 /// A slot of the service index: an open-addressed hash table from virtual address to [`Service`].
@@ -83,7 +85,9 @@ pub struct ServiceSlot {
 pub struct Service {
     /// A [`Span`] of slots. Count 0: no backend is up.
     pub choices: Shared<u64>,
-    reserved: [u64; 7],
+    /// A [`crate::manner::Forwarding`]: what is done to its packets.
+    pub forwarding: Shared<u32>,
+    reserved: [u32; 13],
 }
 
 /// Two slots of the choice table: indices of backends. The kernel gives each value of an array eight bytes.
@@ -134,12 +138,13 @@ impl Span {
 pub struct Backend {
     /// Which of `hops` is in force: 0 or 1. A new next hop is written beside the old one, then this is switched.
     pub hop: Shared<u32>,
-    reserved: u32,
+    /// A [`crate::manner::Manner`]: how packets reach it.
+    pub manner: Shared<u32>,
     /// Next hop in force, and the one before or after it.
     pub hops: [Hop; 2],
     /// Address, IPv4 as IPv4-mapped, in two words as they lie in memory.
     pub address: [Shared<u64>; 2],
-    /// A [`Span`] of source addresses for full NAT.
+    /// A [`Span`] of source addresses for full NAT and for the outside of tunnels.
     pub sources: Shared<u64>,
     /// Port in network order (as it lies in memory).
     pub port: Shared<u16>,
@@ -161,10 +166,11 @@ pub struct Hop {
     pub own: Shared<u64>,
     /// Interface towards it.
     pub interface: Shared<u32>,
-    reserved: u32,
+    /// Longest IP packet that the way there takes, in bytes; 0: any.
+    pub mtu: Shared<u32>,
 }
 
-/// An address to put as source in full NAT.
+/// An address to put as source in full NAT, or outside in a tunnel.
 #[derive(Debug, Default)]
 #[repr(C)]
 pub struct Source {
@@ -213,7 +219,7 @@ pub struct BackendCounters {
 
 const _: () = {
     assert!(size_of::<Settings>() == 64);
-    assert!(size_of::<PortFilter>() == 65536);
+    assert!(size_of::<PortFilter>() == 131_072);
     assert!(size_of::<ServiceSlot>() == 24);
     assert!(size_of::<Service>() == 64);
     assert!(size_of::<ChoiceWord>() == 8);
@@ -243,6 +249,7 @@ impl Default for PortFilter {
     fn default() -> Self {
         Self {
             destinations: [const { Shared::<u8>::new(0) }; 65536],
+            sources: [const { Shared::<u8>::new(0) }; 65536],
         }
     }
 }

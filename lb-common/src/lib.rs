@@ -59,6 +59,7 @@ mod follow;
 pub mod hash;
 pub mod layout;
 pub mod link;
+pub mod manner;
 #[cfg(any(test, feature = "memory"))]
 pub mod memory;
 pub mod packet;
@@ -68,6 +69,7 @@ pub mod reason;
 pub mod rewrite;
 pub mod service;
 pub mod shared;
+mod source;
 pub mod tables;
 pub mod verdict;
 pub mod wire;

@@ -60,6 +60,7 @@ reasons! {
     NoNextHop, "no_next_hop", Drop, "The backend's MAC address is not known yet.";
     NoSource, "no_source", Drop, "No source address for full NAT is known towards the backend.";
     NoSourcePort, "no_source_port", Drop, "The source ports tried are all in use towards this backend.";
+    ClientPortTaken, "client_port_taken", Drop, "Mode nat: the client has a flow from this port to the backend by another address.";
     NoFlow, "no_flow", Drop, "A TCP segment that opens nothing and belongs to no known flow; its sender gets RST.";
     BackendDown, "backend_down", Drop, "The flow's backend went down; a TCP client gets RST.";
     FlowTableFull, "flow_table_full", Drop, "No room: every entry that this flow may use holds an active flow.";

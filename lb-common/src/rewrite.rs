@@ -111,6 +111,49 @@ where
     Ok(())
 }
 
+/// New MAC addresses, and nothing else but what a sender has left to its NIC.
+#[inline(always)]
+pub fn direct<A: Address, T: Tables>(
+    packet: &mut Packet<'_>,
+    tables: &T,
+    settings: &Settings,
+    segment: &Segment<A>,
+    link: &Link,
+) -> Result<(), Reason> {
+    finish(packet, tables, settings, segment)?;
+    link.write(packet).ok_or(Reason::Malformed)
+}
+
+/// Finishes the checksum of a packet that leaves with its addresses and ports, if its sender has not.
+#[inline(always)]
+fn finish<A: Address, T: Tables>(
+    packet: &mut Packet<'_>,
+    tables: &T,
+    settings: &Settings,
+    segment: &Segment<A>,
+) -> Result<(), Reason> {
+    if !is_unfinished(segment) || settings.partial_checksums.load() != COMPLETE_PARTIAL {
+        return Ok(());
+    }
+    let check = checksum(packet, tables, settings, segment, &segment.tuple)?;
+    let offset = segment
+        .offset
+        .wrapping_add(if segment.protocol == TCP { 16 } else { 6 });
+    *packet.header_mut::<[u8; 2]>(offset).ok_or(Reason::Malformed)? = check.to_ne_bytes();
+    Ok(())
+}
+
+/// Whether a sender has left the checksum to its NIC, which then finds the pseudo-header's sum in the field. A finished
+/// checksum has that value once in 65,536 packets, and is right again after it was finished anew.
+#[inline(always)]
+fn is_unfinished<A: Address>(segment: &Segment<A>) -> bool {
+    let pseudo_header = segment
+        .tuple
+        .address_sum()
+        .add_protocol(segment.protocol, segment.length);
+    segment.check == pseudo_header.fold()
+}
+
 /// The transport checksum that the packet will leave with.
 #[inline(always)]
 fn checksum<A: Address, T: Tables>(
@@ -125,9 +168,7 @@ fn checksum<A: Address, T: Tables>(
         // UDP over IPv4 without a checksum (RFC 768): there is nothing to keep right.
         return Ok(0);
     }
-    // A sender that leaves the checksum to its NIC puts the pseudo-header's sum in the field. A finished checksum
-    // has that value once in 65,536 packets, and is right again after it was finished anew.
-    if segment.check != old.add_protocol(segment.protocol, segment.length).fold() {
+    if !is_unfinished(segment) {
         let update = old
             .add(segment.tuple.port_sum())
             .replaced_by(new.add(to.port_sum()));

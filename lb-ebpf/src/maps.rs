@@ -23,8 +23,8 @@ use lb_common::{
     checksum::Sum,
     flow::Bucket,
     layout::{
-        Backend, BackendCounters, ChoiceWord, Note, PacketCounters, PortFilter, Service, ServiceSlot, Settings,
-        Source,
+        Backend, BackendCounters, ChoiceWord, Note, PacketCounters, PortFilter, Service, ServiceSlot,
+        Settings, Source,
     },
 };
 

@@ -85,6 +85,7 @@ fn flow_page(query: &Query) -> FlowPage {
         backend: "node1".to_owned(),
         backend_address: ([10, 0, 0, 80], 9030).into(),
         snat_address: ([10, 0, 0, 1], 2048).into(),
+        mode: "full-nat".to_owned(),
         state: FlowState::Established,
         idle_seconds: 61,
     };

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::SocketAddr};
 use anyhow::Result;
 
 use crate::{
-    BACKEND_PORT, CheckTimes, Dataplane, Family, Lab, Namespace, Role, RunDirectory, Wiring,
+    BACKEND_PORT, CheckTimes, Dataplane, Family, Lab, Mode, Namespace, Role, RunDirectory, Wiring,
     backend::Process,
     cabling::{self, Cable},
     command, run_directory,
@@ -20,6 +20,7 @@ pub struct Builder {
     pub(crate) backends: u8,
     pub(crate) dataplane: Dataplane,
     pub(crate) check: CheckTimes,
+    pub(crate) mode: Mode,
     mtu: u32,
     checksum_offload: bool,
     kernel_forwarding: bool,
@@ -34,6 +35,7 @@ impl Builder {
             backends: 3,
             dataplane: Dataplane::Auto,
             check: CheckTimes::BRISK,
+            mode: Mode::FullNat,
             mtu: 1500,
             checksum_offload: true,
             kernel_forwarding: false,
@@ -62,6 +64,12 @@ impl Builder {
     #[must_use]
     pub fn check(self, check: CheckTimes) -> Self {
         Self { check, ..self }
+    }
+
+    /// How packets reach the backends, which are set up for it.
+    #[must_use]
+    pub fn mode(self, mode: Mode) -> Self {
+        Self { mode, ..self }
     }
 
     /// MTU of all links.
@@ -176,9 +184,11 @@ impl Builder {
 
     fn start_backends(&self, namespaces: &BTreeMap<Role, Namespace>) -> Result<Vec<Process>> {
         let start = |role: Role| {
-            let addresses =
+            self.mode.prepare(&namespaces[&role])?;
+            let own =
                 Family::ALL.map(|family| SocketAddr::new(self.wiring.address(role, family), BACKEND_PORT));
-            Process::start(&role.to_string(), namespaces[&role].clone(), addresses.to_vec())
+            let addresses = [own.to_vec(), self.mode.virtual_addresses()].concat();
+            Process::start(&role.to_string(), namespaces[&role].clone(), addresses)
         };
         (1..=self.backends).map(Role::Backend).map(start).collect()
     }

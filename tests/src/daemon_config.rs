@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{BACKEND_PORT, ECHO_PORT, Family, Role, WEB_PORT, Wiring};
+use crate::{BACKEND_PORT, ECHO_PORT, Family, Mode, Role, WEB_PORT, Wiring};
 
 /// The config word for the engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -91,6 +91,8 @@ pub struct DaemonConfig {
     pub dataplane: Dataplane,
     /// Health check of all services.
     pub check: CheckTimes,
+    /// Forwarding mode of all services.
+    pub mode: Mode,
     /// Where the control socket and the state go.
     pub directory: PathBuf,
 }
@@ -158,7 +160,7 @@ uri = "/stats"
 name = "{name}"
 bind = ["{bind}"]
 protocol = "{protocol}"
-mode = "full-nat"
+mode = "{mode}"
 scheduler = "maglev"
 [service.check]
 type = "http"
@@ -170,13 +172,15 @@ port = {BACKEND_PORT}
 "#,
             inter = inter.as_millis(),
             timeout = timeout.as_millis(),
+            mode = self.mode.as_str(),
         );
-        let backends = (1..=self.backends).map(|number| self.backend(Role::Backend(number), family));
+        let backends = (1..=self.backends).map(|number| self.backend(Role::Backend(number), family, port));
         service + &backends.collect::<Vec<_>>().concat()
     }
 
-    fn backend(&self, role: Role, family: Family) -> String {
-        let address = SocketAddr::new(self.wiring.address(role, family), BACKEND_PORT);
+    fn backend(&self, role: Role, family: Family, port: u16) -> String {
+        let port = self.mode.backend_port(port);
+        let address = SocketAddr::new(self.wiring.address(role, family), port);
         format!("[[service.backend]]\nname = \"{role}\"\naddress = \"{address}\"\n")
     }
 }

@@ -33,6 +33,7 @@ impl Lab {
             backends,
             dataplane,
             check,
+            mode,
             ..
         } = self.builder;
         DaemonConfig {
@@ -41,6 +42,7 @@ impl Lab {
             interfaces: wiring.balancer_interfaces(backends),
             dataplane,
             check,
+            mode,
             directory: self.directory.path().to_owned(),
         }
     }

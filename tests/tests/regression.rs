@@ -43,8 +43,8 @@ fn a_flow_takes_no_more_memory() {
 #[test]
 fn an_established_packet_takes_no_longer() {
     let effort = Effort {
-        rounds: 70,
-        repeat: 10_000,
+        rounds: 20,
+        repeat: 20_000,
     };
     let (floor, above) = packet::established(effort).unwrap();
     let times = (floor + above) / floor;

@@ -5,6 +5,7 @@ use crate::{
     flow::control::Control,
     layout::{MAX_BACKENDS, mac_difference, mac_from_word, mac_with, with_mac},
     link::Link,
+    manner::Forwarding,
     shared::Shared,
 };
 
@@ -50,24 +51,14 @@ const _: () = assert!(size_of::<Entry<V4>>() == 64 && size_of::<Entry<V6>>() == 
 /// Set for UDP, not for TCP: the lowest bit of either's number.
 const UDP_BIT: u8 = 1;
 
+/// Where the [`Forwarding`] stands in the byte of the protocol.
+const FORWARDING_SHIFT: u32 = 1;
+
+/// The partner of an entry that has none, since answers do not come by here: no entry stands there.
+pub const NO_PARTNER: u32 = u32::MAX;
+
 const _: () = assert!(TCP & UDP_BIT == 0 && UDP & UDP_BIT == UDP_BIT);
 const _: () = assert!(MAX_BACKENDS <= 1 << 24, "an entry has three bytes for a backend");
-
-/// How a flow's packets get to the backend.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Forwarding {
-    /// Translated, and sent on.
-    Translate = 0,
-    /// Translated, and handed to this host's own stack: the backend runs here.
-    Local = 3,
-}
-
-impl Forwarding {
-    /// Where the two bits stand.
-    const SHIFT: u32 = 1;
-    const BITS: u8 = 3 << Self::SHIFT;
-}
 
 /// What is done to the packets of one direction: an entry's content as a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,13 +69,13 @@ pub struct Flow<A> {
     pub to: Tuple<A>,
     /// TCP or UDP.
     pub protocol: u8,
-    /// How they get to the backend.
+    /// What is done to the packets.
     pub forwarding: Forwarding,
     /// The backend.
     pub backend: u32,
     /// Where the client is.
     pub client: Client,
-    /// Where the other direction's entry stands: bucket × [`ENTRIES`] + place.
+    /// Where the other direction's entry stands: bucket × [`ENTRIES`] + place; [`NO_PARTNER`] if there is none.
     pub partner: u32,
 }
 
@@ -172,15 +163,11 @@ impl<A: Address> Entry<A> {
         if self.kind() & UDP_BIT == 0 { TCP } else { UDP }
     }
 
-    /// How the flow's packets get to the backend.
+    /// What is done to the packets.
     #[inline(always)]
     #[must_use]
     pub fn forwarding(&self) -> Forwarding {
-        if self.kind() & Forwarding::BITS == (Forwarding::Local as u8) << Forwarding::SHIFT {
-            Forwarding::Local
-        } else {
-            Forwarding::Translate
-        }
+        Forwarding::from_bits(self.kind() >> FORWARDING_SHIFT)
     }
 
     /// The byte that tells protocol and forwarding.
@@ -259,7 +246,7 @@ impl<A: Address> Entry<A> {
         let [first, second, third, _] = flow.backend.to_le_bytes();
         let Client { mac, own_mac, .. } = flow.client;
         self.client.store(mac_with(mac, [first, second]));
-        let kind = flow.protocol & UDP_BIT | (flow.forwarding as u8) << Forwarding::SHIFT;
+        let kind = flow.protocol & UDP_BIT | (flow.forwarding as u8) << FORWARDING_SHIFT;
         self.own.store(mac_with(own_mac, [kind, third]));
         self.interface.store(flow.client.interface);
     }

@@ -30,8 +30,8 @@ pub(super) fn room<A: Address, T: Tables>(tables: &T, place: &Place, now: u32) -
     };
     let hit = spot.hit(settings).ok_or(Reason::NotReady)?;
     let state = hit.control.state();
-    // Looked at again: what was closed a moment ago may have been taken for an active flow since.
-    let evictable = state.has(State::CLOSED) || state.has(State::READY) && !state.has(State::ESTABLISHED);
+    // Looked at again: what was closed a moment ago may have been taken for another flow since.
+    let evictable = state.has(State::CLOSED) || never_opened(state, hit.entry.quiet(now));
     if evictable && hit.end(tables) {
         Ok(hit.index)
     } else {

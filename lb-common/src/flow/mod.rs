@@ -2,7 +2,7 @@
 //!
 //! A bucket holds [`ENTRIES`] entries; a key's entry stands in one of two buckets, chosen by its hash. Each flow
 //! has two entries, one per direction, each found by the key that the direction's packets carry, each knowing
-//! where the other stands. All that a packet needs is in its own entry: one look-up touches one entry's memory.
+//! where the other stands. (Where answers do not come by here, a flow has one entry and nothing else.) All that a packet needs is in its own entry: one look-up touches one entry's memory.
 //!
 //! Entries are claimed, published and given up by compare-and-swap of one [`Control`] word, so that CPUs and the
 //! daemon use the table at once without locks:
@@ -25,7 +25,7 @@ mod track;
 mod tests;
 
 pub use control::{Control, State};
-pub use entry::{Bucket, Client, ENTRIES, Entry, Flow, Forwarding};
+pub use entry::{Bucket, Client, ENTRIES, Entry, Flow, NO_PARTNER};
 pub use hit::Hit;
 pub use sweep::{Limits, sweep};
 pub use table::{Claim, claim, find, is_free};

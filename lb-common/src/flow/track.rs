@@ -23,20 +23,25 @@ pub fn track<A: Address, T: Tables>(tables: &T, segment: &Segment<A>, hit: &Hit<
     if old.has(State::ESTABLISHED) && segment.flags & (FIN | RST) == 0 {
         return;
     }
-    let new = next(old, segment.protocol, segment.flags);
+    let sees_answers = hit.entry.forwarding().sees_answers();
+    let new = next(old, segment.protocol, segment.flags, sees_answers);
     if new != old {
         advance_both(tables, hit, new);
     }
 }
 
 /// The state after a packet of the entry's direction.
+///
+/// Where answers are not seen, each packet counts as answered: the next one (of TCP one with ACK) establishes the flow,
+/// and the client's FIN closes it. Its last packets, and all that a client has still to acknowledge that has sent FIN,
+/// are strays that the entry lingers for.
 #[inline(always)]
-fn next(state: State, protocol: u8, flags: u8) -> State {
+fn next(state: State, protocol: u8, flags: u8, sees_answers: bool) -> State {
     let reply = state.has(State::REPLY);
-    let state = if reply {
-        state.with(State::ANSWERED)
-    } else if state.has(State::ANSWERED) && (protocol != TCP || flags & ACK != 0) {
+    let state = if state.has(State::ANSWERED) && !reply && (protocol != TCP || flags & ACK != 0) {
         state.with(State::ESTABLISHED)
+    } else if reply || !sees_answers {
+        state.with(State::ANSWERED)
     } else {
         state
     };
@@ -45,7 +50,7 @@ fn next(state: State, protocol: u8, flags: u8) -> State {
         (true, false) => state.with(State::CLIENT_FIN),
         (false, _) => state,
     };
-    if flags & RST != 0 {
+    if flags & RST != 0 || flags & FIN != 0 && !sees_answers {
         return state.with(State::CLOSED);
     }
     state.settled()
@@ -69,6 +74,18 @@ fn advance_both<A: Address, T: Tables>(tables: &T, hit: &Hit<'_, A>, new: State)
 mod tests {
     use super::*;
     use crate::{address::UDP, wire::SYN};
+
+    /// The state after a packet of a flow whose answers are seen.
+    fn next(state: State, protocol: u8, flags: u8) -> State {
+        super::next(state, protocol, flags, true)
+    }
+
+    /// The state after packets of a flow whose answers are not seen.
+    fn unseen(protocol: u8, packets: &[u8]) -> State {
+        packets
+            .iter()
+            .fold(CLIENT, |state, flags| super::next(state, protocol, *flags, false))
+    }
 
     const CLIENT: State = State::READY;
     const BACKEND: State = State::READY.with(State::REPLY);
@@ -105,5 +122,24 @@ mod tests {
     fn a_reset_closes_from_either_side() {
         assert!(next(CLIENT, TCP, RST).has(State::CLOSED));
         assert!(next(BACKEND, TCP, RST | ACK).has(State::CLOSED));
+    }
+
+    #[test]
+    fn unseen_answers_are_known_by_what_the_client_says_next() {
+        assert!(!unseen(TCP, &[SYN, SYN]).has(State::ESTABLISHED));
+        assert!(unseen(TCP, &[SYN, ACK]).has(State::ESTABLISHED));
+        assert!(
+            !unseen(TCP, &[ACK]).has(State::ESTABLISHED),
+            "one packet of an unknown flow"
+        );
+        assert!(!unseen(UDP, &[0]).has(State::ESTABLISHED));
+        assert!(unseen(UDP, &[0, 0]).has(State::ESTABLISHED));
+    }
+
+    #[test]
+    fn where_answers_are_not_seen_the_clients_fin_closes() {
+        assert!(!unseen(TCP, &[SYN, ACK]).has(State::CLOSED));
+        assert!(unseen(TCP, &[SYN, ACK, FIN | ACK]).has(State::CLOSED));
+        assert!(unseen(TCP, &[SYN, RST]).has(State::CLOSED));
     }
 }

@@ -91,13 +91,16 @@ impl List {
 
 /// The flows as text for people.
 pub(super) fn text(listed: &Listed) -> String {
-    let mut table = table::table(&["SERVICE", "CLIENT", "TO", "BACKEND", "AS", "STATE", "IDLE"]);
+    let mut table = table::table(&[
+        "SERVICE", "CLIENT", "TO", "BACKEND", "MODE", "AS", "STATE", "IDLE",
+    ]);
     for flow in &listed.flows {
         table.add_row([
             Cell::new(flow.service.as_deref().unwrap_or("-")),
             Cell::new(flow.client),
             Cell::new(format!("{} {}", flow.virtual_address, flow.protocol)),
             Cell::new(&flow.backend),
+            Cell::new(&flow.mode),
             Cell::new(flow.snat_address),
             Cell::new(flow.state),
             Cell::new(format::seconds(flow.idle_seconds)),

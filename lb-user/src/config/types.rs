@@ -132,12 +132,29 @@ pub struct Service {
     pub sources: SourceRules,
     /// What one source address may take.
     pub limits: SourceLimits,
-    /// Slots of the choice table; a prime up to 65537, which is the default, and no less than the backends.
+    /// Slots of the choice table; a prime up to 65537 and no less than the backends. The default grows with them,
+    /// see [`Service::default_table_size`].
     pub table_size: u32,
     /// Health check of the backends; default a TCP connection for TCP, none for UDP.
     pub check: Check,
     /// Backends, never empty, names and addresses unique within the service.
     pub backends: Vec<Backend>,
+}
+
+impl Service {
+    /// Sizes of choice tables: primes near powers of two. So far apart that a backend more or less seldom gives its
+    /// service another size, with which most new flows would go to another backend than before.
+    const TABLE_SIZES: [u32; 5] = [4093, 8191, 16_381, 32_749, 65_537];
+
+    /// Slots for so many backends: 100 for each or more, as long as there are such tables. That keeps each backend's
+    /// share of new flows within 2 % of an equal one of what its weight says (Eisenbud et al., NSDI 2016, section 5.3).
+    #[must_use]
+    pub fn default_table_size(backends: usize) -> u32 {
+        let [.., largest] = Self::TABLE_SIZES;
+        let wanted = u32::try_from(backends).unwrap_or(u32::MAX).saturating_mul(100);
+        let mut sizes = Self::TABLE_SIZES.into_iter();
+        sizes.find(|size| *size >= wanted).unwrap_or(largest)
+    }
 }
 
 /// A server behind a service.

@@ -137,7 +137,7 @@ fn backends(memory: &Memory<'_>) -> BTreeMap<(u16, SocketAddr), u32> {
 }
 
 /// Where a backend is.
-pub(super) fn backend_address(record: &Backend) -> SocketAddr {
+pub(crate) fn backend_address(record: &Backend) -> SocketAddr {
     let port = Port(record.port.load().to_ne_bytes());
     SocketAddr::new(address(&record.address), port.number())
 }

@@ -10,7 +10,7 @@ use lb_common::layout::{MAX_BACKENDS, Span};
 use super::{
     inheritance::Inheritance,
     maglev,
-    plan::{Backend, Plan, PlanError, Pool},
+    plan::{Backend, Part, Plan, PlanError, Pool},
     taken::Taken,
 };
 use crate::config::{
@@ -64,9 +64,10 @@ impl<'i> Layout<'i> {
         self.plan.ports = (first.get(), last.get());
         self.add_sources(&config.global.snat_addresses)?;
         for service in &config.services {
+            refuse_crowd(service)?;
             self.plan.rows.push(vec![0; service.backends.len()]);
-            for is_v4 in [true, false] {
-                self.add_pool(service, is_v4)?;
+            for part in Part::of(service) {
+                self.add_pool(service, *part)?;
             }
         }
         Ok(self.plan)
@@ -103,16 +104,13 @@ impl<'i> Layout<'i> {
         Ok(())
     }
 
-    fn add_pool(&mut self, service: &Service, is_v4: bool) -> Result<(), PlanError> {
-        let binds = service
-            .bind
-            .iter()
-            .copied()
-            .filter(|bind| bind.is_ipv4() == is_v4);
+    fn add_pool(&mut self, service: &Service, part: Part) -> Result<(), PlanError> {
+        let binds = service.bind.iter().copied().filter(|bind| part.has(*bind));
         let mut pool = Pool {
             service: service.name.to_string(),
             binds: binds.collect(),
             protocol: service.protocol,
+            mode: service.mode,
             row: 0,
             first_slot: 0,
             table_size: service.table_size,
@@ -121,7 +119,7 @@ impl<'i> Layout<'i> {
         pool.row = self.service_row(&pool)?;
         pool.first_slot = self.first_slot(&pool)?;
         for (position, backend) in service.backends.iter().enumerate() {
-            if backend.address.is_ipv4() != is_v4 {
+            if !part.has(backend.address) {
                 continue;
             }
             let row = self.add_backend(service, backend, pool.row)?;
@@ -205,6 +203,19 @@ impl<'i> Layout<'i> {
         let first = u32::try_from(own).map_err(|_| PlanError::NoRoom("source address"))?;
         Ok((Span { first, count: 1 }, true))
     }
+}
+
+/// Each backend needs a slot.
+fn refuse_crowd(service: &Service) -> Result<(), PlanError> {
+    let (backends, slots) = (service.backends.len(), service.table_size);
+    if backends > slots as usize {
+        return Err(PlanError::TooManyOfOne {
+            service: service.name.to_string(),
+            backends,
+            slots,
+        });
+    }
+    Ok(())
 }
 
 fn length(addresses: &[IpAddr]) -> u32 {

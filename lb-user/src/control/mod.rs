@@ -4,6 +4,7 @@
 //! forwarded by them already (`inheritance`); then health and next hops come in, each backend's standing follows
 //! from them (`standing`), and what has changed is stored (`write`).
 
+mod choices;
 mod inheritance;
 mod layout;
 pub mod maglev;
@@ -17,27 +18,31 @@ mod write;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use lb_common::{flow::Limits, memory::Memory};
-use tracing::{info, warn};
+use tracing::info;
 
+pub(crate) use self::inheritance::backend_address;
 use self::{
     inheritance::{Inheritance, VirtualAddress},
     plan::{Backend, Plan, Pool},
-    standing::{Standing, Way},
+    standing::{Standing, Way, Ways},
 };
 pub use self::{
-    plan::{PlanError, capacity},
+    plan::{PlanError, capacity, destinations},
     write::IndexFull,
 };
 use crate::{
-    config::{Config, types::Service},
+    config::{
+        Config,
+        types::{Protocol, Service},
+    },
     flows::{self, Names},
     health::{Event, Target},
-    next_hop::{NextHop, NextHops},
+    next_hop::NextHops,
 };
 
 /// How long a flow that never opened may be quiet.
@@ -91,24 +96,16 @@ impl Control {
     pub fn targets(&self) -> Vec<Target> {
         let service_rows = self.config.services.iter().zip(&self.plan.rows);
         let of_service = |(service, rows): (&Service, &Vec<u32>)| -> Vec<Target> {
+            let check = Arc::new(service.check.clone());
             let rows = service.backends.iter().zip(rows);
             rows.map(|(backend, row)| Target {
                 id: *row,
                 address: backend.address,
-                check: service.check.clone(),
+                check: Arc::clone(&check),
             })
             .collect()
         };
         service_rows.flat_map(of_service).collect()
-    }
-
-    /// Where next hops are needed to.
-    #[must_use]
-    pub fn destinations(&self) -> BTreeSet<IpAddr> {
-        self.plan
-            .placed()
-            .map(|(_, backend)| backend.address.ip())
-            .collect()
     }
 
     /// Makes the tables hold the configuration. A backend that did not take flows before takes none until its health
@@ -120,12 +117,18 @@ impl Control {
             }
         }
         for (row, backend) in self.plan.placed() {
-            let service = self.plan.pools[backend.pool].row;
-            write::backend(memory, row, backend.address, backend.sources, service);
+            let pool = &self.plan.pools[backend.pool];
+            let manner = pool.manner(backend.address);
+            write::backend(memory, row, (backend.address, manner), backend.sources, pool.row);
+            if manner.keeps_client() {
+                write::answers(memory, backend.address.port(), pool.protocol);
+            }
         }
+        let pools: Vec<&Pool> = self.plan.pools.iter().collect();
+        self.choose(memory, &pools);
         let mut addresses: BTreeMap<VirtualAddress, u16> = BTreeMap::new();
-        for pool in &self.plan.pools {
-            self.choose(memory, pool);
+        for pool in pools {
+            write::service(memory, pool.row, pool.forwarding());
             addresses.extend(pool.binds.iter().map(|bind| ((pool.protocol, *bind), pool.row)));
         }
         for ((protocol, address), service) in write::known_addresses(memory, addresses) {
@@ -164,42 +167,41 @@ impl Control {
                 continue;
             };
             if event.changed {
-                let (detail, state) = (&event.report.detail, event.state);
-                info!(backend = backend.name, %state, detail, "backend is {state}");
+                standing.tell(&backend.name, &event);
             }
             if standing.checked(event) {
                 changed.insert(backend.pool);
             }
         }
-        for pool in changed {
-            self.rebuild(memory, pool);
-        }
+        self.rebuild(memory, &changed);
     }
 
     /// Takes next hops in.
     pub fn resolved(&mut self, memory: &Memory<'_>, next_hops: &NextHops) {
-        let mut changed = BTreeSet::new();
+        let (mut changed, mut new) = (BTreeSet::new(), 0);
         for (row, backend) in self.plan.placed() {
             let standing = &mut self.standings[row as usize];
             let Some(next_hop) = next_hops.get(&backend.address.ip()) else {
                 continue;
             };
             let took_flows = standing.takes_flows();
-            match standing.resolved(next_hop, &self.config.global.interfaces, &backend.name) {
-                Some(Way::Out(next_hop)) => lead(memory, row, backend, &next_hop),
-                Some(Way::Local) => {
-                    let protocol = self.plan.pools[backend.pool].protocol;
-                    write::local(memory, row, protocol, backend.address.port());
-                }
-                None => {}
+            let pool = &self.plan.pools[backend.pool];
+            let ways = Ways {
+                interfaces: &self.config.global.interfaces,
+                mode: pool.mode,
+            };
+            if let Some(way) = standing.resolved(next_hop, &ways, &backend.name) {
+                new += 1;
+                lead(memory, row, backend, pool.protocol, &way);
             }
             if took_flows != standing.takes_flows() {
                 changed.insert(backend.pool);
             }
         }
-        for pool in changed {
-            self.rebuild(memory, pool);
+        if new > 0 {
+            info!(backends = new, "next hops are known");
         }
+        self.rebuild(memory, &changed);
     }
 
     /// By backend row, the names of service and backend.
@@ -227,64 +229,17 @@ impl Control {
             closed: ticks(CLOSED.min(established)),
         }
     }
-
-    fn rebuild(&self, memory: &Memory<'_>, index: usize) {
-        let Some(pool) = self.plan.pools.get(index) else {
-            return;
-        };
-        let (backends, changed) = self.choose(memory, pool);
-        if backends == 0 && !pool.binds.is_empty() {
-            warn!(
-                service = pool.service,
-                "service has no backend that is up: new flows are dropped"
-            );
-        }
-        info!(
-            service = pool.service,
-            backends, changed, "choice table is written"
-        );
-    }
-
-    /// Writes the choices of a service; how many backends there are to choose from, and how many slots changed.
-    fn choose(&self, memory: &Memory<'_>, pool: &Pool) -> (usize, usize) {
-        // Nobody can ask for it, and it has no slots.
-        if pool.binds.is_empty() {
-            return (0, 0);
-        }
-        let candidates = self.candidates(pool);
-        let slots = maglev::build(pool.table_size, &candidates);
-        let changed = write::choices(memory, pool.row, pool.first_slot, &slots);
-        (candidates.len(), changed)
-    }
-
-    fn candidates(&self, pool: &Pool) -> Vec<maglev::Candidate> {
-        let rows = pool.backends.iter().filter(|row| {
-            self.standings
-                .get(**row as usize)
-                .is_some_and(Standing::takes_flows)
-        });
-        rows.filter_map(|row| {
-            let backend = self.plan.backend(*row)?;
-            Some(maglev::Candidate {
-                index: *row,
-                identity: backend.identity,
-                weight: backend.weight,
-            })
-        })
-        .filter(|candidate| candidate.weight > 0)
-        .collect()
-    }
 }
 
-/// Writes a backend's next hop, and the address that is sent from towards it.
-fn lead(memory: &Memory<'_>, row: u32, backend: &Backend, next_hop: &NextHop) {
-    if backend.has_own_source {
-        write::source(memory, backend.sources.first, next_hop.source);
+/// Writes a backend's next hop and the address that is sent from towards it, or that it runs on this host.
+fn lead(memory: &Memory<'_>, row: u32, backend: &Backend, protocol: Protocol, way: &Way) {
+    match way {
+        Way::Out(next_hop) => {
+            if backend.has_own_source {
+                write::source(memory, backend.sources.first, next_hop.source);
+            }
+            write::hop(memory, row, next_hop);
+        }
+        Way::Local => write::local(memory, row, protocol, backend.address.port()),
     }
-    let hop = write::Hop {
-        peer: next_hop.peer_mac,
-        own: next_hop.own_mac,
-        interface: next_hop.ifindex,
-    };
-    write::hop(memory, row, hop);
 }

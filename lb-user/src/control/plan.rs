@@ -1,17 +1,22 @@
 //! Which row of which table each part of a configuration has.
 
 use std::{
+    collections::BTreeSet,
     net::{IpAddr, SocketAddr},
     time::Duration,
 };
 
-use lb_common::layout::{MAX_BACKENDS, Span};
+use lb_common::{
+    Port,
+    layout::{MAX_BACKENDS, Span},
+    manner::{Forwarding, Manner},
+};
 
 use super::{inheritance::Inheritance, layout::Layout};
 use crate::{
     config::{
         Config,
-        types::{Protocol, Service},
+        types::{Encapsulation, Mode, Protocol, Service},
     },
     dataplane::Capacity,
 };
@@ -19,7 +24,7 @@ use crate::{
 /// A configuration laid out over the tables.
 #[derive(Debug, Default)]
 pub(super) struct Plan {
-    /// Services, once per address family.
+    /// Services, once per address family; once for both where backends of either serve both.
     pub(super) pools: Vec<Pool>,
     /// Row by row of the backend table; none where the row is free, or kept for flows of a backend that has gone.
     pub(super) backends: Vec<Option<Backend>>,
@@ -33,7 +38,7 @@ pub(super) struct Plan {
     pub(super) was_chosen: Vec<bool>,
 }
 
-/// The part of a service that one address family has: virtual addresses, and the backends behind them.
+/// The part of a service that one address family has, or all of it where families are joined: virtual addresses, and the backends behind them.
 #[derive(Debug)]
 pub(super) struct Pool {
     /// Name of the service, for the log.
@@ -42,6 +47,8 @@ pub(super) struct Pool {
     pub(super) binds: Vec<SocketAddr>,
     /// Transport protocol.
     pub(super) protocol: Protocol,
+    /// How packets reach its backends.
+    pub(super) mode: Mode,
     /// Row in the service table.
     pub(super) row: u16,
     /// First slot in the choice table.
@@ -73,6 +80,61 @@ pub(super) struct Backend {
     pub(super) has_own_source: bool,
 }
 
+impl Pool {
+    /// What is done to packets for its backends.
+    pub(super) fn forwarding(&self) -> Forwarding {
+        match self.mode {
+            Mode::FullNat | Mode::Nat => Forwarding::Translate,
+            Mode::Dsr => Forwarding::Direct,
+            Mode::Tunnel(_) => Forwarding::Encapsulate,
+        }
+    }
+
+    /// How packets reach one of its backends, as the packet path knows it.
+    pub(super) fn manner(&self, backend: SocketAddr) -> Manner {
+        match self.mode {
+            Mode::FullNat => Manner::FULL_NAT,
+            Mode::Nat => Manner::NAT,
+            Mode::Dsr => Manner::DSR,
+            Mode::Tunnel(Encapsulation::Ipip) => Manner::tunnel(backend.is_ipv6(), None),
+            Mode::Tunnel(Encapsulation::Gue { port }) => {
+                Manner::tunnel(backend.is_ipv6(), Some(Port::new(port.get())))
+            }
+        }
+    }
+}
+
+/// Which of a service's virtual addresses and backends belong together, as one pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    /// Those of IPv4.
+    V4,
+    /// Those of IPv6.
+    V6,
+    /// All of them.
+    Whole,
+}
+
+impl Part {
+    /// The parts of a service.
+    pub(super) fn of(service: &Service) -> &'static [Self] {
+        if service.mode.joins_families() {
+            &[Self::Whole]
+        } else {
+            &[Self::V4, Self::V6]
+        }
+    }
+
+    /// Whether an address belongs to it.
+    pub(super) fn has(self, address: SocketAddr) -> bool {
+        match self {
+            Self::V4 => address.is_ipv4(),
+            Self::V6 => address.is_ipv6(),
+            Self::Whole => true,
+        }
+    }
+}
+
 /// A configuration cannot be laid out over the tables.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
@@ -81,6 +143,18 @@ pub enum PlanError {
         "{0} backends are more than the {MAX_BACKENDS} that tables have rows for: spread them over several balancers"
     )]
     TooMany(usize),
+    /// More than a choice table has slots for.
+    #[error(
+        "service {service} has {backends} backends, more than the {slots} slots of its choice table: make several services of it"
+    )]
+    TooManyOfOne {
+        /// The service's name.
+        service: String,
+        /// Its backends.
+        backends: usize,
+        /// Slots of its choice table.
+        slots: u32,
+    },
     /// More than the tables have rows for, beside what live flows and services hold.
     #[error("the tables have no room for another {0}")]
     NoRoom(&'static str),
@@ -109,22 +183,27 @@ impl Plan {
     }
 }
 
+/// Where a configuration needs next hops to.
+#[must_use]
+pub fn destinations(config: &Config) -> BTreeSet<IpAddr> {
+    let backends = config.services.iter().flat_map(|service| &service.backends);
+    backends.map(|backend| backend.address.ip()).collect()
+}
+
 /// How large tables for a configuration have to be at least.
 #[must_use]
 pub fn capacity(config: &Config, workers: u32) -> Capacity {
     let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
     let services = &config.services;
-    // A family without virtual addresses has neither choices nor flows.
-    let has_binds = |service: &Service, is_v4: bool| service.bind.iter().any(|bind| bind.is_ipv4() == is_v4);
-    let flows = |is_v4: bool| {
-        let served = services.iter().any(|service| has_binds(service, is_v4));
+    // What has no virtual addresses has neither choices nor flows.
+    let has_binds = |service: &Service, part: Part| service.bind.iter().any(|bind| part.has(*bind));
+    let flows = |family: Part| {
+        let served = services.iter().any(|service| has_binds(service, family));
         if served { config.global.max_flows } else { 1 }
     };
     let choices = |service: &Service| {
-        let families = [true, false]
-            .into_iter()
-            .filter(|is_v4| has_binds(service, *is_v4));
-        service.table_size.saturating_mul(count(families.count()))
+        let parts = Part::of(service).iter().filter(|part| has_binds(service, **part));
+        service.table_size.saturating_mul(count(parts.count()))
     };
     Capacity {
         services: count(services.len() * 2),
@@ -132,8 +211,8 @@ pub fn capacity(config: &Config, workers: u32) -> Capacity {
         choice_slots: services.iter().map(choices).fold(0, u32::saturating_add),
         backends: count(services.iter().map(|service| service.backends.len()).sum()),
         sources: count(config.global.snat_addresses.len()),
-        flows_v4: flows(true),
-        flows_v6: flows(false),
+        flows_v4: flows(Part::V4),
+        flows_v6: flows(Part::V6),
         workers,
     }
 }

@@ -2,12 +2,36 @@
 
 use std::time::Instant;
 
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::{
+    config::types::Mode,
     health::{Event, Report, State},
     next_hop::{NextHop, Unresolved},
 };
+
+/// Which ways to a backend may be used.
+pub(super) struct Ways<'c> {
+    /// Interfaces that packets are forwarded between.
+    pub(super) interfaces: &'c [String],
+    /// How packets reach the backend.
+    pub(super) mode: Mode,
+}
+
+impl Ways<'_> {
+    /// What is wrong with a next hop that was found.
+    fn fault(&self, next_hop: &NextHop) -> Option<String> {
+        let interface = &next_hop.interface;
+        if !self.interfaces.iter().any(|ours| **ours == **interface) {
+            let fault = format!("its answers come in by {interface}, which is not among `interfaces`");
+            return Some(fault);
+        }
+        let gateway = next_hop.gateway.filter(|_| self.mode == Mode::Dsr)?;
+        Some(format!(
+            "it stands behind the router {gateway}, and mode \"dsr\" reaches neighbours only: use mode \"tunnel\""
+        ))
+    }
+}
 
 /// What is known of a backend.
 #[derive(Debug)]
@@ -45,6 +69,17 @@ impl Standing {
         }
     }
 
+    /// Logs a change of a backend's state. That it is found up at first is what everybody expects, and may be found of
+    /// a hundred thousand at once.
+    pub(super) fn tell(&self, backend: &str, event: &Event) {
+        let (state, detail) = (event.state, event.report.detail.as_ref());
+        if self.health.is_none() && state == State::Up {
+            debug!(backend, detail, "backend is up");
+        } else {
+            info!(backend, %state, detail, "backend is {state}");
+        }
+    }
+
     /// Takes a check's result in; says whether new flows are affected.
     pub(super) fn checked(&mut self, event: Event) -> bool {
         let before = self.takes_flows();
@@ -59,19 +94,15 @@ impl Standing {
     pub(super) fn resolved(
         &mut self,
         found: &Result<NextHop, Unresolved>,
-        interfaces: &[String],
+        ways: &Ways<'_>,
         backend: &str,
     ) -> Option<Way> {
+        if let Some(fault) = found.as_ref().ok().and_then(|next_hop| ways.fault(next_hop)) {
+            self.was_chosen = false;
+            self.unusable(backend, &fault);
+            return None;
+        }
         let way = match found {
-            Ok(next_hop) if !interfaces.contains(&next_hop.interface) => {
-                let interface = &next_hop.interface;
-                self.was_chosen = false;
-                self.unusable(
-                    backend,
-                    &format!("its answers come in by {interface}, which is not among `interfaces`"),
-                );
-                return None;
-            }
             Ok(next_hop) => Way::Out(next_hop.clone()),
             Err(Unresolved::Local) => Way::Local,
             Err(reason) => {
@@ -85,8 +116,8 @@ impl Standing {
         match &way {
             Way::Out(NextHop {
                 interface, source, ..
-            }) => info!(backend, interface, %source, "next hop is known"),
-            Way::Local => info!(backend, "the backend runs on this host"),
+            }) => debug!(backend, interface = &**interface, %source, "next hop is known"),
+            Way::Local => debug!(backend, "the backend runs on this host"),
         }
         self.unresolved = None;
         self.way = Some(way);

@@ -150,7 +150,7 @@ fn check(standing: &Standing, kind: &CheckKind) -> Check {
     };
     let detail = match (standing.unresolved(), standing.report()) {
         (Some(reason), _) if standing.is_up() => reason.to_owned(),
-        (_, Some(report)) => report.detail.clone(),
+        (_, Some(report)) => report.detail.to_string(),
         (_, None) => "not checked yet".to_owned(),
     };
     let milliseconds = standing.report().map_or(0, |report| report.duration.as_millis());

@@ -18,7 +18,7 @@ use lb_common::{
     service,
 };
 
-use super::{Control, capacity};
+use super::{Control, capacity, destinations};
 use crate::{
     config,
     health::{Event, Outcome, Report, State},
@@ -77,9 +77,7 @@ impl World {
     fn ready(text: &str) -> Self {
         let mut world = Self::new(text);
         world.resolve(
-            &world
-                .control
-                .destinations()
+            &destinations(world.control.config())
                 .into_iter()
                 .map(|to| (to, Ok(next_hop(1))))
                 .collect(),
@@ -98,7 +96,7 @@ impl World {
         };
         let report = Report {
             outcome,
-            detail: "as the test says".to_owned(),
+            detail: "as the test says".into(),
             duration: Duration::from_millis(7),
             at: Instant::now(),
         };
@@ -158,11 +156,12 @@ impl World {
 fn next_hop(last: u8) -> NextHop {
     NextHop {
         ifindex: 3,
-        interface: "eth1".to_owned(),
+        interface: "eth1".into(),
         source: "10.0.0.100".parse().unwrap(),
         own_mac: [2, 0, 0, 0, 0, 100],
         peer_mac: [2, 0, 0, 0, 0, last],
         mtu: 1500,
+        gateway: None,
     }
 }
 
@@ -253,7 +252,7 @@ fn a_backend_behind_an_interface_that_is_not_ours_takes_no_flows() {
     let mut world = World::new(CONFIG);
     world.check(A, State::Up);
     let elsewhere = NextHop {
-        interface: "eth7".to_owned(),
+        interface: "eth7".into(),
         ..next_hop(1)
     };
     world.resolve(&[("10.0.0.1".parse().unwrap(), Ok(elsewhere))].into());

@@ -6,9 +6,10 @@ use std::{
 };
 
 use lb_common::{
-    Address as _, Mac, Port, V4, V6,
+    Address as _, Port, V4, V6,
     address::{AddressCell as _, TCP, UDP},
     layout::{BackendCounters, PortFilter, Span, mac_to_word},
+    manner::{Forwarding, Manner},
     memory::Memory,
     service::{self, SlotKey},
     shared::Shared,
@@ -18,22 +19,14 @@ use super::{
     inheritance::{self, VirtualAddress},
     statistics,
 };
-use crate::config::types::Protocol;
-
-/// Where packets go next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Hop {
-    pub(super) peer: Mac,
-    pub(super) own: Mac,
-    pub(super) interface: u32,
-}
+use crate::{config::types::Protocol, next_hop::NextHop};
 
 /// There is no room for a virtual address.
 #[derive(Debug, thiserror::Error)]
 #[error("the service index has no room for {0}: this is a fault of Ballast, please report it")]
 pub struct IndexFull(SocketAddr);
 
-/// Puts a source address for full NAT into its row.
+/// Puts a source address into its row.
 pub(super) fn source(memory: &Memory<'_>, row: u32, address: IpAddr) {
     memory.sources[row as usize].address.store(mapped(address));
 }
@@ -53,11 +46,18 @@ pub(super) fn port_pool(memory: &Memory<'_>, (first, last): (u16, u16)) {
 }
 
 /// Fills a backend's row, all but its next hop.
-pub(super) fn backend(memory: &Memory<'_>, row: u32, address: SocketAddr, sources: Span, service: u16) {
+pub(super) fn backend(
+    memory: &Memory<'_>,
+    row: u32,
+    (address, manner): (SocketAddr, Manner),
+    sources: Span,
+    service: u16,
+) {
     let record = &memory.backends[row as usize];
     record.address.store(mapped(address.ip()));
     record.port.store(u16::from_ne_bytes(Port::new(address.port()).0));
     record.sources.store(sources.to_word());
+    record.manner.store(manner.0);
     record.service.store(service + 1);
 }
 
@@ -103,25 +103,39 @@ fn change_range(first: &Shared<u16>, count: &Shared<u16>, new: (u16, u16)) {
     }
 }
 
+/// Says what is done to a service's packets.
+pub(super) fn service(memory: &Memory<'_>, row: u16, forwarding: Forwarding) {
+    memory.services[usize::from(row)]
+        .forwarding
+        .store(forwarding as u32);
+}
+
+/// Lets answers past the first, cheap look-up that come from a backend's port and go to whatever port a client has.
+pub(super) fn answers(memory: &Memory<'_>, port: u16, protocol: Protocol) {
+    let (_, bit) = number_and_bit(protocol);
+    add(&memory.ports.sources[usize::from(port)], bit);
+    for destination in &memory.ports.destinations {
+        add(destination, PortFilter::BY_SOURCE);
+    }
+}
+
 /// Changes a backend's next hop in one step.
-pub(super) fn hop(memory: &Memory<'_>, row: u32, hop: Hop) {
+pub(super) fn hop(memory: &Memory<'_>, row: u32, hop: &NextHop) {
     let record = &memory.backends[row as usize];
     let other = 1 - (record.hop.load() & 1);
     let place = &record.hops[usize::from(other != 0)];
-    place.peer.store(mac_to_word(hop.peer));
-    place.own.store(mac_to_word(hop.own));
-    place.interface.store(hop.interface);
+    place.peer.store(mac_to_word(hop.peer_mac));
+    place.own.store(mac_to_word(hop.own_mac));
+    place.interface.store(hop.ifindex);
+    place.mtu.store(hop.mtu);
     record.hop.store(other);
     record.local.store(0);
 }
 
 /// Says that a backend runs on this host. Answers from its port are looked for before any packet goes there.
 pub(super) fn local(memory: &Memory<'_>, row: u32, protocol: Protocol, port: u16) {
-    let bit = match protocol {
-        Protocol::Tcp => PortFilter::FROM_TCP,
-        Protocol::Udp => PortFilter::FROM_UDP,
-    };
-    want(memory, port, bit);
+    let (_, bit) = number_and_bit(protocol);
+    add(&memory.ports.sources[usize::from(port)], bit);
     memory.backends[row as usize].local.store(1);
 }
 
@@ -148,10 +162,7 @@ pub(super) fn virtual_address(
     protocol: Protocol,
     service: u16,
 ) -> Result<(), IndexFull> {
-    let (number, bit) = match protocol {
-        Protocol::Tcp => (TCP, PortFilter::TCP),
-        Protocol::Udp => (UDP, PortFilter::UDP),
-    };
+    let (number, bit) = number_and_bit(protocol);
     let (ip, port) = (mapped(address.ip()), Port::new(address.port()));
     let home = service::home(memory.settings, ip, number, port);
     let mask = memory.settings.service_mask.load();
@@ -187,10 +198,21 @@ pub(super) fn known_addresses(
     wanted
 }
 
-/// Lets packets to or from a port past the first, cheap look-up.
+/// Lets packets to a port past the first, cheap look-up.
 fn want(memory: &Memory<'_>, port: u16, bits: u8) {
-    let cell = &memory.ports.destinations[usize::from(port)];
+    add(&memory.ports.destinations[usize::from(port)], bits);
+}
+
+fn add(cell: &Shared<u8>, bits: u8) {
     cell.store(cell.load() | bits);
+}
+
+/// A protocol's number, and its bit in the [`PortFilter`].
+fn number_and_bit(protocol: Protocol) -> (u8, u8) {
+    match protocol {
+        Protocol::Tcp => (TCP, PortFilter::TCP),
+        Protocol::Udp => (UDP, PortFilter::UDP),
+    }
 }
 
 fn mapped(address: IpAddr) -> V6 {

@@ -55,6 +55,8 @@ impl Daemon {
         let pins = Pins::claim(&config.global.socket)?;
         // One more for what the daemon itself counts.
         let capacity = control::capacity(&config, cpus + 1);
+        // Asks for routes while the programs are verified.
+        let resolver = Resolver::start(control::destinations(&config))?;
         let object = Object::load_pinned(&capacity, mode, &pins)?;
         let control = plan(config, &object, &pins)?;
         if object.is_adopted() {
@@ -62,7 +64,6 @@ impl Daemon {
         }
         control.install(&object.memory())?;
         attended(&object.memory());
-        let resolver = Resolver::start(control.destinations())?;
         let (sender, checks) = mpsc::channel(1024);
         let monitor = Monitor::start(control.targets(), &sender);
         let sweep = Sweep::new(cpus, object.tick());

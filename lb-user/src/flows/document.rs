@@ -52,10 +52,12 @@ pub struct Flow {
     pub service: Option<String>,
     /// Its backend's name, or the address of one that is not configured any more.
     pub backend: String,
-    /// Where its packets are sent instead.
+    /// Where its packets are sent.
     pub backend_address: SocketAddr,
-    /// Where they seem to come from.
+    /// Where they seem to come from: the client itself in all modes but full NAT.
     pub snat_address: SocketAddr,
+    /// How its packets reach the backend, in the configuration's word.
+    pub mode: String,
     /// How far it has come.
     pub state: FlowState,
     /// Since its last packet, in either direction.

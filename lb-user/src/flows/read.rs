@@ -10,10 +10,12 @@ use lb_common::{
     Address, Tuple, V4, V6,
     address::TCP,
     flow::{self, Bucket, ENTRIES, Hit, State},
+    manner::Forwarding,
     memory::{Memory, Worker},
 };
 
 use super::{Flow, FlowPage, FlowState, Query};
+use crate::control::backend_address;
 
 /// How often an entry is read that changes meanwhile. An entry changes when its flow opens, closes or gets another
 /// way to its client, not with every packet.
@@ -149,7 +151,20 @@ impl Reader<'_> {
     fn document<A: Address>(&self, found: &Found<A>) -> Flow {
         let Found { flow, state, idle } = found;
         let (client, virtual_address) = ends(&flow.key);
-        let (snat_address, backend_address) = ends(&flow.to);
+        let (snat_address, translated) = ends(&flow.to);
+        // Where nothing is translated, the backend's own record knows its address.
+        let record = self.memory.backends.get(flow.backend as usize);
+        let backend_address = match (flow.forwarding, record) {
+            (Forwarding::Direct | Forwarding::Encapsulate, Some(record)) => backend_address(record),
+            (Forwarding::Translate | Forwarding::Local, _) | (_, None) => translated,
+        };
+        let mode = match flow.forwarding {
+            Forwarding::Translate if snat_address == client => "nat",
+            Forwarding::Translate => "full-nat",
+            Forwarding::Direct => "dsr",
+            Forwarding::Encapsulate => "tunnel",
+            Forwarding::Local => "local",
+        };
         let (service, backend) = match self.name(flow.backend) {
             Some((service, backend)) => (Some(service.clone()), backend.clone()),
             None => (None, backend_address.to_string()),
@@ -162,6 +177,7 @@ impl Reader<'_> {
             backend,
             backend_address,
             snat_address,
+            mode: mode.to_owned(),
             state: word(*state),
             idle_seconds: (self.clock.tick * *idle).as_secs(),
         }

@@ -6,6 +6,7 @@ use lb_common::{
     Address, Port, Tuple, V4, V6,
     address::{TCP, UDP},
     flow::{self, Client, State},
+    manner::Forwarding,
     memory::{Heap, Memory, Sizes, Worker},
 };
 
@@ -51,10 +52,10 @@ fn open<A: Address>(
     let [client, reply] =
         [key, to.reversed()].map(|key| flow::claim(&tables, &key, protocol, 0).expect("room"));
     let flow = flow::Flow {
+        forwarding: Forwarding::Translate,
         key,
         to,
         protocol,
-        forwarding: flow::Forwarding::Translate,
         backend,
         client: Client {
             interface: 1,
@@ -99,6 +100,7 @@ fn a_flow_is_shown_once_with_both_translations() {
         backend: "be1".to_owned(),
         backend_address: address("10.1.1.2:8080"),
         snat_address: address("10.1.1.1:1029"),
+        mode: "full-nat".to_owned(),
         state: FlowState::Established,
         idle_seconds: 4,
     };

@@ -6,7 +6,9 @@
 //! refuse them for `rise` rounds.
 
 use std::{
+    borrow::Cow,
     net::SocketAddr,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -31,8 +33,8 @@ pub struct Target {
     pub id: u32,
     /// Where the backend serves; `check.port` replaces the port.
     pub address: SocketAddr,
-    /// How it is checked.
-    pub check: Check,
+    /// How it is checked, as all backends of its service are.
+    pub check: Arc<Check>,
 }
 
 /// A finished check.
@@ -54,7 +56,7 @@ pub struct Report {
     /// Success or failure.
     pub outcome: Outcome,
     /// The reason in words: `HTTP 200`, `connection refused`, `no answer within 2s`.
-    pub detail: String,
+    pub detail: Cow<'static, str>,
     /// From the first packet to the verdict.
     pub duration: Duration,
     /// When the verdict fell.

@@ -35,9 +35,12 @@ impl Monitor {
     #[must_use = "dropping the monitor ends the checks"]
     pub fn start(targets: Vec<Target>, events: &mpsc::Sender<Event>) -> Self {
         let started = time::Instant::now();
-        let count = u32::try_from(targets.len()).unwrap_or(u32::MAX);
+        let is_checked = |target: &Target| target.check.kind != CheckKind::None;
+        let (checked, unchecked): (Vec<_>, Vec<_>) = targets.into_iter().partition(is_checked);
+        let count = u32::try_from(checked.len()).unwrap_or(u32::MAX);
         let mut tasks = JoinSet::new();
-        for (target, position) in targets.into_iter().zip(0..) {
+        tasks.spawn(report_up(unchecked, events.clone()));
+        for (target, position) in checked.into_iter().zip(0..) {
             let schedule = Schedule::new(position, count, target.check.inter);
             tasks.spawn(watch(target, started, schedule, events.clone()));
         }
@@ -45,19 +48,27 @@ impl Monitor {
     }
 }
 
+/// Reports the backends that need no check.
+async fn report_up(targets: Vec<Target>, events: mpsc::Sender<Event>) {
+    for target in targets {
+        if events.send(unchecked(target.id)).await.is_err() {
+            // A closed channel means that nobody wants to know any more.
+            return;
+        }
+    }
+}
+
+/// Checks a backend for as long as somebody wants to know.
 async fn watch(target: Target, started: time::Instant, schedule: Schedule, events: mpsc::Sender<Event>) {
-    let Some(probe) = probe(&target) else {
-        // A closed channel means that nobody wants to know any more.
-        let _ = events.send(unchecked(&target)).await;
-        return;
-    };
+    let probe = probe(&target);
     let mut results = RiseFall::new(target.check.rise, target.check.fall);
     let mut rhythm = time::interval_at(started + schedule.second, target.check.inter);
     // A check that takes longer than the interval costs the next ones, but never shifts the rhythm.
     rhythm.set_missed_tick_behavior(MissedTickBehavior::Skip);
     time::sleep_until(started + schedule.first).await;
     loop {
-        match probe.run().await {
+        // On the heap, where it is freed: thousands of tasks rest here, each as large as the most it ever holds.
+        match Box::pin(probe.run()).await {
             Ok(Finished { report, connection }) => {
                 let (state, changed) = results.record(report.outcome);
                 if events
@@ -73,7 +84,7 @@ async fn watch(target: Target, started: time::Instant, schedule: Schedule, event
                     return;
                 }
                 if let Some(connection) = connection {
-                    tcp::part(connection).await;
+                    Box::pin(tcp::part(connection)).await;
                 }
             }
             Err(error) => warn!(backend = %target.address, %error, "no health check possible, state kept"),
@@ -82,34 +93,32 @@ async fn watch(target: Target, started: time::Instant, schedule: Schedule, event
     }
 }
 
-fn probe(target: &Target) -> Option<Probe<'_>> {
+fn probe(target: &Target) -> Probe<'_> {
     let http = match &target.check.kind {
-        CheckKind::None => return None,
-        CheckKind::Tcp => None,
+        CheckKind::None | CheckKind::Tcp => None,
         CheckKind::Http(http) => Some(http),
     };
     let mut address = target.address;
     if let Some(port) = target.check.port {
         address.set_port(port.get());
     }
-    Some(Probe {
+    Probe {
         address,
         timeout: target.check.timeout,
         http,
-    })
+    }
 }
 
-fn unchecked(target: &Target) -> Event {
+fn unchecked(id: u32) -> Event {
     let outcome = Outcome::Ok;
-    let detail = "no check configured".to_owned();
     let report = Report {
         outcome,
-        detail,
+        detail: "no check configured".into(),
         duration: Duration::ZERO,
         at: Instant::now(),
     };
     Event {
-        id: target.id,
+        id,
         report,
         state: outcome.into(),
         changed: true,

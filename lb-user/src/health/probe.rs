@@ -1,6 +1,7 @@
 //! One check of one backend.
 
 use std::{
+    borrow::Cow,
     io,
     net::SocketAddr,
     time::{Duration, Instant},
@@ -39,7 +40,7 @@ pub(super) struct Finished {
 /// Why a check did not succeed.
 enum Failure {
     /// The backend's doing, in words.
-    Backend(String),
+    Backend(Cow<'static, str>),
     /// This host could not even ask.
     Host(io::Error),
 }
@@ -76,18 +77,22 @@ impl Probe<'_> {
         self.judge(connected, "no connection")
     }
 
-    async fn ask(&self, connection: &mut TcpStream, deadline: time::Instant) -> Result<String, Failure> {
+    async fn ask(
+        &self,
+        connection: &mut TcpStream,
+        deadline: time::Instant,
+    ) -> Result<Cow<'static, str>, Failure> {
         let Some(http) = self.http else {
-            return Ok("connected".to_owned());
+            return Ok("connected".into());
         };
         let answered = time::timeout_at(deadline, http::exchange(http, connection)).await;
         match self.judge(answered, "no answer")? {
             Answer::Status(status) if (http.status.0..=http.status.1).contains(&status) => {
-                Ok(format!("HTTP {status}"))
+                Ok(format!("HTTP {status}").into())
             }
-            Answer::Status(status) => Err(Failure::Backend(format!("HTTP {status}"))),
-            Answer::Nothing => Err(Failure::Backend("connection closed without an answer".to_owned())),
-            Answer::Garbage(start) => Err(Failure::Backend(format!("not an HTTP answer: {start}"))),
+            Answer::Status(status) => Err(Failure::Backend(format!("HTTP {status}").into())),
+            Answer::Nothing => Err(Failure::Backend("connection closed without an answer".into())),
+            Answer::Garbage(start) => Err(Failure::Backend(format!("not an HTTP answer: {start}").into())),
         }
     }
 
@@ -95,10 +100,10 @@ impl Probe<'_> {
         match result {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) if is_our_own(&error) => Err(Failure::Host(error)),
-            Ok(Err(error)) => Err(Failure::Backend(in_words(&error))),
+            Ok(Err(error)) => Err(Failure::Backend(in_words(&error).into())),
             Err(Elapsed { .. }) => {
                 let timeout = humantime::format_duration(self.timeout);
-                Err(Failure::Backend(format!("{missing} within {timeout}")))
+                Err(Failure::Backend(format!("{missing} within {timeout}").into()))
             }
         }
     }
@@ -149,7 +154,7 @@ mod tests {
             }
         };
         assert_eq!(
-            (report.outcome, report.detail.as_str()),
+            (report.outcome, report.detail.as_ref()),
             (Outcome::Failed, "no connection within 200ms")
         );
         assert!(report.duration >= probe.timeout);

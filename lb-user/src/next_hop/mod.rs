@@ -8,6 +8,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
+    sync::Arc,
 };
 
 use tokio::sync::watch;
@@ -30,7 +31,7 @@ pub struct NextHop {
     /// Number of the interface to send by.
     pub ifindex: u32,
     /// Its name.
-    pub interface: String,
+    pub interface: Arc<str>,
     /// The address this host sends from towards the destination.
     pub source: IpAddr,
     /// Hardware address of the interface.
@@ -39,6 +40,8 @@ pub struct NextHop {
     pub peer_mac: [u8; 6],
     /// Longest IP packet in bytes that the interface and the route take.
     pub mtu: u32,
+    /// The router that the MAC address is of; none: the destination is on the interface's own network.
+    pub gateway: Option<IpAddr>,
 }
 
 /// Why packets cannot get to a destination.

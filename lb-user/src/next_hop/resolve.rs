@@ -1,6 +1,6 @@
 //! From a route, the links and the neighbours to a next hop, or the reason why there is none.
 
-use std::{collections::HashMap, net::IpAddr};
+use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 use super::{
     NextHop, Unresolved,
@@ -51,15 +51,21 @@ impl Tables {
                 interface: format!("interface {}", route.ifindex),
             });
         };
-        let interface = link.name.clone();
+        let interface = || link.name.to_string();
         let Some(own_mac) = link.mac else {
-            return Err(Unresolved::NotEthernet { interface });
+            return Err(Unresolved::NotEthernet {
+                interface: interface(),
+            });
         };
         if !link.up {
-            return Err(Unresolved::LinkDown { interface });
+            return Err(Unresolved::LinkDown {
+                interface: interface(),
+            });
         }
         let Some(source) = route.source else {
-            return Err(Unresolved::NoSource { interface });
+            return Err(Unresolved::NoSource {
+                interface: interface(),
+            });
         };
         let mtu = route.mtu.map_or(link.mtu, |mtu| mtu.min(link.mtu));
         Ok(WayOut {
@@ -84,7 +90,7 @@ impl Tables {
             Some(Neighbour::Asked) | None => self.in_use.get(&key).copied(),
             Some(Neighbour::Failed) => None,
         };
-        let interface = way.link.name.clone();
+        let interface = way.link.name.to_string();
         let next_hop = match mac {
             Some(peer_mac) => Ok(way.to(peer_mac)),
             None if entry == Some(Neighbour::Failed) => Err(Unresolved::NoAnswer {
@@ -119,7 +125,7 @@ impl WayOut<'_> {
     fn to(self, peer_mac: [u8; 6]) -> NextHop {
         let Self {
             ifindex,
-            gateway: _,
+            gateway,
             link,
             own_mac,
             source,
@@ -127,11 +133,12 @@ impl WayOut<'_> {
         } = self;
         NextHop {
             ifindex,
-            interface: link.name.clone(),
+            interface: Arc::clone(&link.name),
             source,
             own_mac,
             peer_mac,
             mtu,
+            gateway,
         }
     }
 }
@@ -167,7 +174,7 @@ mod tests {
 
     fn link() -> Link {
         Link {
-            name: "eth0".to_owned(),
+            name: "eth0".into(),
             up: true,
             mac: Some(OWN),
             mtu: 1500,
@@ -186,7 +193,7 @@ mod tests {
     }
 
     fn reached() -> NextHop {
-        let (interface, source) = ("eth0".to_owned(), ip("10.0.0.1"));
+        let (interface, source) = ("eth0".into(), ip("10.0.0.1"));
         NextHop {
             ifindex: 3,
             interface,
@@ -194,6 +201,7 @@ mod tests {
             own_mac: OWN,
             peer_mac: PEER,
             mtu: 1500,
+            gateway: None,
         }
     }
 
@@ -250,7 +258,13 @@ mod tests {
             tables(link(), Some((GATEWAY, Neighbour::Known(PEER)))).resolve(ip(BACKEND), &Ok(route.clone()));
         assert_eq!(
             (found.next_hop, found.neighbour),
-            (Ok(reached()), Some(key(GATEWAY)))
+            (
+                Ok(NextHop {
+                    gateway: Some(ip(GATEWAY)),
+                    ..reached()
+                }),
+                Some(key(GATEWAY))
+            )
         );
         let elsewhere = NeighbourKey {
             ifindex: 4,

@@ -1,6 +1,6 @@
 //! The kernel's routes, links and neighbours, as far as next hops need them.
 
-use std::{collections::HashMap, net::IpAddr};
+use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 use netlink_packet_route::{
     link::{LinkAttribute, LinkFlags, LinkLayerType, LinkMessage},
@@ -31,7 +31,7 @@ pub(super) struct Route {
 /// An interface.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Link {
-    pub(super) name: String,
+    pub(super) name: Arc<str>,
     /// Administratively up, with carrier.
     pub(super) up: bool,
     /// Its hardware address, when it is an Ethernet interface.
@@ -123,14 +123,14 @@ impl From<LinkMessage> for Link {
         let ethernet = header.link_layer_type == LinkLayerType::Ether;
         let up = header.flags.contains(LinkFlags::Up | LinkFlags::LowerUp);
         let mut link = Self {
-            name: String::new(),
+            name: Arc::default(),
             up,
             mac: None,
             mtu: 0,
         };
         for attribute in message.attributes {
             match attribute {
-                LinkAttribute::IfName(name) => link.name = name,
+                LinkAttribute::IfName(name) => link.name = name.into(),
                 LinkAttribute::Mtu(mtu) => link.mtu = mtu,
                 LinkAttribute::Address(mac) if ethernet => link.mac = mac.try_into().ok(),
                 _ => {}
@@ -267,7 +267,7 @@ mod tests {
             assert_eq!(
                 Link::from(message),
                 Link {
-                    name: "eth0".to_owned(),
+                    name: "eth0".into(),
                     up,
                     mac,
                     mtu: 1500

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::{
     sync::watch,
     time::{self, Instant, Interval},
@@ -22,6 +23,8 @@ use super::{
 /// Changes come in bursts: how long one is given to end. As long as the last look-up took, so that constant
 /// change of the routes to thousands of destinations leaves some CPU to others, but within these bounds.
 const BURST: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(250));
+/// Routes that are asked for at once: one at a time, each question would wait for the one before to be answered.
+const QUESTIONS: usize = 128;
 /// Between two attempts at what failed: a silent neighbour, or netlink itself.
 const RETRY: Duration = Duration::from_secs(1);
 /// Between two look-ups of everything, in case that a change went unheard.
@@ -85,12 +88,12 @@ impl Watcher {
             self.tables.links = self.netlink.links().await?;
         }
         if outdated.routes {
-            let wanted = self.wanted.borrow_and_update().clone();
-            let mut routes = BTreeMap::new();
-            for destination in wanted {
-                routes.insert(destination, self.netlink.route(destination).await?);
-            }
-            self.routes = routes;
+            let (wanted, netlink) = (self.wanted.borrow_and_update().clone(), &self.netlink);
+            let questions = stream::iter(wanted).map(|destination| async move {
+                let route = netlink.route(destination).await?;
+                Ok::<_, Error>((destination, route))
+            });
+            self.routes = questions.buffer_unordered(QUESTIONS).try_collect().await?;
         }
         if outdated.neighbours {
             self.tables.neighbours = self.netlink.neighbours().await?;

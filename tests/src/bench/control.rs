@@ -120,10 +120,9 @@ fn installations() -> Table {
     let (mut rows, mut notes) = (Vec::new(), Vec::new());
     for (services, backends) in FLEETS {
         let fleet = Fleet { services, backends };
-        let name = format!("{services} services × {backends} backends");
         match install(fleet) {
-            Ok(figures) => rows.push(Row::new(name, figures)),
-            Err(error) => notes.push(format!("{name}: {error:#}")),
+            Ok(figures) => rows.push(Row::new(fleet.to_string(), figures)),
+            Err(error) => notes.push(format!("{fleet}: {error:#}")),
         }
     }
     notes.push(
@@ -169,7 +168,7 @@ fn install(fleet: Fleet) -> Result<Vec<Option<f64>>> {
     for target in control.targets() {
         control.checked(&memory, [scene::is_up(target.id)]);
     }
-    let next_hops = scene::next_hops(control.destinations(), scene::INTERFACE);
+    let next_hops = scene::next_hops(control::destinations(control.config()), scene::INTERFACE);
     control.resolved(&memory, &next_hops);
     let all_up = clock.lap();
     let change = changes(&mut control, &memory, fleet);

@@ -1,7 +1,7 @@
 //! Configurations of any size.
 
 use std::{
-    fmt::Write as _,
+    fmt::{self, Write as _},
     net::{Ipv4Addr, SocketAddr},
 };
 
@@ -14,6 +14,12 @@ pub struct Fleet {
     pub services: u32,
     /// Backends of each.
     pub backends: u32,
+}
+
+impl fmt::Display for Fleet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} services × {} backends", self.services, self.backends)
+    }
 }
 
 impl Fleet {

@@ -3,21 +3,21 @@
 use std::{
     fs,
     os::fd::{AsFd as _, AsRawFd as _},
-    path::{Path, PathBuf},
-    process,
+    path::PathBuf,
     time::Duration,
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
 use aya::{
-    Ebpf, EbpfLoader, TestRun as _, TestRunOptions,
-    maps::{Array, Map, MapData},
+    Ebpf, EbpfLoader, TestRun as _, TestRunOptions, TestRunResult,
+    maps::{Array, Map},
     programs::Xdp,
 };
 use lb_common::memory::{Memory, Worker};
 use lb_user::dataplane::{Capacity, Object};
 use nix::time::{ClockId, clock_gettime};
 
+use super::shared_tables::SharedTables;
 use crate::command;
 
 /// Bytes of a header that the bench programs put back, in whole words.
@@ -95,6 +95,8 @@ pub struct Kernel {
     bench: Ebpf,
     /// The counters' rows, and the row after those of the CPUs.
     workers: u32,
+    /// What a call takes without the runs.
+    empty_call: Duration,
 }
 
 impl Kernel {
@@ -113,11 +115,14 @@ impl Kernel {
         for (name, rows) in sizes {
             loader.map_max_entries(name, *rows);
         }
-        Ok(Self {
+        let mut kernel = Self {
             object,
             bench: loader.load(&bytes).context("cannot load the bench object")?,
             workers: capacity.workers,
-        })
+            empty_call: Duration::ZERO,
+        };
+        kernel.empty_call = kernel.time_empty_call()?;
+        Ok(kernel)
     }
 
     /// Ballast's tables.
@@ -168,6 +173,19 @@ impl Kernel {
 
     /// Runs a bench program on `frame` so many times in a row.
     pub fn run(&mut self, program: &str, frame: &[u8], repeat: u32) -> Result<Run> {
+        let (result, spent) = self.call(program, frame, repeat)?;
+        // The kernel tells whole nanoseconds (`bpf_test_timer_continue` in net/bpf/test_run.c); what the runs took
+        // of this thread's time has the digits after the point.
+        let whole = f64::from(result.duration.subsec_nanos());
+        let runs = spent.saturating_sub(self.empty_call).as_secs_f64() * 1e9;
+        Ok(Run {
+            action: result.return_value,
+            nanoseconds: (runs / f64::from(repeat.max(1))).clamp(whole, whole + 1.0),
+        })
+    }
+
+    /// What the kernel says of those runs, and the time of this thread that they took with all that is around them.
+    fn call(&mut self, program: &str, frame: &[u8], repeat: u32) -> Result<(TestRunResult, Duration)> {
         let options = TestRunOptions {
             data_in: Some(frame),
             repeat,
@@ -176,11 +194,17 @@ impl Kernel {
         let program = self.program(program)?;
         let start = cpu_time()?;
         let result = program.test_run(options)?;
-        let spent = cpu_time()? - start;
-        Ok(Run {
-            action: result.return_value,
-            nanoseconds: mean(result.duration, spent, repeat),
-        })
+        Ok((result, cpu_time()?.saturating_sub(start)))
+    }
+
+    /// The least that a call takes which has next to nothing to run. One run alone is called in another way.
+    fn time_empty_call(&mut self) -> Result<Duration> {
+        const CALLS: u32 = 20;
+        let mut least = Duration::MAX;
+        for _ in 0..CALLS {
+            least = least.min(self.call("floor_tx", &[0; 64], 2)?.1);
+        }
+        Ok(least)
     }
 
     /// A bench program, which the verifier sees when it is first asked for: that takes its time.
@@ -223,64 +247,6 @@ impl Kernel {
 fn cpu_time() -> Result<Duration> {
     let time = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).context("cannot read this thread's clock")?;
     Ok(time.into())
-}
-
-/// Mean time of a run in nanoseconds. The kernel knows best, but rounds it down to a whole one (`bpf_test_timer_continue`
-/// in net/bpf/test_run.c); what all runs have `spent` has the digits after the point.
-fn mean(by_kernel: Duration, spent: Duration, repeat: u32) -> f64 {
-    let whole = f64::from(by_kernel.subsec_nanos());
-    let precise = spent.as_secs_f64() * 1e9 / f64::from(repeat.max(1));
-    precise.clamp(whole, whole + 1.0)
-}
-
-/// Ballast's tables under names in the BPF file system, for the other object to find; gone when dropped.
-struct SharedTables {
-    directory: PathBuf,
-    maps: Vec<(String, PathBuf)>,
-}
-
-impl SharedTables {
-    fn pin(object: &mut Object) -> Result<Self> {
-        let directory = Path::new("/sys/fs/bpf").join(format!("ballast-bench-{}", process::id()));
-        fs::create_dir(&directory).with_context(|| {
-            format!(
-                "cannot make {}: is the BPF file system mounted (`mount -t bpf bpf /sys/fs/bpf`)?",
-                directory.display()
-            )
-        })?;
-        let mut shared = Self {
-            directory,
-            maps: Vec::new(),
-        };
-        let ids = object.program("ballast")?.info()?.map_ids()?;
-        for id in ids.context("this kernel does not tell a program's maps")? {
-            shared.add(&MapData::from_id(id)?)?;
-        }
-        Ok(shared)
-    }
-
-    fn add(&mut self, map: &MapData) -> Result<()> {
-        let info = map.info()?;
-        let Some(name) = info.name_as_str() else {
-            bail!("a table's name is not UTF-8");
-        };
-        let path = self.directory.join(name);
-        map.pin(&path)?;
-        self.maps.push((name.to_owned(), path));
-        Ok(())
-    }
-}
-
-impl Drop for SharedTables {
-    fn drop(&mut self) {
-        // Files of this file system go with their directory only one by one.
-        for (_, path) in &self.maps {
-            let _ = fs::remove_file(path);
-        }
-        if let Err(error) = fs::remove_dir(&self.directory) {
-            eprintln!("cannot remove {}: {error}", self.directory.display());
-        }
-    }
 }
 
 /// The bench object: `BALLAST_BENCH_OBJECT`, else where `cargo xtask build` puts it.

@@ -19,6 +19,7 @@ pub mod report;
 pub mod sample;
 pub mod scale;
 pub mod scene;
+mod shared_tables;
 pub mod size;
 pub mod timing;
 

@@ -18,6 +18,15 @@ use crate::{Builder, Daemon, Family, Lab, Role, Wiring, backend::Process, wait_f
 /// Services and backends of each: growth in one, then in the other.
 const GROWTH: [(u32, u32); 7] = [(1, 1), (10, 1), (100, 1), (1000, 1), (1, 10), (1, 100), (1, 1000)];
 
+/// The fleet of the goal for the start.
+const LARGE: Fleet = Fleet {
+    services: 1000,
+    backends: 100,
+};
+
+/// The longest that its start may take until all backends take flows, in milliseconds.
+const START_GOAL: f64 = 1000.0;
+
 /// The fleet of the goal for memory.
 const CHECKED: Fleet = Fleet {
     services: 100,
@@ -56,8 +65,38 @@ pub fn measure() -> Result<Vec<Table>> {
             columns: columns(&COLUMNS),
             rows,
         },
+        large(&lab)?,
         checked(&lab)?,
     ])
+}
+
+/// The daemon with a hundred thousand backends.
+fn large(lab: &Lab) -> Result<Table> {
+    let figures = unchecked(lab, LARGE).with_context(|| format!("{LARGE:?}"))?;
+    let row = [
+        figures.start,
+        figures.up,
+        START_GOAL,
+        figures.up / START_GOAL,
+        figures.stats,
+        figures.memory.own,
+        figures.memory.mapped,
+    ];
+    Ok(Table {
+        name: "large",
+        title: format!("The daemon with {} backends, unchecked", LARGE.total()),
+        notes: vec!["The goal is about the time until all backends take flows.".to_owned()],
+        columns: columns(&[
+            ("start_ms", "start ms", 0),
+            ("up_ms", "up ms", 0),
+            ("goal_ms", "goal ms", 0),
+            ("ratio_to_goal", "× goal", 2),
+            ("stats_ms", "stats ms", 1),
+            ("own_mb", "own memory MB", 1),
+            ("tables_mb", "tables MB", 1),
+        ]),
+        rows: vec![Row::new(LARGE.to_string(), row.map(Some))],
+    })
 }
 
 /// Makes the lab's one backend stand for all: every address of their network is its own.
@@ -102,7 +141,7 @@ struct Memory {
 
 fn row(fleet: Fleet, figures: &Figures, first: &Figures) -> Row {
     Row::new(
-        format!("{} services × {} backends", fleet.services, fleet.backends),
+        fleet.to_string(),
         [
             Some(figures.start),
             Some(figures.start / first.start),
@@ -190,7 +229,7 @@ fn checked(lab: &Lab) -> Result<Table> {
             ("cpu_percent", "CPU %", 1),
         ]),
         rows: vec![Row::new(
-            format!("{} services × {} backends", CHECKED.services, CHECKED.backends),
+            CHECKED.to_string(),
             figures.map(Some),
         )],
     })

@@ -217,7 +217,7 @@ impl Scene {
         for target in control.targets() {
             control.checked(memory, [is_up(target.id)]);
         }
-        let next_hops = next_hops(control.destinations(), self.towards);
+        let next_hops = next_hops(control::destinations(control.config()), self.towards);
         control.resolved(memory, &next_hops);
         Ok(())
     }
@@ -230,7 +230,7 @@ pub fn is_up(id: u32) -> Event {
         id,
         report: Report {
             outcome: Outcome::Ok,
-            detail: String::new(),
+            detail: "".into(),
             duration: Duration::ZERO,
             at: Instant::now(),
         },
@@ -244,11 +244,12 @@ pub fn is_up(id: u32) -> Event {
 pub fn next_hops(destinations: BTreeSet<IpAddr>, interface: u32) -> NextHops {
     let neighbour = |address: IpAddr| NextHop {
         ifindex: interface,
-        interface: "lo".to_owned(),
+        interface: "lo".into(),
         source: address,
         own_mac: OWN_MAC,
         peer_mac: BACKEND_MAC,
         mtu: 1500,
+        gateway: None,
     };
     destinations
         .into_iter()

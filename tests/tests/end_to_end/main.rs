@@ -10,6 +10,7 @@ mod failover;
 mod integrity;
 mod lifecycle;
 mod local;
+mod modes;
 mod one_armed;
 mod statistics;
 mod story;

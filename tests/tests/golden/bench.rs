@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use lb_common::{Reason, memory::Memory};
+use lb_common::{Reason, manner::Manner, memory::Memory};
 
 use crate::{
     engine::{Core, Engine, Forwarded, Kernel, Outcome},
@@ -59,7 +59,7 @@ impl<'e> Bench<'e> {
         world::flows(&self.memory())
     }
 
-    /// Expects a client's frame to be sent to its backend, and nothing of it changed but what full NAT changes.
+    /// Expects a client's frame to be sent to its backend, and nothing of it changed but what its NAT changes.
     /// Returns it as it left.
     pub(crate) fn reaches_backend(&mut self, frame: &Frame) -> Frame {
         let row = self.family.row(frame.protocol, frame.to.port());
@@ -69,21 +69,17 @@ impl<'e> Bench<'e> {
     /// The same, with the backend named by its row.
     pub(crate) fn reaches_backend_of(&mut self, frame: &Frame, row: u32) -> Frame {
         let bytes = self.forwarded(frame);
-        let port = frame.transport_offset();
-        let port = u16::from_be_bytes([bytes[port], bytes[port + 1]]);
-        let settings = self.memory().settings;
-        let pool = settings.pool_first.load()..=settings.pool_first.load() + (settings.pool_count.load() - 1);
-        assert!(
-            pool.contains(&port),
-            "{}: port {port} is not of the pool",
-            self.engine.name()
-        );
-        let hop = &self.memory().backends[row as usize].hops[0];
+        let record = &self.memory().backends[row as usize];
+        let from = if Manner(record.manner.load()).keeps_client() {
+            frame.from
+        } else {
+            self.of_pool(frame, &bytes)
+        };
         let expected = Frame {
-            interface: hop.interface.load(),
+            interface: record.hops[0].interface.load(),
             from_mac: BACK_MAC,
             to_mac: BACKEND_MAC,
-            from: SocketAddr::new(self.family.source(), port),
+            from,
             to: SocketAddr::new(
                 self.family.backend().ip(),
                 world::backend_port(&self.memory(), row),
@@ -94,6 +90,35 @@ impl<'e> Bench<'e> {
         };
         self.left_as(frame, &expected);
         expected
+    }
+
+    /// What a frame left from: the source address, and a port of the pool.
+    fn of_pool(&self, frame: &Frame, bytes: &[u8]) -> SocketAddr {
+        let port = frame.transport_offset();
+        let port = u16::from_be_bytes([bytes[port], bytes[port + 1]]);
+        let settings = self.memory().settings;
+        let pool = settings.pool_first.load()..=settings.pool_first.load() + (settings.pool_count.load() - 1);
+        assert!(
+            pool.contains(&port),
+            "{}: port {port} is not of the pool",
+            self.engine.name()
+        );
+        SocketAddr::new(self.family.source(), port)
+    }
+
+    /// Expects a client's frame to be sent to its backend's MAC address, and nothing else of it changed.
+    pub(crate) fn reaches_neighbour(&mut self, frame: &Frame) {
+        let row = self.family.row(frame.protocol, frame.to.port());
+        self.forwarded(frame);
+        let hop = &self.memory().backends[row as usize].hops[0];
+        let expected = Frame {
+            interface: hop.interface.load(),
+            from_mac: BACK_MAC,
+            to_mac: BACKEND_MAC,
+            check: self.check_after(frame.check),
+            ..frame.clone()
+        };
+        self.left_as(frame, &expected);
     }
 
     /// Expects a backend's frame to be sent to the client that sent `sent`, the way that came.

@@ -11,6 +11,7 @@ use lb_common::{
     address::{AddressCell as _, TCP, UDP},
     flow::{Bucket, Entry},
     layout::{BackendCounters, COMPLETE_PARTIAL, PortFilter, Span, mac_to_word},
+    manner::Manner,
     memory::Memory,
     service::{self, SlotKey},
     shared::Shared,
@@ -36,6 +37,9 @@ pub(crate) const POOL: u16 = 20_000;
 pub(crate) const PORT: u16 = 80;
 /// The port of a third one, TCP.
 pub(crate) const SECOND_PORT: u16 = 81;
+
+/// Of the way to each backend.
+pub(crate) const MTU: u32 = 1500;
 
 /// Rows per family: its services', and as many of its backends'.
 const ROWS: u32 = 3;
@@ -127,16 +131,34 @@ pub(crate) fn next_hop(memory: &Memory<'_>, row: u32, mac: Mac, interface: u32) 
     hop.peer.store(mac_to_word(mac));
     hop.own.store(mac_to_word(BACK_MAC));
     hop.interface.store(interface);
+    hop.mtu.store(MTU);
+}
+
+/// How packets reach the backends of a family, all of them.
+pub(crate) fn manner(memory: &Memory<'_>, family: Family, manner: Manner) {
+    for (protocol, port) in [(TCP, PORT), (UDP, PORT), (TCP, SECOND_PORT)] {
+        let row = family.row(protocol, port);
+        let record = &memory.backends[row as usize];
+        record.manner.store(manner.0);
+        let forwarding = manner.forwarding() as u32;
+        memory.services[row as usize].forwarding.store(forwarding);
+        if manner.keeps_client() {
+            let source = &memory.ports.sources[usize::from(backend_port(memory, row))];
+            source.store(source.load() | bit(protocol));
+        }
+    }
+    if manner.keeps_client() {
+        for port in &memory.ports.destinations {
+            port.store(port.load() | PortFilter::BY_SOURCE);
+        }
+    }
 }
 
 /// Has a backend run on this host.
 pub(crate) fn local(memory: &Memory<'_>, row: u32) {
     memory.backends[row as usize].local.store(1);
-    want(
-        memory,
-        backend_port(memory, row),
-        PortFilter::FROM_TCP | PortFilter::FROM_UDP,
-    );
+    let port = &memory.ports.sources[usize::from(backend_port(memory, row))];
+    port.store(port.load() | PortFilter::TCP | PortFilter::UDP);
 }
 
 /// The backends of a service, by row.
@@ -202,6 +224,7 @@ fn backend(memory: &Memory<'_>, row: u32, address: SocketAddr, source: usize) {
     let record = &memory.backends[row as usize];
     record.hop.store(0);
     record.local.store(0);
+    record.manner.store(Manner::FULL_NAT.0);
     record.address.store(mapped(address.ip()));
     record.port.store(u16::from_ne_bytes(Port::new(address.port()).0));
     let first = source.try_into().expect("a few sources");
@@ -218,12 +241,15 @@ fn virtual_address(memory: &Memory<'_>, bind: SocketAddr, protocol: u8, service:
         .expect("room for a few services");
     slot.address.store(address);
     slot.key.store(SlotKey::new(protocol, port, narrow(service)).0);
-    let bit = if protocol == TCP {
+    want(memory, bind.port(), bit(protocol));
+}
+
+fn bit(protocol: u8) -> u8 {
+    if protocol == TCP {
         PortFilter::TCP
     } else {
         PortFilter::UDP
-    };
-    want(memory, bind.port(), bit);
+    }
 }
 
 fn want(memory: &Memory<'_>, port: u16, bits: u8) {
@@ -252,7 +278,12 @@ fn clear(memory: &Memory<'_>) {
         .settings
         .bucket_mask_v6
         .store(mask(memory.buckets_v6.len()));
-    memory.ports.destinations.iter().for_each(|port| port.store(0));
+    let ports = memory.ports.destinations.iter().chain(&memory.ports.sources);
+    ports.for_each(|port| port.store(0));
+    memory
+        .services
+        .iter()
+        .for_each(|service| service.forwarding.store(0));
     memory.service_slots.iter().for_each(|slot| slot.key.store(0));
     entries(memory.buckets_v4).for_each(|entry| entry.control.store(0));
     entries(memory.buckets_v6).for_each(|entry| entry.control.store(0));

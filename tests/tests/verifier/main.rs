@@ -18,13 +18,14 @@ struct Budget {
 }
 
 const BALLAST: Budget = Budget {
-    verified: 35_000,
+    verified: 50_000,
     stack: 448,
-    size: 36_000,
+    size: 40_000,
 };
 
 const BEGIN: Budget = Budget {
-    verified: 135_000,
+    // Some of it is for being sure, where a flow's other direction seems gone, that it is not just being changed.
+    verified: 150_000,
     stack: 480,
     size: 42_000,
 };

@@ -2,8 +2,9 @@
 
 use crate::{
     address::{Address, Port, TCP, Tuple, V4},
-    flow::{self, Bucket, Claim, Client, Flow, Forwarding, Hit, State},
+    flow::{self, Bucket, Claim, Client, Flow, Hit, State},
     layout::Settings,
+    manner::Forwarding,
     memory::{Heap, Memory, Sizes, Worker},
     parse::Segment,
     reason::Reason,
@@ -83,10 +84,10 @@ fn publish(worker: &Worker<'_>, n: u16, ours: Claim, reply: Claim, now: u32) {
     use crate::Tables as _;
 
     let flow = Flow {
+        forwarding: Forwarding::Translate,
         key: key(n),
         to: translated(n),
         protocol: TCP,
-        forwarding: Forwarding::Translate,
         backend: BACKEND,
         client: client(n),
         partner: reply.index,

@@ -4,7 +4,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     sync::{
         Barrier,
-        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     thread,
     time::{Duration, Instant},
@@ -14,13 +14,14 @@ use super::{
     actor::{Actor, LIMITS, Role, SHARED, assert_consistent},
     fixture::{counted, heap},
 };
+use crate::memory::Memory;
 
 const THREADS: u16 = 4;
 /// Few buckets and about as many flows as fit, so that threads meet and tables run full.
 const BUCKETS: u32 = 8;
 /// Between two rests.
 const STEPS: u32 = 250;
-const LASTS: Duration = Duration::from_secs(5);
+const LASTS: Duration = Duration::from_mins(1);
 
 /// Ticks that pass at most with a step of the thread that the clock goes by.
 const PACE: u32 = 1;
@@ -30,55 +31,74 @@ const _: () = assert!(LIMITS.established > 2 * STEPS * PACE);
 #[test]
 fn four_threads_leave_a_table_that_is_consistent_whenever_they_rest() {
     let heap = heap(BUCKETS, THREADS.into());
-    let (barrier, hits) = (Barrier::new(THREADS.into()), AtomicU64::new(0));
-    let (failed, over) = (AtomicBool::new(false), AtomicBool::new(false));
-    let clock = AtomicU32::new(u32::MAX - 10_000);
-    let deadline = Instant::now() + LASTS;
-    let memory = heap.memory();
-    let actors = (0..THREADS).map(|number| {
-        let role = Role {
-            number,
-            seed: number.into(),
-            flows: SHARED,
-            keeps: true,
-            // One thread makes the time.
-            pace: if number == 0 { PACE } else { 0 },
-        };
-        Actor::new(memory, &clock, role)
-    });
-    let actors: Vec<_> = actors.collect();
-    thread::scope(|scope| {
-        for mut actor in actors {
-            let (barrier, hits, failed, over) = (&barrier, &hits, &failed, &over);
-            scope.spawn(move || {
-                while !over.load(Ordering::SeqCst) {
-                    let steps = caught(|| (0..STEPS).for_each(|_| actor.step()));
-                    failed.fetch_or(steps.is_err(), Ordering::SeqCst);
-                    let mut look = Ok(());
-                    // All rest while one of them looks.
-                    if barrier.wait().is_leader() {
-                        look = caught(|| assert_consistent(&memory));
-                        let last =
-                            failed.load(Ordering::SeqCst) || look.is_err() || Instant::now() > deadline;
-                        over.store(last, Ordering::SeqCst);
-                    }
-                    barrier.wait();
-                    // Only now: whoever stopped earlier would leave the others waiting for ever.
-                    steps.and(look).unwrap_or_else(|panic| resume_unwind(panic));
-                }
-                hits.fetch_add(actor.hits(), Ordering::SeqCst);
-            });
-        }
+    let (memory, clock) = (heap.memory(), AtomicU32::new(u32::MAX - 10_000));
+    let actors: Vec<_> = (0..THREADS)
+        .map(|number| Actor::new(memory, &clock, role(number)))
+        .collect();
+    let rests = Rests::new(memory);
+    let hits: u64 = thread::scope(|scope| {
+        let threads = actors.into_iter().map(|actor| scope.spawn(|| rests.act(actor)));
+        let threads: Vec<_> = threads.collect();
+        let hits = threads.into_iter().map(|thread| thread.join().unwrap());
+        hits.sum()
     });
     let (opened, closed) = counted(&memory);
-    println!(
-        "{opened} flows opened, {closed} closed, {} found",
-        hits.into_inner()
-    );
+    println!("{opened} flows opened, {closed} closed, {hits} found");
     assert!(
         closed > 1000,
         "the test did nothing: {opened} opened, {closed} closed"
     );
+}
+
+fn role(number: u16) -> Role {
+    Role {
+        number,
+        seed: number.into(),
+        flows: SHARED,
+        keeps: true,
+        // One thread makes the time.
+        pace: if number == 0 { PACE } else { 0 },
+    }
+}
+
+/// Where the threads meet now and then, and rest while one of them looks at the table.
+struct Rests<'m> {
+    memory: Memory<'m>,
+    barrier: Barrier,
+    deadline: Instant,
+    failed: AtomicBool,
+    over: AtomicBool,
+}
+
+impl<'m> Rests<'m> {
+    fn new(memory: Memory<'m>) -> Self {
+        Self {
+            memory,
+            barrier: Barrier::new(THREADS.into()),
+            deadline: Instant::now() + LASTS,
+            failed: AtomicBool::new(false),
+            over: AtomicBool::new(false),
+        }
+    }
+
+    /// One thread: its entries found.
+    fn act(&self, mut actor: Actor<'_>) -> u64 {
+        while !self.over.load(Ordering::SeqCst) {
+            let steps = caught(|| (0..STEPS).for_each(|_| actor.step()));
+            self.failed.fetch_or(steps.is_err(), Ordering::SeqCst);
+            let mut look = Ok(());
+            if self.barrier.wait().is_leader() {
+                look = caught(|| assert_consistent(&self.memory));
+                let failed = self.failed.load(Ordering::SeqCst) || look.is_err();
+                let last = failed || Instant::now() > self.deadline;
+                self.over.store(last, Ordering::SeqCst);
+            }
+            self.barrier.wait();
+            // Only now: whoever stopped earlier would leave the others waiting for ever.
+            steps.and(look).unwrap_or_else(|panic| resume_unwind(panic));
+        }
+        actor.hits()
+    }
 }
 
 fn caught(work: impl FnOnce()) -> thread::Result<()> {

@@ -20,9 +20,7 @@ use crate::config::{
     types::{Name, OnDown, Protocol, Scheduler, Service},
 };
 
-/// The small table of the Maglev paper (5.3): shares within 1 % of the weights for hundreds of backends.
-const DEFAULT_TABLE_SIZE: u32 = 65_537;
-/// Every service and generation has a table of its own in kernel memory.
+/// Every service and family has a table of its own in kernel memory.
 const LARGEST_TABLE: u32 = 65_537;
 
 /// All services, in the order of the file.
@@ -162,7 +160,7 @@ fn binds<'a>(
 /// Maglev's permutations visit every slot only if the size is prime, and every backend needs a slot.
 fn table_size(number: Option<&Number>, backends: usize) -> Result<u32, Fault> {
     let Some(number) = number else {
-        return Ok(DEFAULT_TABLE_SIZE);
+        return Ok(Service::default_table_size(backends));
     };
     let size: u32 = value::number("table_size", number, 2..=LARGEST_TABLE)?;
     if !is_prime(size) {
@@ -190,6 +188,13 @@ fn is_prime(size: u32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_default_table_has_room_for_a_hundred_slots_for_each_backend() {
+        let sizes = [1, 40, 41, 81, 82, 327, 328, 100_000].map(Service::default_table_size);
+        assert_eq!(sizes, [4093, 4093, 8191, 8191, 16_381, 32_749, 65_537, 65_537]);
+        assert!(sizes.into_iter().all(is_prime));
+    }
 
     #[test]
     fn primes_are_told_from_other_numbers() {

@@ -9,7 +9,7 @@ use crate::config::{
     raw::{self, Table, Text},
 };
 
-const MODES: &[&str] = &["nat", "dsr", "tunnel"];
+const MODES: &[&str] = &["tunnel"];
 const SCHEDULERS: &[&str] = &["source", "round-robin", "least-conn"];
 
 /// Refuses the first word or key that nothing would heed.

@@ -3,6 +3,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::*;
+use crate::config::types::Service;
 
 const SIZE: u32 = 65_537;
 
@@ -65,6 +66,24 @@ proptest! {
         for (count, &weight) in counts(&table, weights.len()).into_iter().zip(&weights) {
             let share = f64::from(SIZE) * f64::from(weight) / total;
             prop_assert!((f64::from(count) - share).abs() < 2.0 + share * 0.005, "{count} slots for {share}");
+        }
+    }
+
+    /// What `Service::default_table_size` promises.
+    #[test]
+    fn shares_in_a_table_of_default_size_are_off_by_a_50th_of_an_equal_one(
+        weights in prop::collection::vec(1..=256_u16, 1..650),
+    ) {
+        let size = Service::default_table_size(weights.len());
+        let table = build(size, &candidates(&weights));
+        let (total, backends): (f64, f64) = (
+            weights.iter().copied().map(f64::from).sum(),
+            weights.iter().map(|_| 1.0).sum(),
+        );
+        let equal = f64::from(size) / backends;
+        for (count, &weight) in counts(&table, weights.len()).into_iter().zip(&weights) {
+            let share = f64::from(size) * f64::from(weight) / total;
+            prop_assert!((f64::from(count) - share).abs() <= 0.02 * equal, "{count} slots for {share}");
         }
     }
 

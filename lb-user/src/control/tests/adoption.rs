@@ -1,12 +1,16 @@
 //! A daemon goes on with another one's tables: who keeps which row, and what packets find meanwhile.
 
-use std::{net::SocketAddr, path::Path};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::Path,
+};
 
 use lb_common::{
     Port, Tuple, V4,
     address::TCP,
     flow::{self, Client, State as FlowState},
     layout::Span,
+    manner::Forwarding,
     memory::{Heap, Worker},
     service,
 };
@@ -72,7 +76,7 @@ fn bring_up(control: &mut Control, memory: &Memory<'_>) {
 fn next_hops(control: &Control, interface: &str) -> NextHops {
     let hop = |address: IpAddr| NextHop {
         ifindex: 7,
-        interface: interface.to_owned(),
+        interface: interface.into(),
         source: "10.1.0.1".parse().expect("an address"),
         own_mac: [2, 0, 0, 0, 0, 1],
         peer_mac: [2, 0, 0, 0, 0, 2],
@@ -80,8 +84,9 @@ fn next_hops(control: &Control, interface: &str) -> NextHops {
             IpAddr::V4(_) => 1500,
             IpAddr::V6(_) => 1280,
         },
+        gateway: None,
     };
-    let destinations = control.destinations().into_iter();
+    let destinations = destinations(control.config()).into_iter();
     destinations.map(|address| (address, Ok(hop(address)))).collect()
 }
 
@@ -92,7 +97,7 @@ fn event(id: u32, state: State) -> Event {
     };
     let report = Report {
         outcome,
-        detail: String::new(),
+        detail: "".into(),
         duration: Duration::ZERO,
         at: Instant::now(),
     };
@@ -144,10 +149,10 @@ fn open_flow(memory: &Memory<'_>, backend: u32) {
     };
     let claim = flow::claim(&tables, &key, TCP, 0).expect("room");
     let flow = flow::Flow {
+        forwarding: Forwarding::Translate,
         key,
         to: key,
         protocol: TCP,
-        forwarding: flow::Forwarding::Translate,
         backend,
         client: Client {
             interface: 1,
@@ -210,7 +215,7 @@ fn backends_keep_their_rows_whatever_happens_to_the_others() {
     let after = start(config(&[(VIP, &[4, 3, 2])]), &memory);
     assert_eq!([2, 3].map(|backend| row(&after, backend)), [1, 2]);
     assert_eq!(row(&after, 4), 3, "a row that was nobody's");
-    assert_eq!(inheritance::backend_address(&memory.backends[0]), address(1));
+    assert_eq!(backend_address(&memory.backends[0]), address(1));
     assert_eq!(chosen(&memory, VIP), Some(BTreeSet::from([1, 2])));
 }
 
@@ -302,6 +307,16 @@ fn what_does_not_fit_is_refused() {
     assert_eq!(
         refused.expect_err("room for one").to_string(),
         "the tables have no room for another service"
+    );
+    let mut crowded = config(&[(VIP, &[1, 2, 3])]);
+    crowded.services[0].table_size = 2;
+    assert_eq!(
+        Control::new(crowded, &memory).expect_err("two slots").to_string(),
+        "service s0 has 3 backends, more than the 2 slots of its choice table: make several services of it"
+    );
+    assert_eq!(
+        PlanError::TooMany(1_048_577).to_string(),
+        "1048577 backends are more than the 1048576 that tables have rows for: spread them over several balancers"
     );
 }
 

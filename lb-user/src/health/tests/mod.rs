@@ -47,7 +47,7 @@ fn monitor(address: SocketAddr, check: Check) -> (Monitor, mpsc::Receiver<Event>
             vec![Target {
                 id: 7,
                 address,
-                check,
+                check: check.into(),
             }],
             &sender,
         ),
@@ -68,7 +68,7 @@ async fn first(address: SocketAddr, check: Check) -> (Outcome, String) {
     let event = next(&mut events).await;
     assert_eq!((event.id, event.changed), (7, true));
     assert_eq!(event.state, event.report.outcome.into());
-    (event.report.outcome, event.report.detail)
+    (event.report.outcome, event.report.detail.into_owned())
 }
 
 fn ok(detail: &str) -> (Outcome, String) {
@@ -254,7 +254,7 @@ async fn dropping_the_monitor_ends_all_checks() {
         .map(|id| Target {
             id,
             address,
-            check: check(CheckKind::Tcp),
+            check: check(CheckKind::Tcp).into(),
         })
         .collect();
     let monitor = Monitor::start(targets, &sender);
@@ -270,13 +270,14 @@ async fn every_one_of_many_backends_is_reported() {
     let address = server(|stream| async { drop(stream) }).await;
     let (sender, mut events) = mpsc::channel(16);
     let inter = Duration::from_mins(1);
+    let check = Arc::new(Check {
+        inter,
+        ..check(CheckKind::Tcp)
+    });
     let target = |id| Target {
         id,
         address,
-        check: Check {
-            inter,
-            ..check(CheckKind::Tcp)
-        },
+        check: Arc::clone(&check),
     };
     let _monitor = Monitor::start((0..500).map(target).collect(), &sender);
     let mut pending: std::collections::BTreeSet<u32> = (0..500).collect();

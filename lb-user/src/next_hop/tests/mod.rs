@@ -18,7 +18,7 @@ fn own_ifindex() -> u32 {
 }
 
 fn by_own(source: &str, peer_mac: [u8; 6], mtu: u32) -> NextHop {
-    let (ifindex, interface) = (own_ifindex(), "own".to_owned());
+    let (ifindex, interface) = (own_ifindex(), "own".into());
     NextHop {
         ifindex,
         interface,
@@ -26,6 +26,7 @@ fn by_own(source: &str, peer_mac: [u8; 6], mtu: u32) -> NextHop {
         own_mac: OWN_MAC,
         peer_mac,
         mtu,
+        gateway: None,
     }
 }
 
@@ -50,13 +51,17 @@ fn gateways_are_used_and_followed() {
     lab.test(
         &["198.51.100.5", "203.0.113.5", "2001:db8::5", "192.0.2.5"],
         async |mut view| {
-            for (destination, source, mtu) in [
-                ("198.51.100.5", "10.9.0.7", 1300),
-                ("203.0.113.5", "10.9.0.1", 1400),
-                ("2001:db8::5", "fd09::1", 1400),
+            for (destination, source, mtu, gateway) in [
+                ("198.51.100.5", "10.9.0.7", 1300, "10.9.0.2"),
+                ("203.0.113.5", "10.9.0.1", 1400, "fe80::9"),
+                ("2001:db8::5", "fd09::1", 1400, "fe80::9"),
             ] {
                 view.until_reached(destination).await;
-                assert_eq!(view.next_hop(destination), by_own(source, PEER_MAC, mtu));
+                let expected = NextHop {
+                    gateway: Some(ip(gateway)),
+                    ..by_own(source, PEER_MAC, mtu)
+                };
+                assert_eq!(view.next_hop(destination), expected);
             }
             view.until_unresolved("192.0.2.5", "no route").await;
             lab.here.ip("route add default via 10.9.0.2");

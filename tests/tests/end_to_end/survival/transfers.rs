@@ -10,8 +10,9 @@ use lab::{
 };
 use lb_user::flows::{Flow, FlowState};
 
-/// What a transfer of 20 MB would take if it never hurried.
-const TRICKLE: Duration = Duration::from_secs(100);
+/// What a transfer of 20 MB would take if it never hurried: slow enough for two hundred of them to leave the machine
+/// to the daemon and its checks.
+const TRICKLE: Duration = Duration::from_mins(5);
 
 /// Downloads that trickle, some packets every second, until they are told to hurry; every other one over IPv6.
 pub(super) fn start(lab: &Lab, count: u64) -> Result<Vec<SlowTransfer>> {

@@ -2,9 +2,11 @@
 
 mod checksums;
 mod connections;
+mod direct;
 mod fragments;
 mod headers;
 mod local;
+mod nat;
 mod refusals;
 mod services;
 mod tables;

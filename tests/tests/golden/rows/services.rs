@@ -79,7 +79,7 @@ fn a_service_behind_a_removed_slot_is_found(bench: &mut Bench<'_>) {
     let syn = Frame::syn(bench.family);
     let wanted = bench.family.row(TCP, PORT);
     let place = (memory.service_slots.iter())
-        .position(|slot| slot.key.load() != 0 && SlotKey(slot.key.load()).service() == u32::from(wanted))
+        .position(|slot| slot.key.load() != 0 && SlotKey(slot.key.load()).service() == wanted)
         .expect("the service stands somewhere");
     let (from, to) = (
         &memory.service_slots[place],

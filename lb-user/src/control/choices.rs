@@ -1,0 +1,102 @@
+//! Choice tables, from the backends that take flows.
+
+use std::{collections::BTreeSet, num::NonZero, thread};
+
+use lb_common::memory::Memory;
+use tracing::{info, warn};
+
+use super::{Control, maglev, plan::Pool, standing::Standing, write};
+
+/// So many tables are worth a thread of their own: each takes a good part of a millisecond to build.
+const PER_THREAD: usize = 8;
+
+/// What became of a service's choices.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Choice {
+    /// Backends to choose from.
+    backends: usize,
+    /// Slots that have changed.
+    changed: usize,
+}
+
+impl Control {
+    /// Writes the choices of the pools with these numbers anew.
+    pub(super) fn rebuild(&self, memory: &Memory<'_>, pools: &BTreeSet<usize>) {
+        let pools: Vec<&Pool> = pools
+            .iter()
+            .filter_map(|number| self.plan.pools.get(*number))
+            .collect();
+        for (pool, choice) in pools.iter().zip(self.choose(memory, &pools)) {
+            let (service, Choice { backends, changed }) = (&pool.service, choice);
+            if backends == 0 && !pool.binds.is_empty() {
+                warn!(
+                    service,
+                    "service has no backend that is up: new flows are dropped"
+                );
+            }
+            info!(service, backends, changed, "choice table is written");
+        }
+    }
+
+    /// Writes the choices of pools, on all CPUs if they are many.
+    pub(super) fn choose(&self, memory: &Memory<'_>, pools: &[&Pool]) -> Vec<Choice> {
+        let part = if pools.len() > PER_THREAD {
+            // Reads files: not to be asked with every result of a check.
+            let cpus = thread::available_parallelism().map_or(1, NonZero::get);
+            pools.len().div_ceil(cpus).max(PER_THREAD)
+        } else {
+            PER_THREAD
+        };
+        let choose = |part: &[&Pool]| -> Vec<Choice> {
+            part.iter().map(|pool| self.choose_one(memory, pool)).collect()
+        };
+        let mut parts = pools.chunks(part);
+        // The first part is this thread's, and mostly the only one.
+        let first = parts.next().unwrap_or_default();
+        thread::scope(|scope| {
+            let others: Vec<_> = parts.map(|part| scope.spawn(move || choose(part))).collect();
+            let mut choices = choose(first);
+            for other in others {
+                match other.join() {
+                    Ok(more) => choices.extend(more),
+                    Err(panic) => std::panic::resume_unwind(panic),
+                }
+            }
+            choices
+        })
+    }
+
+    fn choose_one(&self, memory: &Memory<'_>, pool: &Pool) -> Choice {
+        // Nobody can ask for it, and it has no slots.
+        if pool.binds.is_empty() {
+            return Choice {
+                backends: 0,
+                changed: 0,
+            };
+        }
+        let candidates = self.candidates(pool);
+        let slots = maglev::build(pool.table_size, &candidates);
+        Choice {
+            backends: candidates.len(),
+            changed: write::choices(memory, pool.row, pool.first_slot, &slots),
+        }
+    }
+
+    fn candidates(&self, pool: &Pool) -> Vec<maglev::Candidate> {
+        let rows = pool.backends.iter().filter(|row| {
+            self.standings
+                .get(**row as usize)
+                .is_some_and(Standing::takes_flows)
+        });
+        rows.filter_map(|row| {
+            let backend = self.plan.backend(*row)?;
+            Some(maglev::Candidate {
+                index: *row,
+                identity: backend.identity,
+                weight: backend.weight,
+            })
+        })
+        .filter(|candidate| candidate.weight > 0)
+        .collect()
+    }
+}
