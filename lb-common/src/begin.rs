@@ -10,7 +10,7 @@ use crate::{
     parse::{self, Network, Parse, Segment},
     process::{Exit, Outcome, Stage, conclude},
     reason::Reason,
-    source,
+    room, source,
     tables::Tables,
     wire::EthernetHeader,
 };
@@ -27,18 +27,18 @@ const PORT_SEED: u64 = 0x1d8e_4e27_c47d_124f;
 /// Opens a packet's flow, after which its way goes on by it; else says what becomes of the packet.
 #[inline(always)]
 pub fn begin<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
-    let opened = match parse::network(packet) {
+    let opened = match parse::noted_network(packet, tables) {
         Ok(Network::V4) => translate::<V4, T>(packet, tables),
         Ok(Network::V6) => translate::<V6, T>(packet, tables),
-        Err(reason) => Err(reason),
+        Err(reason) => Err(reason.into()),
     };
-    let next = opened.map_or_else(Exit::Refused, |()| Exit::To(Stage::Follow));
+    let next = opened.map_or_else(|exit| exit, |()| Exit::To(Stage::Follow));
     conclude(tables, Err(next))
 }
 
 #[inline(always)]
-fn translate<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<(), Reason> {
-    let segment = &A::parse(packet)?;
+fn translate<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<(), Exit> {
+    let segment = &parse::noted::<A, T>(packet, tables)?;
     let settings = tables.settings().ok_or(Reason::NotReady)?;
     let backend = tables.note().ok_or(Reason::NotReady)?.backend.load();
     let record = tables.backend(backend).ok_or(Reason::NoBackend)?;
@@ -49,20 +49,22 @@ fn translate<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<(),
     } else {
         segment.tuple
     };
-    open(packet, tables, segment, backend, forwarding, to)
+    open(packet, tables, segment, forwarding, to)
 }
 
-/// Opens a flow whose packets leave with `to`.
+/// Opens a flow to the backend that was chosen; its packets leave with `to`.
 #[inline(always)]
 pub(crate) fn open<A: Parse, T: Tables>(
     packet: &Packet<'_>,
     tables: &T,
     segment: &Segment<A>,
-    backend: u32,
     forwarding: Forwarding,
     to: Tuple<A>,
-) -> Result<(), Reason> {
+) -> Result<(), Exit> {
     let settings = tables.settings().ok_or(Reason::NotReady)?;
+    let note = tables.note().ok_or(Reason::NotReady)?;
+    let (backend, attempts) = (note.backend.load(), note.attempts.load());
+    let record = tables.backend(backend).ok_or(Reason::NoBackend)?;
     let frame = packet.header::<EthernetHeader>(0).ok_or(Reason::Malformed)?;
     let (protocol, now) = (segment.protocol, tables.now());
     let client = flow::claim::<A, T>(tables, &segment.tuple, protocol, now)?;
@@ -71,12 +73,18 @@ pub(crate) fn open<A: Parse, T: Tables>(
             Ok(reply) => reply,
             Err(reason) => {
                 client.release::<A, T>(tables);
-                return Err(reason);
+                return Err(reason.into());
             }
         }
     } else {
         Claim { index: NO_PARTNER }
     };
+    if room::enter(tables, record).is_err() {
+        // Another CPU took the last place: who has room is asked anew.
+        client.release::<A, T>(tables);
+        reply.release::<A, T>(tables);
+        return Err(Exit::To(Stage::Choose));
+    }
     let flow = Flow {
         key: segment.tuple,
         to,
@@ -89,6 +97,7 @@ pub(crate) fn open<A: Parse, T: Tables>(
             own_mac: frame.dst,
         },
         partner: reply.index,
+        attempts: (attempts & 0xff) as u8,
     };
     // Where there is none, there is no entry to publish either.
     reply.publish(

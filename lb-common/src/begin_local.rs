@@ -17,22 +17,22 @@ use crate::{
 /// packet.
 #[inline(always)]
 pub fn begin_local<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
-    let opened = match parse::network(packet) {
+    let opened = match parse::noted_network(packet, tables) {
         Ok(Network::V4) => begin::<V4, T>(packet, tables),
         Ok(Network::V6) => begin::<V6, T>(packet, tables),
-        Err(reason) => Err(reason),
+        Err(reason) => Err(reason.into()),
     };
-    let next = opened.map_or_else(Exit::Refused, |()| Exit::To(Stage::Deliver));
+    let next = opened.map_or_else(|exit| exit, |()| Exit::To(Stage::Deliver));
     conclude(tables, Err(next))
 }
 
 #[inline(always)]
-fn begin<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<(), Reason> {
-    let segment = &A::parse(packet)?;
+fn begin<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<(), Exit> {
+    let segment = &parse::noted::<A, T>(packet, tables)?;
     let settings = tables.settings().ok_or(Reason::NotReady)?;
     let backend = tables.note().ok_or(Reason::NotReady)?.backend.load();
     let to = translation(tables, settings, segment, backend)?;
-    open(packet, tables, segment, backend, Forwarding::Local, to)
+    open(packet, tables, segment, Forwarding::Local, to)
 }
 
 /// What the flow's packets reach the backend with: its address and port, and the client's own, for our stack takes a

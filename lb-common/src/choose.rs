@@ -1,25 +1,26 @@
 //! Choosing a backend for a new flow.
 
 use crate::{
-    address::{TCP, V4, V6},
+    address::{Address, TCP, Tuple, V4, V6},
     choice,
     manner::Forwarding,
     packet::Packet,
-    parse::{self, Network, Parse},
+    parse::{self, Network, Parse, Segment},
     process::{Exit, Outcome, Stage, conclude},
     reason::Reason,
+    room::has_room,
     service,
     tables::Tables,
-    wire::{ACK, RST, SYN},
+    wire::{ACK, FIN, RST, SYN},
 };
 
 /// Finds the service that a packet is for, and chooses a backend for the flow that it opens; else says what becomes of
 /// the packet.
 ///
-/// Each stage parses the packet again, which is cheap beside opening a flow.
+/// Each stage parses the packet again, which is cheap beside opening a flow; where its headers are is noted.
 #[inline(always)]
 pub fn choose<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
-    let chosen = match parse::network(packet) {
+    let chosen = match parse::noted_network(packet, tables) {
         Ok(Network::V4) => backend::<V4, T>(packet, tables),
         Ok(Network::V6) => backend::<V6, T>(packet, tables),
         Err(reason) => Err(reason),
@@ -31,21 +32,46 @@ pub fn choose<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
 /// Notes the backend; where the packet goes on.
 #[inline(always)]
 fn backend<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<Stage, Reason> {
-    let segment = &A::parse(packet)?;
+    let segment = &parse::noted::<A, T>(packet, tables)?;
     let settings = tables.settings().ok_or(Reason::NotReady)?;
     let service =
         service::find(tables, settings, &segment.tuple, segment.protocol).ok_or(Reason::NotForService)?;
+    if is_impossible(segment) {
+        return Err(Reason::Impossible);
+    }
     let service = tables.service(service).ok_or(Reason::NotReady)?;
-    // Where the backend alone keeps a connection, it goes on without the entry that another balancer had for it.
-    let resumes = !Forwarding::from_word(service.forwarding.load()).sees_answers();
+    // Where the backend alone keeps a connection, it goes on without the entry that another balancer had for it, if
+    // that would choose the same backend.
+    let resumes =
+        !Forwarding::from_word(service.forwarding.load()).sees_answers() && !choice::takes_turns(service);
     if segment.protocol == TCP && segment.flags & (SYN | ACK | RST) != SYN && !resumes {
         return Ok(Stage::Reset);
     }
-    let backend = choice::pick(tables, service, &segment.tuple, segment.protocol)?;
-    tables.note().ok_or(Reason::NotReady)?.backend.store(backend);
+    if !has_room(&service.active, &service.maxconn) {
+        return Err(Reason::ServiceFull);
+    }
+    let note = tables.note().ok_or(Reason::NotReady)?;
+    let backend = match note.take_avoided() {
+        None => choice::pick(tables, service, &segment.tuple, segment.protocol)?,
+        Some(avoided) => choice::pick_another(tables, service, &segment.tuple, segment.protocol, avoided)?,
+    };
+    note.backend.store(backend);
     let record = tables.backend(backend).ok_or(Reason::NoBackend)?;
-    Ok(match record.local.load() {
-        0 => Stage::Begin,
-        _ => Stage::BeginLocal,
+    Ok(if record.local.load() == 0 {
+        Stage::Begin
+    } else {
+        Stage::BeginLocal
     })
+}
+
+/// Whether no honest sender sends this: to itself (LAND), or a segment that begins and ends a connection, or says nothing.
+/// Of a known flow such segments are the backend's to judge.
+#[inline(always)]
+fn is_impossible<A: Address>(segment: &Segment<A>) -> bool {
+    let Tuple { src, dst, .. } = segment.tuple;
+    let to_itself = src == dst && segment.tuple.src_port == segment.tuple.dst_port;
+    let flags = segment.flags & (SYN | FIN | RST);
+    let contradicts_itself = flags & SYN != 0 && flags != SYN;
+    let says_nothing = segment.protocol == TCP && segment.flags & (SYN | FIN | RST | ACK) == 0;
+    to_itself || contradicts_itself || says_nothing
 }

@@ -27,8 +27,8 @@ pub fn connect<T: Tables>(tables: &T, to: (V6, Port), protocol: u8, cookie: u64)
     let backend = tables.backend(index)?;
     if let Some(counters) = tables.backend_counters(settings, index) {
         // Packets that come meanwhile count in the same row.
-        counters.flows_opened.add_at_once(1);
-        counters.flows_closed.add_at_once(1);
+        counters.flows_opened.fetch_add(1);
+        counters.flows_closed.fetch_add(1);
     }
     let port = Port(backend.port.load().to_ne_bytes());
     Some((backend.address.load(), port))

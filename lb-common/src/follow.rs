@@ -3,18 +3,19 @@
 use crate::{
     address::{Address, Port, TCP, Tuple, V4, V6},
     flow::{self, Client, Hit, State},
-    layout::{PortFilter, Settings, mac_from_word},
+    hop,
+    layout::{Backend, PortFilter, Settings, mac_from_word},
     link::Link,
     manner::Forwarding,
     packet::{Packet, Wire},
-    parse::{self, Network, Parse, Segment},
+    parse::{self, Network, Parse, Part, Segment},
     process::{Exit, Outcome, Stage, conclude},
     reason::Reason,
     rewrite,
     shared::Shared,
     tables::Tables,
     verdict::Verdict,
-    wire::{ACK, SYN},
+    wire::{ACK, EthernetHeader, RST, SYN},
 };
 
 /// Forwards a packet by its flow, or leaves it alone, without a call of a subprogram.
@@ -38,54 +39,122 @@ where
     if !wanted(tables, &segment)? {
         return Err(Reason::NotForService.into());
     }
+    forward_segment(packet, tables, &segment).map_err(|exit| leave(tables, &segment, exit))
+}
+
+/// Forwards a packet, which any service or flow can want, by its flow.
+#[inline(always)]
+pub(crate) fn forward_segment<A, T: Tables>(
+    packet: &mut Packet<'_>,
+    tables: &T,
+    segment: &Segment<A>,
+) -> Result<Verdict, Exit>
+where
+    A: Parse<Header: Wire>,
+{
     let settings = tables.settings().ok_or(Reason::NotReady)?;
     let Some(hit) = flow::find::<A, T>(tables, settings, &segment.tuple, segment.protocol)? else {
         return Err(Exit::To(Stage::Choose));
     };
-    if reopens(&segment, &hit) {
-        // Where another CPU was faster, opening will tell.
-        hit.end(tables);
-        return Err(Exit::To(Stage::Choose));
+    if segment.flags & (SYN | RST) != 0 {
+        connecting(tables, settings, segment, &hit)?;
     }
     let forwarding = hit.entry.forwarding();
     if forwarding == Forwarding::Local {
         return Err(Exit::To(Stage::Deliver));
     }
-    let route = route(packet, tables, &segment, &hit)?;
+    if segment.network != EthernetHeader::LEN && leaves_by(tables, &hit)? != packet.interface() {
+        // Its tags are right on its own interface only.
+        return Err(Reason::Vlan.into());
+    }
+    let route = route(packet, tables, segment, &hit)?;
     let length = packet.len();
-    match forwarding {
-        Forwarding::Translate => {
-            rewrite::full_nat(packet, tables, settings, &segment, &route.to, &route.link)?;
-        }
-        Forwarding::Direct | Forwarding::Encapsulate | Forwarding::Local => {
-            rewrite::direct(packet, tables, settings, &segment, &route.link)?;
-        }
+    if forwarding == Forwarding::Encapsulate {
+        rewrite::finish(packet, tables, settings, segment)?;
+        return Err(hand_over(tables, segment, &hit, route.backend));
+    }
+    if route.mtu != 0 && length.wrapping_sub(segment.network as u64) > u64::from(route.mtu) {
+        tables.note().ok_or(Reason::NotReady)?.mtu.store(route.mtu);
+        return Err(Reason::TooBig.into());
+    }
+    if forwarding.sees_answers() {
+        rewrite::full_nat(packet, tables, settings, segment, &route.to, &route.link)?;
+    } else {
+        rewrite::finish(packet, tables, settings, segment)?;
+        route.link.write(packet).ok_or(Reason::Malformed)?;
     }
     count_traffic(tables, settings, &route, length);
-    Ok(if route.interface == packet.interface() {
-        Verdict::Tx
-    } else {
-        Verdict::Redirect(route.interface)
-    })
+    Ok(route.verdict(packet))
+}
+
+/// Where a packet goes on that is not forwarded yet, which then finds noted what it needs.
+#[inline(always)]
+pub(crate) fn leave<A, T: Tables>(tables: &T, segment: &Segment<A>, exit: Exit) -> Exit {
+    if segment.part == Part::LATER && exit != Exit::To(Stage::Encapsulate) {
+        // Nobody is told of a later fragment (RFC 1122 3.2.2), which opens nothing either.
+        return match exit {
+            Exit::To(_) => Reason::FragmentUnknown.into(),
+            Exit::Refused(reason) => reason.into(),
+        };
+    }
+    let Some(note) = tables.note() else {
+        return Reason::NotReady.into();
+    };
+    let exit = match exit {
+        Exit::Refused(Reason::TtlExceeded) => {
+            note.mtu.store(0);
+            Exit::To(Stage::Error)
+        }
+        Exit::Refused(Reason::TooBig) => Exit::To(Stage::Error),
+        Exit::Refused(Reason::BackendDown) => Exit::To(Stage::Reset),
+        other => other,
+    };
+    if let Exit::To(_) = exit {
+        note.place.store(segment.place().to_word());
+    }
+    exit
+}
+
+/// The interface that a flow's packets leave by.
+#[inline(always)]
+fn leaves_by<A: Address, T: Tables>(tables: &T, hit: &Hit<'_, A>) -> Result<u32, Reason> {
+    if hit.control.state().has(State::REPLY) {
+        return Ok(hit.entry.interface());
+    }
+    Ok(to_backend(tables, hit.entry.to(), hit.entry.backend())?.interface)
 }
 
 /// Where a packet goes.
-struct Route<A> {
+pub(crate) struct Route<A> {
     /// Addresses and ports to leave with.
-    to: Tuple<A>,
+    pub(crate) to: Tuple<A>,
     /// MAC addresses to leave with.
-    link: Link,
+    pub(crate) link: Link,
     /// Interface to leave by.
     interface: u32,
+    /// The longest IP packet that may go there; 0: any.
+    mtu: u32,
     /// The flow's backend.
     backend: u32,
     /// Whether it comes from the backend.
-    reply: bool,
+    pub(crate) reply: bool,
+}
+
+impl<A> Route<A> {
+    /// What becomes of the packet.
+    #[inline(always)]
+    pub(crate) fn verdict(&self, packet: &Packet<'_>) -> Verdict {
+        if self.interface == packet.interface() {
+            Verdict::Tx
+        } else {
+            Verdict::Redirect(self.interface)
+        }
+    }
 }
 
 /// Whether any service or flow can want a packet of these ports.
 #[inline(always)]
-fn wanted<A, T: Tables>(tables: &T, segment: &Segment<A>) -> Result<bool, Reason> {
+pub(crate) fn wanted<A, T: Tables>(tables: &T, segment: &Segment<A>) -> Result<bool, Reason> {
     let bit = if segment.protocol == TCP {
         PortFilter::TCP
     } else {
@@ -112,57 +181,106 @@ fn route<A: Address, T: Tables>(
     segment: &Segment<A>,
     hit: &Hit<'_, A>,
 ) -> Result<Route<A>, Reason> {
-    let (to, backend) = (hit.entry.to(), hit.entry.backend());
-    let (link, interface) = (hit.entry.link_to_client(), hit.entry.interface());
-    if !hit.is_current() {
-        return Err(Reason::FlowContended);
-    }
+    let route = to_client(hit)?;
     flow::track(tables, segment, hit);
-    if hit.control.state().has(State::REPLY) {
-        return Ok(Route {
-            to,
-            link,
-            interface,
-            backend,
-            reply: true,
-        });
+    if route.reply {
+        return Ok(route);
     }
     if hit.entry.forwarding().sees_answers() {
         learn(packet, tables, hit)?;
     }
-    to_backend(tables, to, backend)
+    to_backend(tables, route.to, route.backend)
+}
+
+/// The route of what is about a flow without being a packet of it.
+#[inline(always)]
+pub(crate) fn route_beside<A: Address, T: Tables>(tables: &T, hit: &Hit<'_, A>) -> Result<Route<A>, Reason> {
+    let route = to_client(hit)?;
+    if route.reply {
+        return Ok(route);
+    }
+    to_backend(tables, route.to, route.backend)
+}
+
+/// The route of a backend's packet; of a client's, all but where it goes.
+#[inline(always)]
+pub(crate) fn to_client<A: Address>(hit: &Hit<'_, A>) -> Result<Route<A>, Reason> {
+    let route = Route {
+        to: hit.entry.to(),
+        link: hit.entry.link_to_client(),
+        interface: hit.entry.interface(),
+        mtu: 0,
+        backend: hit.entry.backend(),
+        reply: hit.control.state().has(State::REPLY),
+    };
+    if hit.is_current() {
+        Ok(route)
+    } else {
+        Err(Reason::FlowContended)
+    }
 }
 
 /// The route of a client's packet.
 #[inline(always)]
 fn to_backend<A: Address, T: Tables>(tables: &T, to: Tuple<A>, backend: u32) -> Result<Route<A>, Reason> {
     let record = tables.backend(backend).ok_or(Reason::NoBackend)?;
-    let hop = record
-        .hops
-        .get((record.hop.load() & 1) as usize)
-        .ok_or(Reason::NoNextHop)?;
-    let peer = hop.peer.load();
-    if peer == 0 {
-        return Err(Reason::NoNextHop);
+    let word = record.hop.load();
+    if word & Backend::ENDS != 0 {
+        return Err(Reason::BackendDown);
     }
-    let link = Link {
-        dst: peer,
-        src: hop.own.load(),
-    };
+    let (hop, link) = hop::at(record, word)?;
     Ok(Route {
         to,
         link,
         interface: hop.interface.load(),
+        mtu: hop.mtu.load(),
         backend,
         reply: false,
     })
 }
 
-/// Whether a client begins anew with a tuple whose last flow is over.
+/// Leaves to [`Stage::Encapsulate`] what it needs to know.
 #[inline(always)]
-fn reopens<A: Address>(segment: &Segment<A>, hit: &Hit<'_, A>) -> bool {
+fn hand_over<A: Address, T: Tables>(
+    tables: &T,
+    segment: &Segment<A>,
+    hit: &Hit<'_, A>,
+    backend: u32,
+) -> Exit {
+    if segment.ttl <= 1 {
+        return Reason::TtlExceeded.into();
+    }
+    let Some(note) = tables.note() else {
+        return Reason::NotReady.into();
+    };
+    note.backend.store(backend);
+    note.hash.store(hit.control.tag());
+    note.opens.store(u32::from(segment.flags & SYN));
+    Exit::To(Stage::Encapsulate)
+}
+
+/// Looks at a SYN or RST of a known flow: the flow's own stage follows where nothing is the matter.
+#[inline(always)]
+fn connecting<A: Address, T: Tables>(
+    tables: &T,
+    settings: &Settings,
+    segment: &Segment<A>,
+    hit: &Hit<'_, A>,
+) -> Result<(), Exit> {
     let state = hit.control.state();
-    segment.flags & (SYN | ACK) == SYN && state.has(State::CLOSED) && !state.has(State::REPLY)
+    let opens = segment.flags & (SYN | ACK) == SYN && !state.has(State::REPLY);
+    if opens && state.has(State::CLOSED) {
+        // A client begins anew with a tuple whose last flow is over. Where another CPU was faster, opening will tell.
+        hit.end(tables);
+        return Err(Exit::To(Stage::Choose));
+    }
+    let unanswered = !state.has(State::ANSWERED) && !state.has(State::CLOSED);
+    let again = opens && hit.entry.quiet(tables.now()) > settings.soonest_retry();
+    let refused = state.has(State::REPLY) && segment.flags & RST != 0;
+    if unanswered && (again || refused) {
+        return Err(Exit::To(Stage::Retry));
+    }
+    Ok(())
 }
 
 /// Replies go back to where the client's packets come from: notices when that has changed.
@@ -185,7 +303,7 @@ fn learn<A: Address, T: Tables>(packet: &Packet<'_>, tables: &T, hit: &Hit<'_, A
 }
 
 #[inline(always)]
-fn count_traffic<A, T: Tables>(tables: &T, settings: &Settings, route: &Route<A>, length: u64) {
+pub(crate) fn count_traffic<A, T: Tables>(tables: &T, settings: &Settings, route: &Route<A>, length: u64) {
     let Some(counters) = tables.backend_counters(settings, route.backend) else {
         return;
     };

@@ -39,15 +39,39 @@ pub struct Settings {
     /// When a daemon last looked after the tables, in milliseconds since the Unix epoch. Not for packets: the next
     /// daemon tells by it for how long nobody has checked the backends.
     pub tended: Shared<u64>,
+    /// Ticks of a second; written when a daemon sets the tables up.
+    pub second: Shared<u32>,
+    /// Whether pings of virtual addresses are answered: 0 or [`ANSWER_ECHO`].
+    pub echo: Shared<u32>,
     /// Cookie of the network namespace whose processes' connections find services; 0: none has it.
     pub namespace: Shared<u64>,
-    reserved: [u32; 2],
+}
+
+impl Settings {
+    /// Ticks after which a SYN on a flow that nobody has answered is the client's second, and not the network's copy of
+    /// its first: a fifth of a second. Clients wait for a second (RFC 6298 2.1); copies come within milliseconds.
+    #[inline(always)]
+    #[must_use]
+    pub fn soonest_retry(&self) -> u32 {
+        self.second.load() / 5
+    }
+
+    /// Ticks for which a flow that has not opened is left alone where room is needed: half a second. An answer from the
+    /// other side of the world and back takes less.
+    #[inline(always)]
+    #[must_use]
+    pub fn youth(&self) -> u32 {
+        self.second.load() / 2
+    }
 }
 
 /// Finish the checksum: nobody after us will (native XDP).
 pub const COMPLETE_PARTIAL: u32 = 0;
 /// Leave it unfinished: whoever sends the packet on still knows that it is (generic XDP keeps the skb).
 pub const KEEP_PARTIAL: u32 = 1;
+
+/// Answer pings of virtual addresses.
+pub const ANSWER_ECHO: u32 = 1;
 
 /// Per port number, who might want a packet that carries it. The cheap look-up that comes first.
 #[repr(C)]
@@ -85,9 +109,31 @@ pub struct ServiceSlot {
 pub struct Service {
     /// A [`Span`] of slots. Count 0: no backend is up.
     pub choices: Shared<u64>,
+    /// How many flows were given out in turn, for schedulers that take turns.
+    pub turn: Shared<u64>,
+    /// Flows that are active, over all backends.
+    pub active: Shared<u64>,
+    /// The most that may be; 0: no limit.
+    pub maxconn: Shared<u32>,
+    /// How a backend is chosen: [`Service::MAGLEV`] or another. Whichever stands here finds backends in any slots.
+    pub scheduler: Shared<u32>,
+    /// The [`Span`] of slots that is the service's, of which `choices` are as many as it takes. Not for packets: the
+    /// next daemon tells by it which slots are taken.
+    pub slots: Shared<u64>,
     /// A [`crate::manner::Forwarding`]: what is done to its packets.
     pub forwarding: Shared<u32>,
-    reserved: [u32; 13],
+    reserved: [u32; 3],
+}
+
+impl Service {
+    /// By a hash of the flow's key.
+    pub const MAGLEV: u32 = 0;
+    /// By a hash of the client's address.
+    pub const SOURCE: u32 = 1;
+    /// One slot after the other.
+    pub const ROUND_ROBIN: u32 = 2;
+    /// The backend with the fewest active flows for its weight.
+    pub const LEAST_CONN: u32 = 3;
 }
 
 /// Two slots of the choice table: indices of backends. The kernel gives each value of an array eight bytes.
@@ -136,7 +182,8 @@ impl Span {
 #[derive(Debug, Default)]
 #[repr(C, align(64))]
 pub struct Backend {
-    /// Which of `hops` is in force: 0 or 1. A new next hop is written beside the old one, then this is switched.
+    /// Bit 0, [`Backend::HOP`]: which of `hops` is in force. A new next hop is written beside the old one, then this is
+    /// switched. Bit 1, [`Backend::ENDS`]: flows to the backend end at their client's next packet.
     pub hop: Shared<u32>,
     /// A [`crate::manner::Manner`]: how packets reach it.
     pub manner: Shared<u32>,
@@ -151,9 +198,64 @@ pub struct Backend {
     /// Row of its [`Service`] plus one; 0 while the row is nobody's. Not for packets: the next daemon tells by it,
     /// the address and the port whose row this is.
     pub service: Shared<u16>,
+    /// Share of new flows; 0: takes none.
+    pub weight: Shared<u16>,
+    /// A [`Retries`]: what becomes of connections that it does not take.
+    pub retries: Shared<u16>,
+    /// Flows that are active. Survives the daemon: packets and sweeps alone change it.
+    pub active: Shared<u64>,
+    /// The most that may be; 0: no limit.
+    pub maxconn: Shared<u32>,
+    /// The row of another backend of the service that takes new flows: all of them are a ring. Its own, if it is alone
+    /// or takes none.
+    pub next: Shared<u32>,
+    /// Since when it has taken no new flows because it is drained, in milliseconds since the Unix epoch; 0: it is not.
+    /// Not for packets: the next daemon goes on counting.
+    pub drained: Shared<u64>,
     /// 1 if it runs on this host, so that new flows to it are [`crate::flow::Forwarding::Local`]; else 0.
     pub local: Shared<u16>,
-    reserved_too: [u16; 21],
+    reserved: [u16; 7],
+}
+
+impl Backend {
+    /// In [`Backend::hop`]: which next hop is in force.
+    pub const HOP: u32 = 1;
+    /// In [`Backend::hop`]: flows to the backend end. It stands there because each client's packet reads that word
+    /// anyway.
+    pub const ENDS: u32 = 2;
+}
+
+/// What becomes of a connection that a backend does not take.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Retries {
+    /// How often a SYN that is sent again is moved to another backend, at most [`MAX_RETRIES`].
+    pub most: u8,
+    /// Whether a refusal (RST for a SYN) is kept from the client for as long as its SYN may still be moved.
+    pub hides_refusals: bool,
+}
+
+/// The most that an entry of the flow table counts of moves: it has three bits for them.
+pub const MAX_RETRIES: u8 = 7;
+
+impl Retries {
+    const HIDES: u16 = 1 << 8;
+
+    /// As it stands in table memory.
+    #[inline(always)]
+    #[must_use]
+    pub const fn to_word(self) -> u16 {
+        self.most as u16 | if self.hides_refusals { Self::HIDES } else { 0 }
+    }
+
+    /// The inverse of [`Retries::to_word`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn from_word(word: u16) -> Self {
+        Self {
+            most: (word & 0xff) as u8,
+            hides_refusals: word & Self::HIDES != 0,
+        }
+    }
 }
 
 /// Where packets go next.
@@ -166,7 +268,7 @@ pub struct Hop {
     pub own: Shared<u64>,
     /// Interface towards it.
     pub interface: Shared<u32>,
-    /// Longest IP packet that the way there takes, in bytes; 0: any.
+    /// Longest IP packet that the way there takes, in bytes; 0: unknown, and none is too long.
     pub mtu: Shared<u32>,
 }
 
@@ -183,9 +285,85 @@ pub struct Source {
 #[derive(Debug, Default)]
 #[repr(C, align(64))]
 pub struct Note {
-    /// The backend that was chosen for the packet's flow.
+    /// The backend of the packet's flow.
     pub backend: Shared<u32>,
-    reserved: [u32; 15],
+    /// A hash of the packet's flow, for what is to differ between flows and not within one.
+    pub hash: Shared<u32>,
+    /// Not 0 if the packet opens a TCP connection.
+    pub opens: Shared<u32>,
+    /// The backend that the flow is moved away from, plus one; 0: it is a new flow. Whoever chooses takes it.
+    pub avoided: Shared<u32>,
+    /// How often the flow was moved.
+    pub attempts: Shared<u32>,
+    /// Where the packet's headers are: a [`crate::parse::Place`].
+    pub place: Shared<u32>,
+    /// For a number that passes through memory within a stage, lest the verifier know more of it than it should.
+    pub opaque: Shared<u64>,
+    /// What the packet's sender is to be told: the length in bytes that it exceeds, or 0 for its TTL.
+    pub mtu: Shared<u32>,
+    /// Pings answered.
+    pub echoes: Allowance,
+    /// ICMP errors sent.
+    pub errors: Allowance,
+    reserved: [u32; 3],
+}
+
+impl Note {
+    /// Notes for whoever chooses that a flow is moved for the `attempts`th time, away from a backend.
+    #[inline(always)]
+    pub fn moves(&self, backend: u32, attempts: u8) {
+        self.avoided.store(backend.wrapping_add(1));
+        self.attempts.store(u32::from(attempts));
+    }
+
+    /// The backend that the flow is moved away from, if it is; the next flow is a new one again.
+    #[inline(always)]
+    #[must_use]
+    pub fn take_avoided(&self) -> Option<u32> {
+        let avoided = self.avoided.load().checked_sub(1);
+        match avoided {
+            Some(_) => self.avoided.store(0),
+            None => self.attempts.store(0),
+        }
+        avoided
+    }
+}
+
+/// How often something was done in the current second; see [`crate::rate::allows`].
+#[derive(Debug, Default)]
+#[repr(C)]
+pub struct Allowance {
+    /// When the second began, in ticks.
+    pub since: Shared<u32>,
+    /// How often since then.
+    pub used: Shared<u32>,
+}
+
+/// Rows of [`Datagrams`]: a power of two.
+pub const DATAGRAM_ROWS: u32 = 1024;
+
+/// The datagrams that one row remembers for their fragments.
+#[derive(Debug, Default)]
+#[repr(C)]
+pub struct Datagrams(pub [Datagram; 4]);
+
+/// A datagram that comes in fragments, of which the first alone has its ports. One cache line.
+#[derive(Debug, Default)]
+#[repr(C, align(64))]
+pub struct Datagram {
+    /// Raised by two with each change; odd while it is being changed, 0 while the row was never used.
+    pub version: Shared<u64>,
+    /// Source address, IPv4 as IPv4-mapped, in two words as they lie in memory.
+    pub src: [Shared<u64>; 2],
+    /// Destination address.
+    pub dst: [Shared<u64>; 2],
+    /// Its identification, then eight bits for the protocol.
+    pub name: Shared<u64>,
+    /// Source and destination port as they lie in memory.
+    pub ports: Shared<u32>,
+    /// When its first fragment came, in ticks.
+    pub seen: Shared<u32>,
+    reserved: u64,
 }
 
 /// Packets of one worker (a CPU, or a thread of a userspace engine) by what became of them.
@@ -214,7 +392,11 @@ pub struct BackendCounters {
     pub flows_opened: Shared<u64>,
     /// Flows that ended; those open less those closed, over all workers, are active.
     pub flows_closed: Shared<u64>,
-    reserved: [u64; 2],
+    /// Flows that were moved to another backend since this one did not answer (`HAProxy`'s `wretr`); they count as
+    /// closed here.
+    pub retried: Shared<u64>,
+    /// SYNs that it answered with RST.
+    pub refused: Shared<u64>,
 }
 
 const _: () = {
@@ -227,6 +409,7 @@ const _: () = {
     assert!(size_of::<Backend>() == 128);
     assert!(size_of::<Source>() == 16);
     assert!(size_of::<Note>() == 64);
+    assert!(size_of::<Datagram>() == 64);
     assert!(size_of::<PacketCounters>() == 512);
     assert!(size_of::<BackendCounters>() == 64);
     assert!(crate::Reason::ALL.len() <= MAX_REASONS);

@@ -7,7 +7,7 @@
 //! 3. [`flow`]: the flow table; both directions of a known flow are one look-up each.
 //! 4. [`choose`], [`begin`]: a new flow's service and backend, source port and two table entries.
 //! 5. [`begin_local`], [`deliver`], [`egress()`]: flows to a backend on this host, their packets, and its answers.
-//! 6. [`rewrite`]: addresses, ports, checksums (RFC 1624), TTL and MAC addresses.
+//! 6. [`rewrite`]: addresses, ports, checksums (RFC 1624), TTL and MAC addresses; or [`encapsulate`]: a packet around it.
 //!
 //! # Conventions
 //!
@@ -53,39 +53,53 @@ pub mod choice;
 mod choose;
 mod connect;
 mod deliver;
+mod detour;
 mod egress;
+mod encapsulate;
 pub mod flow;
 mod follow;
 pub mod hash;
+mod hop;
+mod icmp;
 pub mod layout;
 pub mod link;
 pub mod manner;
 #[cfg(any(test, feature = "memory"))]
 pub mod memory;
+mod mss;
 pub mod packet;
 pub mod parse;
 mod process;
+mod rate;
 pub mod reason;
+mod retry;
 pub mod rewrite;
+pub mod ring;
+mod room;
 pub mod service;
 pub mod shared;
 mod source;
+mod sum;
 pub mod tables;
 pub mod verdict;
 pub mod wire;
 
 pub use address::{Address, Mac, Port, Tuple, V4, V6};
-pub use answer::reset;
+pub use answer::{error, reset};
 pub use begin::begin;
 pub use begin_local::begin_local;
 pub use choose::choose;
 pub use connect::connect;
 pub use deliver::deliver;
+pub use detour::detour;
 pub use egress::{Egress, egress};
+pub use encapsulate::encapsulate;
 pub use follow::follow;
+pub use icmp::icmp;
 pub use packet::Packet;
 pub use parse::Segment;
 pub use process::{Outcome, Stage, process, refuse};
 pub use reason::Reason;
+pub use retry::retry;
 pub use tables::Tables;
 pub use verdict::Verdict;

@@ -12,8 +12,8 @@ use crate::{
     checksum::Sum,
     flow::Bucket,
     layout::{
-        Backend, BackendCounters, ChoiceWord, Note, PacketCounters, PortFilter, Service, ServiceSlot,
-        Settings, Source,
+        Backend, BackendCounters, ChoiceWord, Datagrams, Note, PacketCounters, PortFilter, Service,
+        ServiceSlot, Settings, Source,
     },
     packet::Packet,
     shared::Shared,
@@ -41,6 +41,8 @@ pub struct Memory<'m> {
     pub buckets_v4: &'m [Bucket<V4>],
     /// See [`Tables::bucket_v6`].
     pub buckets_v6: &'m [Bucket<V6>],
+    /// See [`Tables::datagrams`].
+    pub datagrams: &'m [Datagrams],
     /// One per worker.
     pub notes: &'m [Note],
     /// One per worker.
@@ -121,6 +123,10 @@ impl Tables for Worker<'_> {
 
     fn bucket_v6(&self, index: u32) -> Option<&Bucket<V6>> {
         at(self.memory.buckets_v6, index)
+    }
+
+    fn datagrams(&self, index: u32) -> Option<&Datagrams> {
+        at(self.memory.datagrams, index)
     }
 
     fn note(&self) -> Option<&Note> {

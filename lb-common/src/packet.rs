@@ -2,7 +2,7 @@
 
 use core::marker::PhantomData;
 
-use crate::wire::{EthernetHeader, Ipv4Hdr, Ipv6Hdr, TcpHeader, UdpHdr};
+use crate::wire::{EthernetHeader, IcmpHeader, Ipv4Hdr, Ipv6Hdr, TcpHeader, UdpHdr};
 
 /// A type that packet bytes may be read as.
 ///
@@ -21,6 +21,8 @@ unsafe impl Wire for Ipv6Hdr {}
 unsafe impl Wire for TcpHeader {}
 // SAFETY: as above.
 unsafe impl Wire for UdpHdr {}
+// SAFETY: as above.
+unsafe impl Wire for IcmpHeader {}
 // SAFETY: bytes.
 unsafe impl<const N: usize> Wire for [u8; N] {}
 

@@ -4,6 +4,7 @@ use crate::{
     address::{Address, Port, TCP, Tuple, UDP, V4, V6},
     packet::Packet,
     reason::Reason,
+    tables::Tables,
     wire::{
         ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_QINQ, ETHERTYPE_VLAN, EthernetHeader, Ipv4Hdr, Ipv6Hdr,
         TcpHeader, UdpHdr,
@@ -23,12 +24,52 @@ pub struct Segment<A> {
     pub flags: u8,
     /// TCP acknowledgement number, as it lies in memory; 0 for UDP.
     pub ack: u32,
+    /// Where the IP header begins in the frame.
+    pub network: usize,
     /// Where the TCP or UDP header begins in the frame.
     pub offset: usize,
     /// Length of that header and its data, as the IP header says.
     pub length: u16,
     /// The checksum field, as it lies in memory.
     pub check: u16,
+    /// How much of it the frame holds.
+    pub part: Part,
+}
+
+impl<A> Segment<A> {
+    /// Where its headers are.
+    #[inline(always)]
+    #[must_use]
+    pub const fn place(&self) -> Place {
+        Place {
+            network: self.network,
+            offset: self.offset,
+            protocol: self.protocol,
+        }
+    }
+}
+
+/// How much of a segment or datagram a frame holds.
+///
+/// Not an enum, whose unused values would tell a [`Segment`] from an error in its place: LLVM then stores words of the
+/// segment in pieces, at odd places of the stack, which BPF does not take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part(u8);
+
+impl Part {
+    /// All of it.
+    pub const WHOLE: Self = Self(0);
+    /// The first fragment: the header and what else there was room for.
+    pub const FIRST: Self = Self(1);
+    /// A later fragment: no header.
+    pub const LATER: Self = Self(2);
+
+    /// The same, with a zero added that the verifier does not know for one.
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "it is 0")]
+    pub(crate) const fn hidden(self, zero: usize) -> Self {
+        Self(self.0.wrapping_add(zero as u8))
+    }
 }
 
 /// What IP header a frame has.
@@ -40,47 +81,91 @@ pub enum Network {
     V6,
 }
 
+/// A frame that is not an IP header with TCP or UDP right behind it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotPlain {
+    /// ICMP of the family.
+    Icmp,
+    /// What it is shows after a longer look: tags, extension headers, fragments.
+    Unusual,
+    /// Not to be forwarded.
+    Refused(Reason),
+}
+
+impl From<Reason> for NotPlain {
+    #[inline(always)]
+    fn from(reason: Reason) -> Self {
+        Self::Refused(reason)
+    }
+}
+
 /// What the Ethernet header says.
 #[inline(always)]
-pub fn network(packet: &Packet<'_>) -> Result<Network, Reason> {
+pub fn network(packet: &Packet<'_>) -> Result<Network, NotPlain> {
     let header = packet.header::<EthernetHeader>(0).ok_or(Reason::Malformed)?;
     match header.ether_type {
         ETHERTYPE_IPV4 => Ok(Network::V4),
         ETHERTYPE_IPV6 => Ok(Network::V6),
-        ETHERTYPE_VLAN | ETHERTYPE_QINQ => Err(Reason::Vlan),
-        _ => Err(Reason::NotIp),
+        ETHERTYPE_VLAN | ETHERTYPE_QINQ => Err(NotPlain::Unusual),
+        _ => Err(Reason::NotIp.into()),
     }
 }
 
 /// The family's part of parsing.
 pub trait Parse: Address {
     /// Parses the IP header and what it carries.
-    fn parse(packet: &Packet<'_>) -> Result<Segment<Self>, Reason>
+    fn parse(packet: &Packet<'_>) -> Result<Segment<Self>, NotPlain>
+    where
+        Self: Sized;
+
+    /// Parses the IP header that begins at `network`, and nothing that it carries.
+    fn carried(packet: &Packet<'_>, network: usize) -> Result<Carried<Self>, Reason>
     where
         Self: Sized;
 }
 
 /// What an IP header says of its payload.
-struct Carried<A> {
-    src: A,
-    dst: A,
-    protocol: u8,
-    ttl: u8,
-    offset: usize,
-    length: u16,
+#[derive(Debug, Clone, Copy)]
+pub struct Carried<A> {
+    /// Source address.
+    pub src: A,
+    /// Destination address.
+    pub dst: A,
+    /// Protocol, or next header.
+    pub protocol: u8,
+    /// TTL or hop limit.
+    pub ttl: u8,
+    /// Where the header begins in the frame.
+    pub network: usize,
+    /// Where what it carries begins in the frame.
+    pub offset: usize,
+    /// Length of that in bytes.
+    pub length: u16,
+    /// Flags and fragment offset, as IPv4 has them in its header; 0 for IPv6.
+    pub fragmentation: u16,
+    /// By which IPv4 knows a datagram's fragments; 0 for IPv6.
+    pub id: u16,
 }
+
+/// More Fragments, or an offset (RFC 791 3.1).
+pub(crate) const FRAGMENTED: u16 = 0x3fff;
 
 impl Parse for V4 {
     #[inline(always)]
-    fn parse(packet: &Packet<'_>) -> Result<Segment<Self>, Reason> {
-        /// Bytes per unit of IHL, and the least that it may say (RFC 791 3.1).
-        const LEAST: u16 = 20;
-        /// More Fragments, or an offset (RFC 791 3.1).
-        const FRAGMENTED: u16 = 0x3fff;
+    fn parse(packet: &Packet<'_>) -> Result<Segment<Self>, NotPlain> {
+        let carried = Self::carried(packet, EthernetHeader::LEN)?;
+        if carried.fragmentation & FRAGMENTED != 0 {
+            return Err(NotPlain::Unusual);
+        }
+        transport(packet, &carried, Part::WHOLE)
+    }
 
-        let header = packet
-            .header::<Ipv4Hdr>(EthernetHeader::LEN)
-            .ok_or(Reason::Malformed)?;
+    #[inline(always)]
+    fn carried(packet: &Packet<'_>, network: usize) -> Result<Carried<Self>, Reason> {
+        /// The least that a header's length may be (RFC 791 3.1).
+        const LEAST: u16 = 20;
+
+        let header = packet.header::<Ipv4Hdr>(network).ok_or(Reason::Malformed)?;
         let header_length = u16::from(header.vihl & 0x0f) << 2;
         let length = u16::from_be_bytes(header.tot_len)
             .checked_sub(header_length)
@@ -88,68 +173,80 @@ impl Parse for V4 {
         if header.vihl >> 4 != 4 || header_length < LEAST {
             return Err(Reason::Malformed);
         }
-        if u16::from_be_bytes(header.frags) & FRAGMENTED != 0 {
-            return Err(Reason::Fragment);
-        }
-        transport(
-            packet,
-            &Carried {
-                src: Self(header.src_addr),
-                dst: Self(header.dst_addr),
-                protocol: header.proto,
-                ttl: header.ttl,
-                offset: EthernetHeader::LEN.wrapping_add(usize::from(header_length)),
-                length,
-            },
-        )
+        Ok(Carried {
+            src: Self(header.src_addr),
+            dst: Self(header.dst_addr),
+            protocol: header.proto,
+            ttl: header.ttl,
+            network,
+            offset: network.wrapping_add(usize::from(header_length)),
+            length,
+            fragmentation: u16::from_be_bytes(header.frags),
+            id: u16::from_be_bytes(header.id),
+        })
     }
 }
 
 impl Parse for V6 {
     #[inline(always)]
-    fn parse(packet: &Packet<'_>) -> Result<Segment<Self>, Reason> {
-        const OFFSET: usize = EthernetHeader::LEN + Ipv6Hdr::LEN;
-        /// Hop-by-hop, routing, fragment, authentication, destination options (RFC 8200 4, RFC 4302).
-        const EXTENSIONS: [u8; 5] = [0, 43, 44, 51, 60];
+    fn parse(packet: &Packet<'_>) -> Result<Segment<Self>, NotPlain> {
+        let carried = Self::carried(packet, EthernetHeader::LEN)?;
+        let next = carried.protocol;
+        let extended = next == extension::HOP_BY_HOP
+            || next == extension::ROUTING
+            || next == extension::FRAGMENT
+            || next == extension::AUTHENTICATION
+            || next == extension::OPTIONS;
+        if extended {
+            return Err(NotPlain::Unusual);
+        }
+        transport(packet, &carried, Part::WHOLE)
+    }
 
-        let header = packet
-            .header::<Ipv6Hdr>(EthernetHeader::LEN)
-            .ok_or(Reason::Malformed)?;
+    #[inline(always)]
+    fn carried(packet: &Packet<'_>, network: usize) -> Result<Carried<Self>, Reason> {
+        let header = packet.header::<Ipv6Hdr>(network).ok_or(Reason::Malformed)?;
         let [first, ..] = header.vcf;
         if first >> 4 != 6 {
             return Err(Reason::Malformed);
         }
-        let [hop_by_hop, routing, fragment, authentication, options] = EXTENSIONS;
-        let next = header.next_hdr;
-        if next == fragment {
-            return Err(Reason::Fragment);
-        }
-        if next == hop_by_hop || next == routing || next == authentication || next == options {
-            return Err(Reason::ExtensionHeader);
-        }
-        transport(
-            packet,
-            &Carried {
-                src: Self::from_octets(header.src_addr),
-                dst: Self::from_octets(header.dst_addr),
-                protocol: next,
-                ttl: header.hop_limit,
-                offset: OFFSET,
-                length: u16::from_be_bytes(header.payload_len),
-            },
-        )
+        Ok(Carried {
+            src: Self::from_octets(header.src_addr),
+            dst: Self::from_octets(header.dst_addr),
+            protocol: header.next_hdr,
+            ttl: header.hop_limit,
+            network,
+            offset: network.wrapping_add(Ipv6Hdr::LEN),
+            length: u16::from_be_bytes(header.payload_len),
+            fragmentation: 0,
+            id: 0,
+        })
     }
 }
 
+/// Numbers of IPv6 extension headers (RFC 8200 4, RFC 4302).
+pub(crate) mod extension {
+    pub(crate) const HOP_BY_HOP: u8 = 0;
+    pub(crate) const ROUTING: u8 = 43;
+    pub(crate) const FRAGMENT: u8 = 44;
+    pub(crate) const AUTHENTICATION: u8 = 51;
+    pub(crate) const OPTIONS: u8 = 60;
+}
+
+/// Parses the TCP or UDP header behind an IP header, of which a frame holds that part.
 #[inline(always)]
-fn transport<A: Address>(packet: &Packet<'_>, ip: &Carried<A>) -> Result<Segment<A>, Reason> {
+pub(crate) fn transport<A: Address>(
+    packet: &Packet<'_>,
+    ip: &Carried<A>,
+    part: Part,
+) -> Result<Segment<A>, NotPlain> {
     let (src_port, dst_port, flags, ack, least, check) = match ip.protocol {
         TCP => {
             let header = packet.header::<TcpHeader>(ip.offset).ok_or(Reason::Malformed)?;
             // Header length in bytes: the upper half of the byte counts words of four.
             let least = u16::from(header.data_offset & 0xf0) >> 2;
             if usize::from(least) < size_of::<TcpHeader>() {
-                return Err(Reason::Malformed);
+                return Err(Reason::Malformed.into());
             }
             (
                 header.src,
@@ -171,12 +268,12 @@ fn transport<A: Address>(packet: &Packet<'_>, ip: &Carried<A>) -> Result<Segment
                 u16::from_ne_bytes(header.check),
             )
         }
-        _ => return Err(Reason::NotTcpUdp),
+        other if other == A::ICMP => return Err(NotPlain::Icmp),
+        _ => return Err(Reason::NotTcpUdp.into()),
     };
     // What IP says must hold the header, and the frame must hold what IP says.
-    let end = (ip.offset as u64).wrapping_add(u64::from(ip.length));
-    if ip.length < least || end > packet.len() {
-        return Err(Reason::Malformed);
+    if ip.length < least || !is_within(packet, ip) {
+        return Err(Reason::Malformed.into());
     }
     Ok(Segment {
         tuple: Tuple {
@@ -189,11 +286,104 @@ fn transport<A: Address>(packet: &Packet<'_>, ip: &Carried<A>) -> Result<Segment
         ttl: ip.ttl,
         flags,
         ack,
+        network: ip.network,
         offset: ip.offset,
         length: ip.length,
         check,
+        part,
     })
+}
+
+/// Whether the frame holds all that the IP header says.
+#[inline(always)]
+pub(crate) fn is_within<A>(packet: &Packet<'_>, ip: &Carried<A>) -> bool {
+    (ip.offset as u64).wrapping_add(u64::from(ip.length)) <= packet.len()
 }
 
 /// Length of a UDP header.
 const UDP_LEN: u16 = 8;
+
+/// Where a packet's headers begin, and what is behind the IP header: what one stage has found and the next ones go by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// Where the IP header begins in the frame.
+    pub network: usize,
+    /// Where the TCP or UDP header begins in the frame.
+    pub offset: usize,
+    /// Which of both.
+    pub protocol: u8,
+}
+
+impl Place {
+    /// No header begins behind this: extension headers are walked over 256 bytes at most. A mask, for the verifier.
+    pub(crate) const MOST: usize = 0x1ff;
+
+    /// Nor does the IP header behind this: two tags are walked over at most.
+    pub(crate) const MOST_NETWORK: usize = 0x1f;
+
+    /// As it stands in table memory.
+    #[inline(always)]
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "neither is above `MOST`")]
+    pub const fn to_word(self) -> u32 {
+        self.network as u32 | (self.protocol as u32) << 8 | (self.offset as u32) << 16
+    }
+
+    #[inline(always)]
+    const fn from_word(word: u32) -> Self {
+        let [network, protocol, ..] = word.to_le_bytes();
+        Self {
+            network: network as usize & Self::MOST_NETWORK,
+            offset: (word >> 16) as usize & Self::MOST,
+            protocol,
+        }
+    }
+
+    /// The one that is noted.
+    #[inline(always)]
+    fn noted<T: Tables>(tables: &T) -> Result<Self, Reason> {
+        let note = tables.note().ok_or(Reason::NotReady)?;
+        Ok(Self::from_word(note.place.load()))
+    }
+}
+
+/// The IP header of a packet whose place is noted.
+#[inline(always)]
+pub fn noted_network<T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<Network, Reason> {
+    let behind = Place::noted(tables)?.network.wrapping_sub(size_of::<[u8; 2]>());
+    match *packet
+        .header::<[u8; 2]>(behind & Place::MOST_NETWORK)
+        .ok_or(Reason::Malformed)?
+    {
+        ETHERTYPE_IPV4 => Ok(Network::V4),
+        ETHERTYPE_IPV6 => Ok(Network::V6),
+        _ => Err(Reason::NotIp),
+    }
+}
+
+/// Parses a packet whose place is noted.
+#[inline(always)]
+pub fn noted<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<Segment<A>, Reason> {
+    let Place {
+        network,
+        offset,
+        protocol,
+    } = Place::noted(tables)?;
+    let ip = A::carried(packet, network)?;
+    // Of what the header carries, extension headers come first.
+    let before = offset.wrapping_sub(ip.offset);
+    let length = u64::from(ip.length)
+        .checked_sub(before as u64)
+        .ok_or(Reason::Malformed)?;
+    let ip = Carried {
+        protocol,
+        offset,
+        length: (length & 0xffff) as u16,
+        ..ip
+    };
+    match transport(packet, &ip, Part::WHOLE) {
+        Ok(segment) => Ok(segment),
+        Err(NotPlain::Refused(reason)) => Err(reason),
+        Err(NotPlain::Icmp | NotPlain::Unusual) => Err(Reason::NotTcpUdp),
+    }
+}

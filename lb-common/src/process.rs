@@ -1,8 +1,22 @@
 //! A packet's way, from first byte to verdict: the stages that it goes through.
 
 use crate::{
-    answer::reset, begin::begin, begin_local::begin_local, choose::choose, deliver::deliver, follow::follow,
-    layout::PacketCounters, packet::Packet, reason::Reason, tables::Tables, verdict::Verdict,
+    answer::{error, reset},
+    begin::begin,
+    begin_local::begin_local,
+    choose::choose,
+    deliver::deliver,
+    detour::detour,
+    encapsulate::encapsulate,
+    follow::follow,
+    icmp::icmp,
+    layout::PacketCounters,
+    packet::Packet,
+    parse::NotPlain,
+    reason::Reason,
+    retry::retry,
+    tables::Tables,
+    verdict::Verdict,
 };
 
 /// A part of a packet's way. Nearly every packet needs the first one only.
@@ -19,8 +33,18 @@ pub enum Stage {
     Choose,
     /// Opens flows: [`begin`].
     Begin,
-    /// Answers with RST: [`reset`].
+    /// Ends flows, and answers with RST: [`reset`].
     Reset,
+    /// Sends packets within others: [`encapsulate`].
+    Encapsulate,
+    /// Moves connections that their backend does not take: [`retry`].
+    Retry,
+    /// Forwards ICMP errors about flows, and answers pings: [`icmp`].
+    Icmp,
+    /// Forwards packets whose ports take a longer look to find: [`detour`].
+    Detour,
+    /// Answers with an ICMP error: [`error`].
+    Error,
     /// Hands packets to backends on this host: [`deliver`].
     Deliver,
     /// Opens flows to them: [`begin_local`].
@@ -29,11 +53,16 @@ pub enum Stage {
 
 impl Stage {
     /// All of them, each at its number.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 11] = [
         Self::Follow,
         Self::Choose,
         Self::Begin,
         Self::Reset,
+        Self::Encapsulate,
+        Self::Retry,
+        Self::Icmp,
+        Self::Detour,
+        Self::Error,
         Self::Deliver,
         Self::BeginLocal,
     ];
@@ -46,6 +75,11 @@ impl Stage {
             Self::Choose => "choose",
             Self::Begin => "begin",
             Self::Reset => "reset",
+            Self::Encapsulate => "encapsulate",
+            Self::Retry => "retry",
+            Self::Icmp => "icmp",
+            Self::Detour => "detour",
+            Self::Error => "error",
             Self::Deliver => "deliver",
             Self::BeginLocal => "begin_local",
         }
@@ -62,7 +96,7 @@ pub enum Outcome {
 }
 
 /// How many stages a packet goes through at most. Only a flow that is evicted as often as it is opened needs so many.
-const MOST_STAGES: u32 = 12;
+const MOST_STAGES: u32 = 16;
 
 /// Decides on a packet, rewrites it where it is to be forwarded, and counts it: goes through the stages.
 pub fn process<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Verdict {
@@ -73,6 +107,11 @@ pub fn process<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Verdict {
             Stage::Choose => choose(packet, tables),
             Stage::Begin => begin(packet, tables),
             Stage::Reset => reset(packet, tables),
+            Stage::Encapsulate => encapsulate(packet, tables),
+            Stage::Retry => retry(packet, tables),
+            Stage::Icmp => icmp(packet, tables),
+            Stage::Detour => detour(packet, tables),
+            Stage::Error => error(packet, tables),
             Stage::Deliver => deliver(packet, tables),
             Stage::BeginLocal => begin_local(packet, tables),
         };
@@ -105,6 +144,17 @@ impl From<Reason> for Exit {
     #[inline(always)]
     fn from(reason: Reason) -> Self {
         Self::Refused(reason)
+    }
+}
+
+impl From<NotPlain> for Exit {
+    #[inline(always)]
+    fn from(why: NotPlain) -> Self {
+        match why {
+            NotPlain::Icmp => Self::To(Stage::Icmp),
+            NotPlain::Unusual => Self::To(Stage::Detour),
+            NotPlain::Refused(reason) => Self::Refused(reason),
+        }
     }
 }
 

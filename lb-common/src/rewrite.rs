@@ -2,14 +2,14 @@
 
 use crate::{
     address::{Address, TCP, Tuple},
-    checksum::Sum,
     layout::{COMPLETE_PARTIAL, Settings},
     link::Link,
     packet::Packet,
-    parse::Segment,
+    parse::{Part, Segment},
     reason::Reason,
+    sum,
     tables::Tables,
-    wire::{EthernetHeader, TcpHeader, UdpHdr},
+    wire::{TcpHeader, UdpHdr},
 };
 
 /// Full NAT: new addresses and ports, checksums that are right for them, a TTL less by one, new MAC addresses.
@@ -88,7 +88,9 @@ where
     let check = checksum(packet, tables, unfinished, segment, to)?;
     // The last header first: where it fits, those before it do too.
     let (src, dst) = (to.src_port.0, to.dst_port.0);
-    if segment.protocol == TCP {
+    if segment.part == Part::LATER {
+        // Neither ports nor checksum are in this fragment.
+    } else if segment.protocol == TCP {
         let header = packet
             .header_mut::<TcpHeader>(segment.offset)
             .ok_or(Reason::Malformed)?;
@@ -100,7 +102,7 @@ where
         (header.src, header.dst, header.check) = (src, dst, check.to_ne_bytes());
     }
     let header = packet
-        .header_mut::<A::Header>(EthernetHeader::LEN)
+        .header_mut::<A::Header>(segment.network)
         .ok_or(Reason::Malformed)?;
     A::translate(
         header,
@@ -111,22 +113,9 @@ where
     Ok(())
 }
 
-/// New MAC addresses, and nothing else but what a sender has left to its NIC.
-#[inline(always)]
-pub fn direct<A: Address, T: Tables>(
-    packet: &mut Packet<'_>,
-    tables: &T,
-    settings: &Settings,
-    segment: &Segment<A>,
-    link: &Link,
-) -> Result<(), Reason> {
-    finish(packet, tables, settings, segment)?;
-    link.write(packet).ok_or(Reason::Malformed)
-}
-
 /// Finishes the checksum of a packet that leaves with its addresses and ports, if its sender has not.
 #[inline(always)]
-fn finish<A: Address, T: Tables>(
+pub fn finish<A: Address, T: Tables>(
     packet: &mut Packet<'_>,
     tables: &T,
     settings: &Settings,
@@ -144,14 +133,15 @@ fn finish<A: Address, T: Tables>(
 }
 
 /// Whether a sender has left the checksum to its NIC, which then finds the pseudo-header's sum in the field. A finished
-/// checksum has that value once in 65,536 packets, and is right again after it was finished anew.
+/// checksum has that value once in 65,536 packets, and is right again after it was finished anew. A fragment's is always finished: whoever
+/// fragments has to.
 #[inline(always)]
-fn is_unfinished<A: Address>(segment: &Segment<A>) -> bool {
+pub(crate) fn is_unfinished<A: Address>(segment: &Segment<A>) -> bool {
     let pseudo_header = segment
         .tuple
         .address_sum()
         .add_protocol(segment.protocol, segment.length);
-    segment.check == pseudo_header.fold()
+    segment.part == Part::WHOLE && segment.check == pseudo_header.fold()
 }
 
 /// The transport checksum that the packet will leave with.
@@ -179,7 +169,8 @@ fn checksum<A: Address, T: Tables>(
         return Ok(pseudo_header.fold());
     }
     // The bytes are summed as they stand, old ports and the field's own content included.
-    let content = sum_bytes(packet, tables, segment.offset, segment.length).ok_or(Reason::ChecksumTooLong)?;
+    let content =
+        sum::bytes(packet, tables, segment.offset, segment.length).ok_or(Reason::ChecksumTooLong)?;
     let stale = segment.tuple.port_sum().add_u16(segment.check);
     let sum = stale
         .replaced_by(to.port_sum())
@@ -196,92 +187,3 @@ fn never_zero(protocol: u8, check: u16) -> u16 {
         check
     }
 }
-
-/// The one's-complement sum of `length` bytes from `offset`; `None` beyond the frame or [`MAX_BYTES`].
-///
-/// Not inlined: it is rarely called, and long.
-#[inline(never)]
-fn sum_bytes<T: Tables>(packet: &Packet<'_>, tables: &T, offset: usize, length: u16) -> Option<Sum> {
-    let zero = tables.settings()?.zero.load() as usize;
-    let mut rest = Rest {
-        packet,
-        tables,
-        zero,
-        at: offset,
-        left: usize::from(length),
-        sum: Sum::ZERO,
-    };
-    for _ in 0..MAX_BYTES / LARGEST {
-        if rest.left >= LARGEST {
-            rest.take::<LARGEST>()?;
-        }
-    }
-    rest.take_if::<256>()?;
-    rest.take_if::<128>()?;
-    rest.take_if::<64>()?;
-    rest.take_if::<32>()?;
-    rest.take_if::<16>()?;
-    rest.take_if::<8>()?;
-    rest.take_if::<4>()?;
-    if rest.left & 2 != 0 {
-        rest.sum = rest.sum.add_bytes(*packet.header::<[u8; 2]>(rest.at)?);
-        rest.at = rest.at.wrapping_add(2).wrapping_add(zero) & OFFSETS;
-        rest.left = rest.left.wrapping_sub(2);
-    }
-    match rest.left {
-        0 => Some(rest.sum),
-        // An odd byte counts as the first of a pair whose second is 0 (RFC 1071).
-        1 => packet
-            .header::<[u8; 1]>(rest.at)
-            .map(|[last]| rest.sum.add_bytes([*last, 0])),
-        _ => None,
-    }
-}
-
-/// Bytes that are still to be summed.
-struct Rest<'p, 'a, T> {
-    packet: &'p Packet<'a>,
-    tables: &'p T,
-    /// [`Settings::zero`]: what it is added to is unknown to the verifier again, which else would follow the rest
-    /// of the program once for each length that a packet may have.
-    zero: usize,
-    at: usize,
-    left: usize,
-    sum: Sum,
-}
-
-impl<T: Tables> Rest<'_, '_, T> {
-    #[inline(always)]
-    fn take<const N: usize>(&mut self) -> Option<()> {
-        self.sum = self
-            .sum
-            .add(self.tables.sum(self.packet.header::<[u8; N]>(self.at)?));
-        self.at = self.at.wrapping_add(N).wrapping_add(self.zero) & OFFSETS;
-        self.left = self.left.wrapping_sub(N).wrapping_add(self.zero) & OFFSETS;
-        Some(())
-    }
-
-    #[inline(always)]
-    fn take_if<const N: usize>(&mut self) -> Option<()> {
-        if self.left & N == 0 {
-            Some(())
-        } else {
-            self.take::<N>()
-        }
-    }
-}
-
-/// The most bytes summed at once: what `bpf_csum_diff` took before Linux 6.13 (its scratch buffer,
-/// net/core/filter.c).
-const LARGEST: usize = 512;
-
-/// The longest segment whose checksum is finished here. On the BPF target no frame is longer: a program of one
-/// buffer caps the MTU at 3,506.
-const MAX_BYTES: usize = if cfg!(target_arch = "bpf") { 4096 } else { 65536 };
-
-/// All offsets into a frame: a mask that changes none, for the verifier.
-const OFFSETS: usize = if cfg!(target_arch = "bpf") {
-    0x1fff
-} else {
-    0x1_ffff
-};

@@ -1,7 +1,7 @@
 //! From a virtual address to its service.
 
 use crate::{
-    address::{Address, AddressCell, Port, Tuple, V6},
+    address::{Address, AddressCell, ICMP, Port, Tuple, V6},
     hash::{low, mix},
     layout::{ServiceSlot, Settings},
     tables::Tables,
@@ -63,6 +63,16 @@ pub fn home(settings: &Settings, address: V6, protocol: u8, port: Port) -> u32 {
         SlotKey::new(protocol, port, 0).0,
     );
     low(hash) & settings.service_mask.load()
+}
+
+/// The protocol under which an address itself stands in the index, with port 0, if any service has it: ICMP's, for both
+/// families.
+pub const ADDRESS: u8 = ICMP;
+
+/// Whether any service has this address.
+#[inline(always)]
+pub(crate) fn is_virtual<A: Address, T: Tables>(tables: &T, settings: &Settings, address: A) -> bool {
+    find(tables, settings, &Tuple::new(address, address, 0), ADDRESS).is_some()
 }
 
 /// The service of a packet's destination.

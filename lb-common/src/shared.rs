@@ -102,20 +102,22 @@ impl Shared<u64> {
         }
     }
 
-    /// Adds to a counter by one instruction, since whoever else writes it may come in between on this CPU: packets do
-    /// between any two instructions of a program that runs for a process.
+    /// Adds, and returns what was there before; wraps around.
     #[inline(always)]
-    pub fn add_at_once(&self, amount: u64) {
+    pub fn fetch_add(&self, amount: u64) -> u64 {
         turn();
         #[cfg(target_arch = "bpf")]
         {
             use core::intrinsics::{AtomicOrdering, atomic_xadd};
             // SAFETY: as in `load`.
-            unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::Relaxed }>(self.0.get(), amount) };
+            unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::SeqCst }>(self.0.get(), amount) }
         }
         #[cfg(not(target_arch = "bpf"))]
-        // SAFETY: as in `load`.
-        unsafe { core::sync::atomic::AtomicU64::from_ptr(self.0.get()) }.fetch_add(amount, Ordering::Relaxed);
+        {
+            // SAFETY: as in `load`.
+            unsafe { core::sync::atomic::AtomicU64::from_ptr(self.0.get()) }
+                .fetch_add(amount, Ordering::SeqCst)
+        }
     }
 
     /// Adds to a counter that only this worker writes: no locked instruction is needed.
@@ -161,6 +163,14 @@ mod tests {
         let result = work();
         TURNS.set(before);
         result
+    }
+
+    #[test]
+    fn fetch_add_returns_what_was_there() {
+        let cell = Shared::<u64>::new(5);
+        assert_eq!(cell.fetch_add(2), 5);
+        assert_eq!(cell.fetch_add(u64::MAX), 7, "one less, by wrapping around");
+        assert_eq!(cell.load(), 6);
     }
 
     #[test]

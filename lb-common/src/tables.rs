@@ -5,8 +5,8 @@ use crate::{
     checksum::Sum,
     flow::Bucket,
     layout::{
-        Backend, BackendCounters, ChoiceWord, Note, PacketCounters, PortFilter, Service, ServiceSlot,
-        Settings, Source,
+        Backend, BackendCounters, ChoiceWord, Datagrams, Note, PacketCounters, PortFilter, Service,
+        ServiceSlot, Settings, Source,
     },
     packet::Packet,
 };
@@ -33,6 +33,8 @@ pub trait Tables {
     fn bucket_v4(&self, index: u32) -> Option<&Bucket<V4>>;
     /// A bucket of the IPv6 flow table.
     fn bucket_v6(&self, index: u32) -> Option<&Bucket<V6>>;
+    /// Datagrams whose ports are remembered for their fragments.
+    fn datagrams(&self, index: u32) -> Option<&Datagrams>;
     /// This worker's note.
     fn note(&self) -> Option<&Note>;
     /// This worker's packet counters.

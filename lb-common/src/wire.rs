@@ -66,5 +66,25 @@ pub struct TcpHeader {
     pub urgent: [u8; 2],
 }
 
+/// ICMP header (RFC 792, RFC 4443 2.1).
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+pub struct IcmpHeader {
+    /// Type.
+    pub kind: u8,
+    /// Code.
+    pub code: u8,
+    /// Checksum over all of the message, for `ICMPv6` over a pseudo-header too.
+    pub check: [u8; 2],
+    /// What the type makes of it.
+    pub rest: [u8; 4],
+}
+
+impl IcmpHeader {
+    /// Length in bytes.
+    pub const LEN: usize = size_of::<Self>();
+}
+
+const _: () = assert!(IcmpHeader::LEN == 8 && align_of::<IcmpHeader>() == 1);
 const _: () = assert!(EthernetHeader::LEN == 14 && align_of::<EthernetHeader>() == 1);
 const _: () = assert!(size_of::<TcpHeader>() == 20 && align_of::<TcpHeader>() == 1);

@@ -14,6 +14,7 @@ macro_rules! stages {
     ($($(#[$doc:meta])* $program:ident: $stage:ident;)*) => {$(
         $(#[$doc])*
         #[xdp]
+        #[inline(always)]
         pub fn $program(context: XdpContext) -> u32 {
             balance::conclude(&context, lb_common::$stage(&mut maps::frame(&context), &maps::Maps))
         }
@@ -29,6 +30,16 @@ stages! {
     begin: begin;
     /// Where it goes on with a TCP segment that cannot be delivered.
     reset: reset;
+    /// Where it goes on with a packet that travels within another.
+    encapsulate: encapsulate;
+    /// Where it goes on with what happens to a connection that its backend has not taken.
+    retry: retry;
+    /// Where it goes on with ICMP.
+    icmp: icmp;
+    /// Where it goes on with tags, extension headers and fragments.
+    detour: detour;
+    /// Where it goes on with a packet whose sender is to be told why it does not arrive.
+    error: error;
     /// Where it goes on with packets to backends on this host.
     deliver: deliver;
     /// Where it goes on with the first packet of a flow to one.

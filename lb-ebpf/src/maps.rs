@@ -23,8 +23,8 @@ use lb_common::{
     checksum::Sum,
     flow::Bucket,
     layout::{
-        Backend, BackendCounters, ChoiceWord, Note, PacketCounters, PortFilter, Service, ServiceSlot,
-        Settings, Source,
+        Backend, BackendCounters, ChoiceWord, Datagrams, Note, PacketCounters, PortFilter, Service,
+        ServiceSlot, Settings, Source,
     },
 };
 
@@ -49,6 +49,8 @@ static SOURCES: Array<Source> = Array::with_max_entries(1, MMAPABLE);
 static FLOWS_V4: Array<Bucket<V4>> = Array::with_max_entries(1, MMAPABLE);
 #[map]
 static FLOWS_V6: Array<Bucket<V6>> = Array::with_max_entries(1, MMAPABLE);
+#[map]
+static DATAGRAMS: Array<Datagrams> = Array::with_max_entries(1, MMAPABLE);
 #[map]
 static NOTES: Array<Note> = Array::with_max_entries(1, MMAPABLE);
 #[map]
@@ -126,6 +128,11 @@ impl Tables for Maps {
     #[inline(always)]
     fn bucket_v6(&self, index: u32) -> Option<&Bucket<V6>> {
         FLOWS_V6.get(index)
+    }
+
+    #[inline(always)]
+    fn datagrams(&self, index: u32) -> Option<&Datagrams> {
+        DATAGRAMS.get(index)
     }
 
     #[inline(always)]

@@ -10,6 +10,7 @@ use crate::{
     cabling::{self, Cable},
     command, run_directory,
     topology::HOST_INTERFACE,
+    tunnel_end::TunnelEnd,
     xdp_pass::XdpPass,
 };
 
@@ -108,11 +109,13 @@ impl Builder {
             Some(switch) => Some(switch.run(|| XdpPass::attach(&Role::Balancer.to_string()))?),
             None => None,
         };
+        let tunnel_ends = self.prepare_backends(&namespaces)?;
         let backends = self.start_backends(&namespaces)?;
         Ok(Lab {
             daemon: None,
             backends,
             _switch_program: switch_program,
+            _tunnel_ends: tunnel_ends,
             namespaces,
             builder: self,
             directory,
@@ -182,9 +185,16 @@ impl Builder {
         command::output(namespace.command("ethtool").args(offloads)).map(drop)
     }
 
+    fn prepare_backends(&self, namespaces: &BTreeMap<Role, Namespace>) -> Result<Vec<TunnelEnd>> {
+        let prepare = |role: Role| self.mode.prepare(&namespaces[&role]).transpose();
+        (1..=self.backends)
+            .map(Role::Backend)
+            .filter_map(prepare)
+            .collect()
+    }
+
     fn start_backends(&self, namespaces: &BTreeMap<Role, Namespace>) -> Result<Vec<Process>> {
         let start = |role: Role| {
-            self.mode.prepare(&namespaces[&role])?;
             let own =
                 Family::ALL.map(|family| SocketAddr::new(self.wiring.address(role, family), BACKEND_PORT));
             let addresses = [own.to_vec(), self.mode.virtual_addresses()].concat();

@@ -160,8 +160,7 @@ uri = "/stats"
 name = "{name}"
 bind = ["{bind}"]
 protocol = "{protocol}"
-mode = "{mode}"
-scheduler = "maglev"
+{mode}scheduler = "maglev"
 [service.check]
 type = "http"
 inter = "{inter}ms"
@@ -172,7 +171,7 @@ port = {BACKEND_PORT}
 "#,
             inter = inter.as_millis(),
             timeout = timeout.as_millis(),
-            mode = self.mode.as_str(),
+            mode = self.mode.to_toml(),
         );
         let backends = (1..=self.backends).map(|number| self.backend(Role::Backend(number), family, port));
         service + &backends.collect::<Vec<_>>().concat()
@@ -180,6 +179,7 @@ port = {BACKEND_PORT}
 
     fn backend(&self, role: Role, family: Family, port: u16) -> String {
         let port = self.mode.backend_port(port);
+        let family = self.mode.backend_family(family);
         let address = SocketAddr::new(self.wiring.address(role, family), port);
         format!("[[service.backend]]\nname = \"{role}\"\naddress = \"{address}\"\n")
     }

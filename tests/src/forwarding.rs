@@ -4,7 +4,17 @@ use std::net::SocketAddr;
 
 use anyhow::Result;
 
-use crate::{BACKEND_PORT, ECHO_PORT, Family, Namespace, WEB_PORT, topology::HOST_INTERFACE};
+use crate::{
+    BACKEND_PORT, ECHO_PORT, Family, Namespace, WEB_PORT,
+    topology::HOST_INTERFACE,
+    tunnel_end::{GUE_PORT, TunnelEnd},
+};
+
+/// Where clients are in a one-armed lab.
+const CLIENTS: [&str; 2] = ["10.1.0.2/32", "fd00:1::2/128"];
+
+/// Segments that fit an MTU of 1,500 bytes in any tunnel, and some bytes more.
+const MSS: u16 = 1360;
 
 /// How packets reach the backends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +25,13 @@ pub enum Mode {
     Nat,
     /// The MAC addresses change.
     Dsr,
+    /// Packets travel within others.
+    Tunnel {
+        /// Family of the backends, whatever that of the service.
+        outer: Family,
+        /// Whether there is a UDP header too.
+        gue: bool,
+    },
 }
 
 impl Mode {
@@ -25,6 +42,26 @@ impl Mode {
             Self::FullNat => "full-nat",
             Self::Nat => "nat",
             Self::Dsr => "dsr",
+            Self::Tunnel { .. } => "tunnel",
+        }
+    }
+
+    /// The configuration's lines about it.
+    pub(crate) fn to_toml(self) -> String {
+        let mode = format!("mode = \"{}\"\n", self.as_str());
+        match self {
+            Self::Tunnel { gue: true, .. } => {
+                format!("{mode}encapsulation = \"gue\"\ngue_port = {GUE_PORT}\n")
+            }
+            Self::FullNat | Self::Nat | Self::Dsr | Self::Tunnel { gue: false, .. } => mode,
+        }
+    }
+
+    /// The family of the backends of a service of a family.
+    pub(crate) fn backend_family(self, service: Family) -> Family {
+        match self {
+            Self::FullNat | Self::Nat | Self::Dsr => service,
+            Self::Tunnel { outer, .. } => outer,
         }
     }
 
@@ -47,9 +84,9 @@ impl Mode {
     }
 
     /// Sets a backend's host up for it, as README tells users to.
-    pub(crate) fn prepare(self, backend: &Namespace) -> Result<()> {
+    pub(crate) fn prepare(self, backend: &Namespace) -> Result<Option<TunnelEnd>> {
         if !self.backends_have_the_vips() {
-            return Ok(());
+            return Ok(None);
         }
         // It has the virtual addresses, and tells nobody.
         for interface in ["all", HOST_INTERFACE] {
@@ -59,13 +96,25 @@ impl Mode {
         let [v4, v6] = Family::ALL.map(Family::vip);
         backend.ip_batch(&format!(
             "address add {v4}/32 dev lo\naddress add {v6}/128 dev lo nodad\n"
-        ))
+        ))?;
+        match self {
+            Self::FullNat | Self::Nat | Self::Dsr => Ok(None),
+            Self::Tunnel { .. } => {
+                // What clients send is to fit the tunnel: the backend's SYN-ACK asks for it.
+                let [v4, v6] = CLIENTS;
+                backend.ip_batch(&format!(
+                    "route replace {v4} dev {HOST_INTERFACE} advmss {MSS}\n\
+                     route replace {v6} dev {HOST_INTERFACE} advmss {MSS}\n"
+                ))?;
+                TunnelEnd::open(backend).map(Some)
+            }
+        }
     }
 
     fn backends_have_the_vips(self) -> bool {
         match self {
             Self::FullNat | Self::Nat => false,
-            Self::Dsr => true,
+            Self::Dsr | Self::Tunnel { .. } => true,
         }
     }
 }

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 
 use crate::{
     BACKEND_PORT, Builder, Daemon, DaemonConfig, ECHO_PORT, Family, Namespace, Role, RunDirectory, WEB_PORT,
-    backend::Process, command, daemon, observe, xdp_pass::XdpPass,
+    backend::Process, command, daemon, observe, tunnel_end::TunnelEnd, xdp_pass::XdpPass,
 };
 
 /// Generous: the first checks run at once, on a machine that may be busy.
@@ -19,6 +19,7 @@ pub struct Lab {
     pub(crate) daemon: Option<Daemon>,
     pub(crate) backends: Vec<Process>,
     pub(crate) _switch_program: Option<XdpPass>,
+    pub(crate) _tunnel_ends: Vec<TunnelEnd>,
     pub(crate) namespaces: BTreeMap<Role, Namespace>,
     pub(crate) builder: Builder,
     pub(crate) directory: RunDirectory,

@@ -21,6 +21,7 @@ mod pins;
 mod relay;
 mod run_directory;
 mod topology;
+mod tunnel_end;
 mod wait;
 mod xdp_pass;
 

@@ -21,6 +21,11 @@ pub const TCP: u8 = 6;
 /// Protocol number of UDP (IANA).
 pub const UDP: u8 = 17;
 
+/// Protocol number of ICMP (IANA).
+pub const ICMP: u8 = 1;
+/// Protocol number of `ICMPv6` (IANA).
+pub const ICMPV6: u8 = 58;
+
 /// TTL or hop limit of packets that begin here (RFC 1340's recommendation, which most systems follow).
 pub const TTL: u8 = 64;
 
@@ -59,6 +64,17 @@ pub trait Address: Copy + Eq + Debug + Default + 'static {
     /// Length of the IP header without options or extension headers, in bytes.
     const HEADER_LEN: usize;
 
+    /// What the Ethernet header says of packets of the family.
+    const ETHER_TYPE: [u8; 2];
+
+    /// What an IP header says that carries packets of the family (RFC 2003, RFC 2473).
+    const ENCAPSULATED: u8;
+    /// The number of the family's ICMP.
+    const ICMP: u8;
+
+    /// Whether it may be one host's: neither unspecified nor multicast nor broadcast.
+    fn is_host(self) -> bool;
+
     /// The one's-complement sum of the address.
     fn sum(self) -> Sum;
 
@@ -78,6 +94,19 @@ pub trait Address: Copy + Eq + Debug + Default + 'static {
 
     /// A header without options, from one address to another, before `length` bytes of `protocol`.
     fn header(src: Self, dst: Self, protocol: u8, length: u16) -> Self::Header;
+
+    /// Length of the packet that has this header, in bytes.
+    fn length(header: &Self::Header) -> u16;
+
+    /// DSCP and ECN, as they stand in one byte.
+    fn class(header: &Self::Header) -> u8;
+
+    /// Puts DSCP and ECN into a header that has none; and where the family has a flow label, that of a flow by its hash
+    /// (RFC 6438).
+    fn mark(header: &mut Self::Header, class: u8, hash: u32);
+
+    /// Takes one off TTL or hop limit and mends the header checksum.
+    fn age(header: &mut Self::Header);
 
     /// Puts the address pair into the header, takes `hops` off TTL or hop limit and mends the header checksum.
     fn translate(header: &mut Self::Header, from: (Self, Self), to: (Self, Self), hops: u8)

@@ -1,7 +1,13 @@
 //! IPv4.
 
 use super::{Address, AddressCell, TTL, V6, join, split};
-use crate::{checksum::Sum, flow::Bucket, shared::Shared, tables::Tables, wire::Ipv4Hdr};
+use crate::{
+    checksum::Sum,
+    flow::Bucket,
+    shared::Shared,
+    tables::Tables,
+    wire::{ETHERTYPE_IPV4, Ipv4Hdr},
+};
 
 /// An IPv4 address in network order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -13,6 +19,16 @@ impl Address for V4 {
     type Cell = Shared<u32>;
 
     const HEADER_LEN: usize = 20;
+    const ETHER_TYPE: [u8; 2] = ETHERTYPE_IPV4;
+    const ENCAPSULATED: u8 = 4;
+    const ICMP: u8 = super::ICMP;
+
+    #[inline(always)]
+    fn is_host(self) -> bool {
+        let [first, ..] = self.0;
+        // "This network" (RFC 791 3.2), and from multicast up to the limited broadcast.
+        first != 0 && first < 224
+    }
 
     #[inline(always)]
     fn sum(self) -> Sum {
@@ -67,6 +83,33 @@ impl Address for V4 {
             src_addr: src.0,
             dst_addr: dst.0,
         }
+    }
+
+    #[inline(always)]
+    fn length(header: &Ipv4Hdr) -> u16 {
+        u16::from_be_bytes(header.tot_len)
+    }
+
+    #[inline(always)]
+    fn class(header: &Ipv4Hdr) -> u8 {
+        header.tos
+    }
+
+    #[inline(always)]
+    fn mark(header: &mut Ipv4Hdr, class: u8, _hash: u32) {
+        header.tos = class;
+        let update = Sum::ZERO.replaced_by(Sum::ZERO.add_bytes([0, class]));
+        let check = u16::from_ne_bytes(header.check);
+        header.check = update.in_checksum(check).to_ne_bytes();
+    }
+
+    #[inline(always)]
+    fn age(header: &mut Ipv4Hdr) {
+        let old = Sum::ZERO.add_bytes([header.ttl, header.proto]);
+        header.ttl = header.ttl.wrapping_sub(1);
+        let update = old.replaced_by(Sum::ZERO.add_bytes([header.ttl, header.proto]));
+        let check = u16::from_ne_bytes(header.check);
+        header.check = update.in_checksum(check).to_ne_bytes();
     }
 
     #[inline(always)]

@@ -1,7 +1,13 @@
 //! IPv6.
 
 use super::{Address, AddressCell, TTL, join, split};
-use crate::{checksum::Sum, flow::Bucket, shared::Shared, tables::Tables, wire::Ipv6Hdr};
+use crate::{
+    checksum::Sum,
+    flow::Bucket,
+    shared::Shared,
+    tables::Tables,
+    wire::{ETHERTYPE_IPV6, Ipv6Hdr},
+};
 
 /// An IPv6 address in network order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -62,6 +68,16 @@ impl Address for V6 {
     type Cell = [Shared<u64>; 2];
 
     const HEADER_LEN: usize = 40;
+    const ETHER_TYPE: [u8; 2] = ETHERTYPE_IPV6;
+    const ENCAPSULATED: u8 = 41;
+    const ICMP: u8 = super::ICMPV6;
+
+    #[inline(always)]
+    fn is_host(self) -> bool {
+        let [first, second] = self.0;
+        let [multicast, ..] = first.to_ne_bytes();
+        multicast != 0xff && first | second != 0
+    }
 
     #[inline(always)]
     fn sum(self) -> Sum {
@@ -102,6 +118,29 @@ impl Address for V6 {
             src_addr: src.octets(),
             dst_addr: dst.octets(),
         }
+    }
+
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "the header's length is 40")]
+    fn length(header: &Ipv6Hdr) -> u16 {
+        u16::from_be_bytes(header.payload_len).saturating_add(Self::HEADER_LEN as u16)
+    }
+
+    #[inline(always)]
+    fn class(header: &Ipv6Hdr) -> u8 {
+        let [first, second, ..] = header.vcf;
+        first << 4 | second >> 4
+    }
+
+    #[inline(always)]
+    fn mark(header: &mut Ipv6Hdr, class: u8, hash: u32) {
+        let label = hash & 0xf_ffff;
+        header.vcf = (6 << 28 | u32::from(class) << 20 | label).to_be_bytes();
+    }
+
+    #[inline(always)]
+    fn age(header: &mut Ipv6Hdr) {
+        header.hop_limit = header.hop_limit.wrapping_sub(1);
     }
 
     #[inline(always)]

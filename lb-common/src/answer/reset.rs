@@ -8,7 +8,7 @@ use crate::{
     link::Link,
     packet::{Packet, Wire},
     parse::{self, Network, Parse, Segment},
-    process::{Exit, Outcome, conclude},
+    process::{Exit, Outcome, Stage, conclude},
     reason::Reason,
     tables::Tables,
     verdict::Verdict,
@@ -18,29 +18,37 @@ use crate::{
 /// Length of a TCP header without options.
 const LENGTH: u16 = 20;
 
-/// Ends a client's flow, if it has one, and answers its segment with RST.
+/// Ends a client's flow, if it has one, and answers its segment with RST. What may as well begin anew goes to another
+/// backend: a datagram, or a SYN.
 #[inline(always)]
 pub fn reset<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
-    let answered = match parse::network(packet) {
+    let answered = match parse::noted_network(packet, tables) {
         Ok(Network::V4) => answer::<V4, T>(packet, tables),
         Ok(Network::V6) => answer::<V6, T>(packet, tables),
-        Err(reason) => Err(reason),
+        Err(reason) => Err(reason.into()),
     };
-    conclude(tables, answered.map_err(Exit::Refused))
+    conclude(tables, answered)
 }
 
 #[inline(always)]
-fn answer<A: Parse<Header: Wire>, T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Result<Verdict, Reason> {
-    let segment = A::parse(packet)?;
+fn answer<A: Parse<Header: Wire>, T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Result<Verdict, Exit> {
+    let segment = parse::noted::<A, T>(packet, tables)?;
     let reason = end::<A, T>(tables, &segment)?;
-    if segment.protocol != TCP || segment.flags & RST != 0 {
-        return Err(reason);
+    if segment.protocol != TCP || segment.flags & (SYN | ACK | RST) == SYN {
+        return Err(Exit::To(Stage::Choose));
+    }
+    if segment.flags & RST != 0 {
+        return Err(reason.into());
+    }
+    if segment.network != EthernetHeader::LEN {
+        // Answers have no tags.
+        return Err(reason.into());
     }
     let came = Link::of(packet).ok_or(Reason::Malformed)?;
     let header = to(packet, &segment)?;
     let offset = EthernetHeader::LEN.wrapping_add(A::HEADER_LEN);
     if !set_length(packet, tables, offset.wrapping_add(usize::from(LENGTH))) {
-        return Err(reason);
+        return Err(reason.into());
     }
     turn_round(packet, came, (segment.tuple.src, segment.tuple.dst), TCP, LENGTH)?;
     *packet.header_mut::<TcpHeader>(offset).ok_or(Reason::Malformed)? = header;

@@ -3,7 +3,7 @@
 use crate::{
     address::{Address, AddressCell as _, Mac, TCP, Tuple, UDP, V4, V6, join, split},
     flow::control::Control,
-    layout::{MAX_BACKENDS, mac_difference, mac_from_word, mac_with, with_mac},
+    layout::{MAX_BACKENDS, MAX_RETRIES, mac_difference, mac_from_word, mac_with, with_mac},
     link::Link,
     manner::Forwarding,
     shared::Shared,
@@ -35,8 +35,8 @@ pub struct Entry<A: Address> {
     interface: Shared<u32>,
     /// MAC address of the client, then the lower two bytes of the backend.
     client: Shared<u64>,
-    /// Our MAC address, then a byte whose lowest bit is the protocol ([`UDP_BIT`]) and whose next two are the
-    /// [`Forwarding`], then the backend's third byte.
+    /// Our MAC address, then a byte whose lowest bit is the protocol ([`UDP_BIT`]), whose next two are the
+    /// [`Forwarding`] and whose three after those count the moves ([`ATTEMPTS`]), then the backend's third byte.
     own: Shared<u64>,
     /// The four ports: source, destination, new source, new destination.
     ports: Shared<u64>,
@@ -57,6 +57,11 @@ const FORWARDING_SHIFT: u32 = 1;
 /// The partner of an entry that has none, since answers do not come by here: no entry stands there.
 pub const NO_PARTNER: u32 = u32::MAX;
 
+/// How often the flow was moved before it was answered: where in the byte, and how much of it.
+const ATTEMPTS_SHIFT: u32 = 3;
+const ATTEMPTS: u8 = MAX_RETRIES << ATTEMPTS_SHIFT;
+
+const _: () = assert!(MAX_RETRIES == 0b111, "an entry has three bits for moves");
 const _: () = assert!(TCP & UDP_BIT == 0 && UDP & UDP_BIT == UDP_BIT);
 const _: () = assert!(MAX_BACKENDS <= 1 << 24, "an entry has three bytes for a backend");
 
@@ -77,6 +82,8 @@ pub struct Flow<A> {
     pub client: Client,
     /// Where the other direction's entry stands: bucket × [`ENTRIES`] + place; [`NO_PARTNER`] if there is none.
     pub partner: u32,
+    /// How often it was moved to another backend before it was answered, at most [`MAX_RETRIES`].
+    pub attempts: u8,
 }
 
 /// The way to a client: the way that its last packet came.
@@ -170,7 +177,14 @@ impl<A: Address> Entry<A> {
         Forwarding::from_bits(self.kind() >> FORWARDING_SHIFT)
     }
 
-    /// The byte that tells protocol and forwarding.
+    /// How often it was moved to another backend before it was answered.
+    #[inline(always)]
+    #[must_use]
+    pub fn attempts(&self) -> u8 {
+        (self.kind() & ATTEMPTS) >> ATTEMPTS_SHIFT
+    }
+
+    /// The byte that tells protocol, forwarding, and how often the flow was moved.
     #[inline(always)]
     fn kind(&self) -> u8 {
         let [.., kind, _] = self.own.load().to_ne_bytes();
@@ -231,6 +245,7 @@ impl<A: Address> Entry<A> {
             backend: self.backend(),
             client: self.client(),
             partner: self.partner(),
+            attempts: self.attempts(),
         }
     }
 
@@ -246,7 +261,9 @@ impl<A: Address> Entry<A> {
         let [first, second, third, _] = flow.backend.to_le_bytes();
         let Client { mac, own_mac, .. } = flow.client;
         self.client.store(mac_with(mac, [first, second]));
-        let kind = flow.protocol & UDP_BIT | (flow.forwarding as u8) << FORWARDING_SHIFT;
+        let kind = flow.protocol & UDP_BIT
+            | (flow.forwarding as u8) << FORWARDING_SHIFT
+            | flow.attempts << ATTEMPTS_SHIFT & ATTEMPTS;
         self.own.store(mac_with(own_mac, [kind, third]));
         self.interface.store(flow.client.interface);
     }

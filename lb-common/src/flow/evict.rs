@@ -1,63 +1,88 @@
-//! Making room in full buckets. Active flows are never evicted.
+//! Making room in full buckets. Active flows are never evicted, and of the others the oldest goes.
+//!
+//! That is what a table of their own would do for half-open flows, without a second look-up for each packet: a flood of
+//! SYNs pushes out its own oldest ones. How long a handshake may take is then what the table has room for, rather than
+//! a limit that is too short for distant clients or too long for a small table.
 
 use crate::{
-    address::Address,
+    address::{Address, Tuple},
     flow::{
         control::State,
-        table::{Place, STRIDE, Spot},
+        table::{Place, STRIDE, Spot, place},
     },
     reason::Reason,
     tables::Tables,
 };
 
-/// A flow that opened less than this many ticks ago may still be answered.
-const YOUNG: u32 = 25;
-
-/// Frees an entry of the key's buckets and says where it stands: of a flow that is closed, or else of one that never opened.
-///
-/// # Errors
-///
-/// [`Reason::FlowTableFull`] if all of them hold active flows.
+/// Frees an entry of the key's buckets: of the flow that has been closed for longest, or else of the one that has waited
+/// longest for its handshake. None, if all of them hold active flows, or handshakes that are too young to be given up, or
+/// if another CPU changes the one that is to go.
 #[inline(never)]
-pub(super) fn room<A: Address, T: Tables>(tables: &T, place: &Place, now: u32) -> Result<u32, Reason> {
-    let settings = tables.settings().ok_or(Reason::NotReady)?;
-    let never_opened =
-        |state: State, quiet| state.has(State::READY) && !state.has(State::ESTABLISHED) && quiet > YOUNG;
-    let spot = find::<A, T>(tables, place, now, |state, _| state.has(State::CLOSED))?;
-    let spot = match spot {
-        Some(spot) => spot,
-        None => find::<A, T>(tables, place, now, never_opened)?.ok_or(Reason::FlowTableFull)?,
+pub(super) fn make_room<A: Address, T: Tables>(tables: &T, key: &Tuple<A>, protocol: u8, now: u32) {
+    let Some(settings) = tables.settings() else {
+        return;
     };
-    let hit = spot.hit(settings).ok_or(Reason::NotReady)?;
+    let Ok(spot) = oldest::<A, T>(tables, &place(settings, key, protocol), now) else {
+        return;
+    };
+    let Some(hit) = spot.hit(settings) else {
+        return;
+    };
+    // Looked at again: what was closed a moment ago may be another flow by now.
     let state = hit.control.state();
-    // Looked at again: what was closed a moment ago may have been taken for another flow since.
-    let evictable = state.has(State::CLOSED) || never_opened(state, hit.entry.quiet(now));
-    if evictable && hit.end(tables) {
-        Ok(hit.index)
-    } else {
-        Err(Reason::FlowContended)
+    let is_old =
+        state.has(State::READY) && !state.has(State::ESTABLISHED) && hit.entry.quiet(now) > settings.youth();
+    if state.has(State::CLOSED) || is_old {
+        hit.end(tables);
     }
 }
 
-/// The first entry of the key's buckets whose state and ticks since the last packet are as wanted.
+/// The entry of the key's buckets that is to go first.
 #[inline(always)]
-fn find<'t, A: Address, T: Tables>(
-    tables: &'t T,
-    place: &Place,
-    now: u32,
-    wanted: impl Fn(State, u32) -> bool,
-) -> Result<Option<Spot<'t, A>>, Reason> {
-    for index in place.buckets {
+fn oldest<'t, A: Address, T: Tables>(tables: &'t T, place: &Place, now: u32) -> Result<Spot<'t, A>, Reason> {
+    /// Each candidate's number stands below its rank: one word to compare.
+    const NUMBER_BITS: u32 = 3;
+
+    // In memory, through which the verifier does not follow how an entry came to be first: it would else go through all
+    // that comes after for every combination of ranks. And step by step, or else LLVM keeps all ranks on the stack.
+    let first = &tables.note().ok_or(Reason::NotReady)?.opaque;
+    first.store(0);
+    for (index, base) in place.buckets.into_iter().zip([0, STRIDE]) {
         let bucket = A::bucket(tables, index).ok_or(Reason::NotReady)?;
-        for (slot, entry) in (0..).zip(&bucket.0) {
-            if wanted(entry.control().state(), entry.quiet(now)) {
-                return Ok(Some(Spot {
-                    bucket,
-                    base: index.wrapping_mul(STRIDE),
-                    slot,
-                }));
-            }
+        for (slot, entry) in (base..).zip(&bucket.0) {
+            let rank = rank(entry.control().state(), entry.seen.load(), now);
+            first.store(greater(first.load(), rank << NUMBER_BITS | u64::from(slot)));
         }
     }
-    Ok(None)
+    let first = first.load();
+    if first >> NUMBER_BITS == 0 {
+        return Err(Reason::FlowTableFull);
+    }
+    let number = (first & 0b111) as u32;
+    let [one, other] = place.buckets;
+    let index = if number < STRIDE { one } else { other };
+    Ok(Spot {
+        bucket: A::bucket(tables, index).ok_or(Reason::NotReady)?,
+        base: index.wrapping_mul(STRIDE),
+        slot: number & (STRIDE - 1),
+    })
+}
+
+/// How soon an entry goes: closed flows before those that never opened, older ones before younger ones; 0: not at all.
+/// Without branches, since the verifier would follow each for each entry.
+#[inline(always)]
+fn rank(state: State, seen: u32, now: u32) -> u64 {
+    let bit = |of: State| u64::from(state.0 >> of.0.trailing_zeros() & 1);
+    // With its highest bit turned, what a clock ahead of ours has written is younger than all else.
+    let age = u64::from(now.wrapping_sub(seen) ^ 1 << 31);
+    let closed = bit(State::CLOSED);
+    let goes = closed | bit(State::READY) & (bit(State::ESTABLISHED) ^ 1);
+    (closed << 33 | 1 << 32 | age) & 0_u64.wrapping_sub(goes)
+}
+
+/// The greater one, of two numbers below 2⁶³; without a branch too.
+#[inline(always)]
+const fn greater(one: u64, other: u64) -> u64 {
+    let is_less = 0_u64.wrapping_sub(one.wrapping_sub(other) >> 63);
+    one ^ (one ^ other) & is_less
 }

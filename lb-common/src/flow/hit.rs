@@ -11,6 +11,7 @@ use crate::{
         entry::{Client, Entry},
         table::{is_alone, partner},
     },
+    room,
     tables::Tables,
 };
 
@@ -168,6 +169,9 @@ impl<'t, A: Address> Hit<'t, A> {
 /// One active flow less.
 #[inline(always)]
 fn count_closed<T: Tables>(tables: &T, backend: u32) {
+    if let Some(backend) = tables.backend(backend) {
+        room::leave(tables, backend);
+    }
     let counters = tables
         .settings()
         .and_then(|settings| tables.backend_counters(settings, backend));

@@ -105,37 +105,64 @@ pub fn is_free<A: Address, T: Tables>(
     Ok(hit.control.state().has(State::READY.with(State::CLOSED)) && hit.end(tables))
 }
 
-/// Claims an entry for a key that has none.
+/// Claims an entry for a key that has none, making room where there is none.
 ///
 /// # Errors
 ///
 /// [`Reason::FlowContended`] if the key has an entry, or another CPU is about to give it one;
 /// [`Reason::FlowTableFull`] if all entries that it may have hold active flows.
-#[inline(never)]
+#[inline(always)]
 pub fn claim<A: Address, T: Tables>(
     tables: &T,
     key: &Tuple<A>,
     protocol: u8,
     now: u32,
 ) -> Result<Claim, Reason> {
-    let settings = tables.settings().ok_or(Reason::NotReady)?;
-    let place = place(settings, key, protocol);
-    let index = match free::<A, T>(tables, &place)? {
-        Some(spot) => spot.index(settings),
-        None => evict::room::<A, T>(tables, &place, now)?,
+    let mut index = claim_free::<A, T>(tables, key, protocol);
+    if index == FULL {
+        // Here and not in there, lest the one's stack come on top of the other's.
+        evict::make_room::<A, T>(tables, key, protocol, now);
+        index = claim_free::<A, T>(tables, key, protocol);
+    }
+    match index {
+        FULL => Err(Reason::FlowTableFull),
+        RIVALLED => Err(Reason::FlowContended),
+        index => Ok(Claim { index }),
+    }
+}
+
+/// Instead of an index: no entry is free. (A [`Reason`] would pass through memory, and the verifier not know any more
+/// that it is one.)
+const FULL: u32 = u32::MAX;
+
+/// Instead of an index: somebody else has the key's entry, or may.
+const RIVALLED: u32 = u32::MAX - 1;
+
+/// Claims a free entry; its index.
+#[inline(never)]
+fn claim_free<A: Address, T: Tables>(tables: &T, key: &Tuple<A>, protocol: u8) -> u32 {
+    let Some(settings) = tables.settings() else {
+        return RIVALLED;
     };
-    let entry = entry_at::<A, T>(tables, index).ok_or(Reason::NotReady)?;
+    let place = place(settings, key, protocol);
+    let index = match free::<A, T>(tables, &place) {
+        Ok(Some(spot)) => spot.index(settings),
+        Ok(None) => return FULL,
+        Err(_) => return RIVALLED,
+    };
+    let Some(entry) = entry_at::<A, T>(tables, index) else {
+        return RIVALLED;
+    };
     let old = entry.control();
     if old.state() != State::FREE || !entry.control.compare_exchange(old.0, old.claimed(place.tag).0) {
-        return Err(Reason::FlowContended);
+        return RIVALLED;
     }
     // Looked for only now that ours is visible: whoever claims the same key sees it too, and who sees two gives up.
-    let claim = Claim { index };
-    if holder::<A, T>(tables, &place, Some(index))?.is_none() {
-        return Ok(claim);
+    if let Ok(None) = holder::<A, T>(tables, &place, Some(index)) {
+        return index;
     }
-    claim.release::<A, T>(tables);
-    Err(Reason::FlowContended)
+    Claim { index }.release::<A, T>(tables);
+    RIVALLED
 }
 
 /// The entry at an index, if it holds a flow.
@@ -191,7 +218,7 @@ fn are_partners<A: Address>(entry: &Entry<A>, index: u32, other: &Entry<A>) -> b
 }
 
 #[inline(always)]
-fn place<A: Address>(settings: &Settings, key: &Tuple<A>, protocol: u8) -> Place {
+pub(super) fn place<A: Address>(settings: &Settings, key: &Tuple<A>, protocol: u8) -> Place {
     let hash = key.hash(protocol, settings.seed.load());
     let mask = if A::HEADER_LEN == 20 {
         &settings.bucket_mask_v4

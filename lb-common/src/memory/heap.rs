@@ -7,8 +7,8 @@ use crate::{
     address::{V4, V6},
     flow::Bucket,
     layout::{
-        Backend, BackendCounters, ChoiceWord, Note, PacketCounters, PortFilter, Service, ServiceSlot,
-        Settings, Source, VERSION,
+        Backend, BackendCounters, ChoiceWord, DATAGRAM_ROWS, Datagrams, Note, PacketCounters, PortFilter,
+        Service, ServiceSlot, Settings, Source, VERSION,
     },
 };
 
@@ -44,6 +44,7 @@ pub struct Heap {
     sources: Vec<Source>,
     buckets_v4: Vec<Bucket<V4>>,
     buckets_v6: Vec<Bucket<V6>>,
+    datagrams: Vec<Datagrams>,
     notes: Vec<Note>,
     packet_counters: Vec<PacketCounters>,
     backend_counters: Vec<BackendCounters>,
@@ -69,6 +70,7 @@ impl Heap {
             sources: rows(sizes.sources),
             buckets_v4: rows(sizes.buckets_v4),
             buckets_v6: rows(sizes.buckets_v6),
+            datagrams: rows(DATAGRAM_ROWS),
             notes: rows(sizes.workers),
             packet_counters: rows(sizes.workers),
             backend_counters: rows(sizes.workers.saturating_mul(sizes.backends)),
@@ -88,6 +90,7 @@ impl Heap {
             sources: &self.sources,
             buckets_v4: &self.buckets_v4,
             buckets_v6: &self.buckets_v6,
+            datagrams: &self.datagrams,
             notes: &self.notes,
             packet_counters: &self.packet_counters,
             backend_counters: &self.backend_counters,

@@ -108,7 +108,7 @@ pub struct Service {
     pub mode: Mode,
     /// How a new flow's backend is chosen; default Maglev.
     pub scheduler: Scheduler,
-    /// How long a flow may be quiet before its entry may go; default an hour for TCP, a minute for UDP.
+    /// How long a flow may be quiet before its entry may go; default three hours for TCP, a minute for UDP.
     pub idle_timeout: Duration,
     /// How long a flow may be quiet that has not opened; no longer than `idle_timeout`; default 20 seconds, or
     /// `idle_timeout` where that is shorter.
@@ -122,7 +122,7 @@ pub struct Service {
     pub maxconn: Option<NonZeroU32>,
     /// What becomes of the flows of a backend that goes down; default reset.
     pub on_down: OnDown,
-    /// How often an unanswered SYN is sent to another backend, 0..=10; default 3 for TCP where answers pass the
+    /// How often an unanswered SYN is sent to another backend, 0..=7; default 3 for TCP where answers pass the
     /// balancer, else always 0.
     pub retries: u8,
     /// Whether a backend's refusal (RST for a SYN) is kept from the client, so that its retry lands elsewhere;

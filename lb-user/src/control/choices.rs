@@ -5,7 +5,13 @@ use std::{collections::BTreeSet, num::NonZero, thread};
 use lb_common::memory::Memory;
 use tracing::{info, warn};
 
-use super::{Control, maglev, plan::Pool, standing::Standing, write};
+use super::{
+    Control,
+    maglev::{self, Candidate},
+    plan::{self, Pool},
+    round_robin, write,
+};
+use crate::config::types::Scheduler;
 
 /// So many tables are worth a thread of their own: each takes a good part of a millisecond to build.
 const PER_THREAD: usize = 8;
@@ -75,28 +81,33 @@ impl Control {
             };
         }
         let candidates = self.candidates(pool);
-        let slots = maglev::build(pool.table_size, &candidates);
+        let slots = match pool.scheduler {
+            Scheduler::Maglev | Scheduler::Source => maglev::build(pool.table_size, &candidates),
+            Scheduler::RoundRobin => round_robin::round(pool.table_size, &candidates),
+            Scheduler::LeastConn => candidates.iter().map(|candidate| candidate.index).collect(),
+        };
+        write::ring(memory, &pool.backends, &candidates);
         Choice {
             backends: candidates.len(),
             changed: write::choices(memory, pool.row, pool.first_slot, &slots),
         }
     }
 
-    fn candidates(&self, pool: &Pool) -> Vec<maglev::Candidate> {
-        let rows = pool.backends.iter().filter(|row| {
-            self.standings
-                .get(**row as usize)
-                .is_some_and(Standing::takes_flows)
-        });
-        rows.filter_map(|row| {
+    /// Who takes new flows: all backends that can and are no backups, or else all backups that can.
+    fn candidates(&self, pool: &Pool) -> Vec<Candidate> {
+        let able = |row: &u32| {
+            let standing = self.standings.get(*row as usize)?;
             let backend = self.plan.backend(*row)?;
-            Some(maglev::Candidate {
-                index: *row,
-                identity: backend.identity,
-                weight: backend.weight,
-            })
-        })
-        .filter(|candidate| candidate.weight > 0)
-        .collect()
+            (standing.takes_flows() && backend.weight > 0).then_some((*row, backend))
+        };
+        let (backups, usual): (Vec<_>, Vec<_>) =
+            (pool.backends.iter().filter_map(able)).partition(|(_, backend)| backend.backup);
+        let chosen = if usual.is_empty() { backups } else { usual };
+        let candidate = |(index, backend): (u32, &plan::Backend)| Candidate {
+            index,
+            identity: backend.identity,
+            weight: backend.weight,
+        };
+        chosen.into_iter().map(candidate).collect()
     }
 }

@@ -11,9 +11,10 @@ use std::{
 use lb_common::{
     Port, V6,
     address::{AddressCell as _, TCP, UDP},
-    layout::{Backend, ChoiceWord, ServiceSlot, Span},
+    layout::{Backend, ChoiceWord, Service, ServiceSlot, Span},
     memory::Memory,
     service::SlotKey,
+    shared::Shared,
 };
 
 use crate::config::types::Protocol;
@@ -26,8 +27,8 @@ pub(super) type VirtualAddress = (Protocol, SocketAddr);
 pub(super) struct Inheritance {
     /// Rows of services.
     pub(super) services: BTreeMap<VirtualAddress, u16>,
-    /// Where the choices of a service are; none while it has no backend.
-    pub(super) choices: BTreeMap<u16, Span>,
+    /// Slots of the choice table that a service has.
+    pub(super) slots: BTreeMap<u16, Span>,
     /// Rows of backends, by the row of their service and their address.
     pub(super) backends: BTreeMap<(u16, SocketAddr), u32>,
     /// By row, whether new flows go to the backend.
@@ -59,14 +60,17 @@ impl Inheritance {
             .iter()
             .filter_map(|slot| Some((virtual_address(slot)?, service_row(slot)?)))
             .collect();
-        let choices = choices(memory, services.values().copied().collect());
+        let rows: BTreeSet<u16> = services.values().copied().collect();
         let sizes = Sizes::of(memory);
         Self {
-            chosen: chosen(memory, choices.values().copied()),
+            chosen: chosen(
+                memory,
+                spans(memory, &rows, |service| &service.choices).into_values(),
+            ),
             backends: backends(memory),
             sources: shared_sources(memory, &sizes),
+            slots: spans(memory, &rows, |service| &service.slots),
             services,
-            choices,
             sizes,
         }
     }
@@ -105,12 +109,17 @@ fn service_row(slot: &ServiceSlot) -> Option<u16> {
     u16::try_from(SlotKey(slot.key.load()).service()).ok()
 }
 
-fn choices(memory: &Memory<'_>, services: BTreeSet<u16>) -> BTreeMap<u16, Span> {
-    let of = |row: u16| {
-        let choices = Span::from_word(memory.services.get(usize::from(row))?.choices.load());
-        (choices.count > 0).then_some((row, choices))
+/// By service, a span that its row holds, if there is anything in it.
+fn spans(
+    memory: &Memory<'_>,
+    services: &BTreeSet<u16>,
+    word: fn(&Service) -> &Shared<u64>,
+) -> BTreeMap<u16, Span> {
+    let of = |row: &u16| {
+        let span = Span::from_word(word(memory.services.get(usize::from(*row))?).load());
+        (span.count > 0).then_some((*row, span))
     };
-    services.into_iter().filter_map(of).collect()
+    services.iter().filter_map(of).collect()
 }
 
 /// By row, whether a backend is among the choices of a service.
@@ -157,6 +166,7 @@ fn shared_sources(memory: &Memory<'_>, sizes: &Sizes) -> BTreeMap<u32, Vec<IpAdd
         .collect()
 }
 
-fn address(cell: &<V6 as lb_common::Address>::Cell) -> IpAddr {
+/// An address of table memory.
+pub(super) fn address(cell: &<V6 as lb_common::Address>::Cell) -> IpAddr {
     Ipv6Addr::from(cell.load().octets()).to_canonical()
 }

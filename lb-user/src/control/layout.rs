@@ -5,12 +5,12 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use lb_common::layout::{MAX_BACKENDS, Span};
+use lb_common::layout::{MAX_BACKENDS, Retries, Span};
 
 use super::{
     inheritance::Inheritance,
     maglev,
-    plan::{Backend, Part, Plan, PlanError, Pool},
+    plan::{Backend, Life, Part, Plan, PlanError, Pool},
     taken::Taken,
 };
 use crate::config::{
@@ -32,8 +32,8 @@ pub(super) struct Layout<'i> {
 impl<'i> Layout<'i> {
     pub(super) fn new(inherited: &'i Inheritance) -> Self {
         let mut slots = Taken::default();
-        for choices in inherited.choices.values() {
-            slots.add(choices.first, choices.count);
+        for span in inherited.slots.values() {
+            slots.add(span.first, span.count);
         }
         // A service that has gone leaves its row to the flows of its backends, which are known by it.
         let behind = inherited.backends.keys().map(|(service, _)| *service);
@@ -114,6 +114,8 @@ impl<'i> Layout<'i> {
             row: 0,
             first_slot: 0,
             table_size: service.table_size,
+            scheduler: service.scheduler,
+            maxconn: service.maxconn,
             backends: Vec::new(),
         };
         pool.row = self.service_row(&pool)?;
@@ -149,8 +151,8 @@ impl<'i> Layout<'i> {
         if pool.binds.is_empty() {
             return Ok(0);
         }
-        match self.inherited.choices.get(&pool.row) {
-            Some(choices) if choices.count == pool.table_size => Ok(choices.first),
+        match self.inherited.slots.get(&pool.row) {
+            Some(slots) if slots.count == pool.table_size => Ok(slots.first),
             _ => {
                 let first = self.slots.take(pool.table_size, self.inherited.sizes.choices);
                 first.ok_or(PlanError::NoRoom("choice table"))
@@ -174,8 +176,14 @@ impl<'i> Layout<'i> {
             name: format!("{}/{}", service.name, backend.name),
             address,
             weight: backend.weight,
+            maxconn: backend.maxconn,
+            backup: backend.backup,
             identity: maglev::identity(address),
-            idle_timeout: service.idle_timeout,
+            life: Life::of(service),
+            retries: Retries {
+                most: service.retries,
+                hides_refusals: service.hide_refused,
+            },
             pool: self.plan.pools.len(),
             sources,
             has_own_source,

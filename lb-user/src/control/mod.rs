@@ -5,10 +5,12 @@
 //! from them (`standing`), and what has changed is stored (`write`).
 
 mod choices;
+mod ends;
 mod inheritance;
 mod layout;
 pub mod maglev;
 mod plan;
+pub mod round_robin;
 mod standing;
 mod statistics;
 mod taken;
@@ -18,6 +20,7 @@ mod write;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -25,10 +28,10 @@ use std::{
 use lb_common::{flow::Limits, memory::Memory};
 use tracing::info;
 
-pub(crate) use self::inheritance::backend_address;
+pub(crate) use self::{ends::unix_milliseconds, inheritance::backend_address};
 use self::{
     inheritance::{Inheritance, VirtualAddress},
-    plan::{Backend, Plan, Pool},
+    plan::{Backend, Life, Plan, Pool},
     standing::{Standing, Way, Ways},
 };
 pub use self::{
@@ -38,23 +41,23 @@ pub use self::{
 use crate::{
     config::{
         Config,
-        types::{Protocol, Service},
+        types::{OnDown, Protocol, Service},
     },
     flows::{self, Names},
-    health::{Event, Target},
+    health::{Event, State, Target},
     next_hop::NextHops,
 };
 
-/// How long a flow that never opened may be quiet.
-const HALF_OPEN: Duration = Duration::from_secs(20);
-
-/// How long a closed flow keeps its entry for strays: twice the time that Linux takes a segment to live at most
-/// (`TCP_TIMEWAIT_LEN`, include/net/tcp.h).
-const CLOSED: Duration = Duration::from_mins(1);
-
-/// How long a flow may be quiet whose backend is configured no more: its service's word for it is not known any
-/// more either, and the default is the longest of the usual ones.
-const OF_A_BACKEND_THAT_HAS_GONE: Duration = Duration::from_hours(1);
+/// How long flows live whose backend is configured no more: its service's word for it is not known any more either, and
+/// these are the defaults. Nobody checks the backend, so that nothing ends them before; but where it was down already,
+/// what that meant for its flows stays in force.
+const OF_A_BACKEND_THAT_HAS_GONE: Life = Life {
+    idle_timeout: Duration::from_hours(3),
+    connect_timeout: Duration::from_secs(20),
+    close_timeout: Duration::from_mins(1),
+    drain_timeout: None,
+    on_down: OnDown::Keep,
+};
 
 /// The control plane: knows what the tables should hold, and stores it.
 #[derive(Debug)]
@@ -102,6 +105,7 @@ impl Control {
                 id: *row,
                 address: backend.address,
                 check: Arc::clone(&check),
+                known: self.plan.was_chosen(*row).then_some(State::Up),
             })
             .collect()
         };
@@ -119,21 +123,25 @@ impl Control {
         for (row, backend) in self.plan.placed() {
             let pool = &self.plan.pools[backend.pool];
             let manner = pool.manner(backend.address);
-            write::backend(memory, row, (backend.address, manner), backend.sources, pool.row);
+            write::backend(memory, row, backend, (manner, pool.row));
             if manner.keeps_client() {
                 write::answers(memory, backend.address.port(), pool.protocol);
             }
         }
         let pools: Vec<&Pool> = self.plan.pools.iter().collect();
         self.choose(memory, &pools);
+        self.note_drains(memory, unix_milliseconds());
         let mut addresses: BTreeMap<VirtualAddress, u16> = BTreeMap::new();
         for pool in pools {
-            write::service(memory, pool.row, pool.forwarding());
+            write::service(memory, pool);
             addresses.extend(pool.binds.iter().map(|bind| ((pool.protocol, *bind), pool.row)));
         }
         for ((protocol, address), service) in write::known_addresses(memory, addresses) {
             write::virtual_address(memory, address, protocol, service)?;
         }
+        let addresses = self.plan.pools.iter().flat_map(|pool| &pool.binds);
+        write::addresses(memory, addresses.map(SocketAddr::ip).collect())?;
+        write::echo(memory, self.config.global.icmp_echo);
         write::port_pool(memory, self.plan.ports);
         self.free_rows(memory);
         Ok(())
@@ -159,9 +167,10 @@ impl Control {
     /// Takes the results of health checks in. Each choice table that they change is built once: results that have
     /// gathered should come together.
     pub fn checked(&mut self, memory: &Memory<'_>, events: impl IntoIterator<Item = Event>) {
-        let mut changed = BTreeSet::new();
+        let (mut changed, mut rows) = (BTreeSet::new(), BTreeSet::new());
         for event in events {
             let row = event.id as usize;
+            rows.insert(event.id);
             let backend = self.plan.backends.get(row).and_then(Option::as_ref);
             let (Some(standing), Some(backend)) = (self.standings.get_mut(row), backend) else {
                 continue;
@@ -173,7 +182,10 @@ impl Control {
                 changed.insert(backend.pool);
             }
         }
+        // No new flow may go where flows end: it would end at once, and be begun there again.
+        self.settle(memory, &rows, false);
         self.rebuild(memory, &changed);
+        self.settle(memory, &rows, true);
     }
 
     /// Takes next hops in.
@@ -222,11 +234,11 @@ impl Control {
         let ticks =
             |time: Duration| u32::try_from(time.as_nanos() / tick.as_nanos().max(1)).unwrap_or(u32::MAX / 4);
         let planned = self.plan.backend(backend);
-        let established = planned.map_or(OF_A_BACKEND_THAT_HAS_GONE, |backend| backend.idle_timeout);
+        let life = planned.map_or(OF_A_BACKEND_THAT_HAS_GONE, |backend| backend.life);
         Limits {
-            established: ticks(established),
-            half_open: ticks(HALF_OPEN.min(established)),
-            closed: ticks(CLOSED.min(established)),
+            established: ticks(life.idle_timeout),
+            half_open: ticks(life.connect_timeout),
+            closed: ticks(life.close_timeout),
         }
     }
 }

@@ -3,12 +3,13 @@
 use std::{
     collections::BTreeSet,
     net::{IpAddr, SocketAddr},
+    num::NonZeroU32,
     time::Duration,
 };
 
 use lb_common::{
     Port,
-    layout::{MAX_BACKENDS, Span},
+    layout::{MAX_BACKENDS, Retries, Span},
     manner::{Forwarding, Manner},
 };
 
@@ -16,7 +17,7 @@ use super::{inheritance::Inheritance, layout::Layout};
 use crate::{
     config::{
         Config,
-        types::{Encapsulation, Mode, Protocol, Service},
+        types::{Encapsulation, Mode, OnDown, Protocol, Scheduler, Service},
     },
     dataplane::Capacity,
 };
@@ -55,6 +56,10 @@ pub(super) struct Pool {
     pub(super) first_slot: u32,
     /// Slots in the choice table.
     pub(super) table_size: u32,
+    /// How a backend is chosen.
+    pub(super) scheduler: Scheduler,
+    /// Flows at the same time; absent: no limit.
+    pub(super) maxconn: Option<NonZeroU32>,
     /// Rows of its backends.
     pub(super) backends: Vec<u32>,
 }
@@ -68,10 +73,16 @@ pub(super) struct Backend {
     pub(super) address: SocketAddr,
     /// Share of new flows.
     pub(super) weight: u16,
+    /// Flows at the same time; absent: no limit.
+    pub(super) maxconn: Option<NonZeroU32>,
+    /// Takes new flows only where no other backend does.
+    pub(super) backup: bool,
     /// What the choice table knows it by.
     pub(super) identity: u64,
-    /// How long its flows may be quiet.
-    pub(super) idle_timeout: Duration,
+    /// How long its flows live.
+    pub(super) life: Life,
+    /// What becomes of connections that it does not take.
+    pub(super) retries: Retries,
     /// Which of the pools it is in.
     pub(super) pool: usize,
     /// Rows of its source addresses; one of its own where none are configured.
@@ -131,6 +142,33 @@ impl Part {
             Self::V4 => address.is_ipv4(),
             Self::V6 => address.is_ipv6(),
             Self::Whole => true,
+        }
+    }
+}
+
+/// How long flows to a backend live, as its service has it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Life {
+    /// How long an open one may be quiet.
+    pub(super) idle_timeout: Duration,
+    /// How long one may be quiet that has not opened.
+    pub(super) connect_timeout: Duration,
+    /// How long a closed one is kept.
+    pub(super) close_timeout: Duration,
+    /// How long they may stay with a backend that is drained; none: until they end.
+    pub(super) drain_timeout: Option<Duration>,
+    /// What becomes of them when the backend goes down.
+    pub(super) on_down: OnDown,
+}
+
+impl Life {
+    pub(super) fn of(service: &Service) -> Self {
+        Self {
+            idle_timeout: service.idle_timeout,
+            connect_timeout: service.connect_timeout,
+            close_timeout: service.close_timeout,
+            drain_timeout: service.drain_timeout,
+            on_down: service.on_down,
         }
     }
 }
@@ -195,6 +233,7 @@ pub fn destinations(config: &Config) -> BTreeSet<IpAddr> {
 pub fn capacity(config: &Config, workers: u32) -> Capacity {
     let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
     let services = &config.services;
+    let binds = || services.iter().flat_map(|service| &service.bind);
     // What has no virtual addresses has neither choices nor flows.
     let has_binds = |service: &Service, part: Part| service.bind.iter().any(|bind| part.has(*bind));
     let flows = |family: Part| {
@@ -207,7 +246,10 @@ pub fn capacity(config: &Config, workers: u32) -> Capacity {
     };
     Capacity {
         services: count(services.len() * 2),
-        virtual_addresses: count(services.iter().map(|service| service.bind.len()).sum()),
+        // Each has a slot of its own, and each address of theirs another one.
+        virtual_addresses: count(
+            binds().count() + binds().map(SocketAddr::ip).collect::<BTreeSet<_>>().len(),
+        ),
         choice_slots: services.iter().map(choices).fold(0, u32::saturating_add),
         backends: count(services.iter().map(|service| service.backends.len()).sum()),
         sources: count(config.global.snat_addresses.len()),

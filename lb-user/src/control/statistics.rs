@@ -114,6 +114,8 @@ fn counters(memory: &Memory<'_>, row: usize) -> Counters {
         bytes_in: sum(|counters| counters.bytes_in.load()),
         packets_out: sum(|counters| counters.packets_out.load()),
         bytes_out: sum(|counters| counters.bytes_out.load()),
+        retries: sum(|counters| counters.retried.load()),
+        refused: sum(|counters| counters.refused.load()),
     }
 }
 
@@ -125,6 +127,8 @@ fn add(sum: &Counters, other: &Counters) -> Counters {
         bytes_in: sum.bytes_in + other.bytes_in,
         packets_out: sum.packets_out + other.packets_out,
         bytes_out: sum.bytes_out + other.bytes_out,
+        retries: sum.retries + other.retries,
+        refused: sum.refused + other.refused,
     }
 }
 

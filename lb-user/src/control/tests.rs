@@ -1,6 +1,8 @@
 //! The control plane over plain memory, its work looked at through the packet path's own look-ups.
 
 mod adoption;
+mod modes;
+mod scheduling;
 
 use std::{
     collections::BTreeMap,

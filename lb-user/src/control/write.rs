@@ -1,25 +1,31 @@
 //! Stores into the tables, in an order that never exposes a half-made state.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::{IpAddr, SocketAddr},
+    num::NonZeroU32,
 };
 
 use lb_common::{
     Address as _, Port, V4, V6,
     address::{AddressCell as _, TCP, UDP},
-    layout::{BackendCounters, PortFilter, Span, mac_to_word},
-    manner::{Forwarding, Manner},
+    layout::{ANSWER_ECHO, Backend, BackendCounters, PortFilter, Service, Span, mac_to_word},
+    manner::Manner,
     memory::Memory,
-    service::{self, SlotKey},
+    service::{self as index, SlotKey},
     shared::Shared,
 };
 
 use super::{
     inheritance::{self, VirtualAddress},
+    maglev::Candidate,
+    plan::{self, Pool},
     statistics,
 };
-use crate::{config::types::Protocol, next_hop::NextHop};
+use crate::{
+    config::types::{Protocol, Scheduler},
+    next_hop::NextHop,
+};
 
 /// There is no room for a virtual address.
 #[derive(Debug, thiserror::Error)]
@@ -49,16 +55,60 @@ pub(super) fn port_pool(memory: &Memory<'_>, (first, last): (u16, u16)) {
 pub(super) fn backend(
     memory: &Memory<'_>,
     row: u32,
-    (address, manner): (SocketAddr, Manner),
-    sources: Span,
-    service: u16,
+    backend: &plan::Backend,
+    (manner, service): (Manner, u16),
 ) {
     let record = &memory.backends[row as usize];
-    record.address.store(mapped(address.ip()));
-    record.port.store(u16::from_ne_bytes(Port::new(address.port()).0));
-    record.sources.store(sources.to_word());
+    record.address.store(mapped(backend.address.ip()));
+    record
+        .port
+        .store(u16::from_ne_bytes(Port::new(backend.address.port()).0));
+    record.sources.store(backend.sources.to_word());
+    record.maxconn.store(limit(backend.maxconn));
     record.manner.store(manner.0);
+    record.retries.store(backend.retries.to_word());
     record.service.store(service + 1);
+}
+
+/// Fills a service's row, all but its choices.
+pub(super) fn service(memory: &Memory<'_>, pool: &Pool) {
+    let record = &memory.services[usize::from(pool.row)];
+    record.scheduler.store(match pool.scheduler {
+        Scheduler::Maglev => Service::MAGLEV,
+        Scheduler::Source => Service::SOURCE,
+        Scheduler::RoundRobin => Service::ROUND_ROBIN,
+        Scheduler::LeastConn => Service::LEAST_CONN,
+    });
+    record.maxconn.store(limit(pool.maxconn));
+    record.forwarding.store(pool.forwarding() as u32);
+    let slots = Span {
+        first: pool.first_slot,
+        // Nobody can ask for a service without virtual addresses, and it has no slots.
+        count: if pool.binds.is_empty() { 0 } else { pool.table_size },
+    };
+    record.slots.store(slots.to_word());
+}
+
+/// Makes the backends that take new flows a ring, with their weights. The others of the service lead into it: a packet
+/// may have chosen one a moment ago.
+pub(super) fn ring(memory: &Memory<'_>, backends: &[u32], candidates: &[Candidate]) {
+    let rows = candidates.iter().map(|candidate| candidate.index);
+    let first = rows.clone().next();
+    for (candidate, next) in candidates.iter().zip(rows.clone().cycle().skip(1)) {
+        let record = &memory.backends[candidate.index as usize];
+        record.weight.store(candidate.weight);
+        record.next.store(next);
+    }
+    let taking: BTreeSet<u32> = rows.collect();
+    for row in backends.iter().filter(|row| !taking.contains(row)) {
+        let record = &memory.backends[*row as usize];
+        record.weight.store(0);
+        record.next.store(first.unwrap_or(*row));
+    }
+}
+
+fn limit(most: Option<NonZeroU32>) -> u32 {
+    most.map_or(0, NonZeroU32::get)
 }
 
 /// Gives a backend's row up, which no choice and no flow may refer to.
@@ -67,6 +117,8 @@ pub(super) fn free_backend(memory: &Memory<'_>, row: u32) {
     for hop in &record.hops {
         hop.peer.store(0);
     }
+    ends(memory, row, false);
+    record.drained.store(0);
     for counters in statistics::counters_of(memory, row as usize) {
         let BackendCounters {
             packets_in,
@@ -75,7 +127,8 @@ pub(super) fn free_backend(memory: &Memory<'_>, row: u32) {
             bytes_out,
             flows_opened,
             flows_closed,
-            ..
+            retried,
+            refused,
         } = counters;
         for counter in [
             packets_in,
@@ -84,11 +137,14 @@ pub(super) fn free_backend(memory: &Memory<'_>, row: u32) {
             bytes_out,
             flows_opened,
             flows_closed,
+            retried,
+            refused,
         ] {
             counter.store(0);
         }
     }
     record.local.store(0);
+    record.active.store(0);
     record.service.store(0);
 }
 
@@ -103,13 +159,6 @@ fn change_range(first: &Shared<u16>, count: &Shared<u16>, new: (u16, u16)) {
     }
 }
 
-/// Says what is done to a service's packets.
-pub(super) fn service(memory: &Memory<'_>, row: u16, forwarding: Forwarding) {
-    memory.services[usize::from(row)]
-        .forwarding
-        .store(forwarding as u32);
-}
-
 /// Lets answers past the first, cheap look-up that come from a backend's port and go to whatever port a client has.
 pub(super) fn answers(memory: &Memory<'_>, port: u16, protocol: Protocol) {
     let (_, bit) = number_and_bit(protocol);
@@ -122,8 +171,8 @@ pub(super) fn answers(memory: &Memory<'_>, port: u16, protocol: Protocol) {
 /// Changes a backend's next hop in one step.
 pub(super) fn hop(memory: &Memory<'_>, row: u32, hop: &NextHop) {
     let record = &memory.backends[row as usize];
-    let other = 1 - (record.hop.load() & 1);
-    let place = &record.hops[usize::from(other != 0)];
+    let other = record.hop.load() ^ Backend::HOP;
+    let place = &record.hops[usize::from(other & Backend::HOP != 0)];
     place.peer.store(mac_to_word(hop.peer_mac));
     place.own.store(mac_to_word(hop.own_mac));
     place.interface.store(hop.ifindex);
@@ -137,6 +186,13 @@ pub(super) fn local(memory: &Memory<'_>, row: u32, protocol: Protocol, port: u16
     let (_, bit) = number_and_bit(protocol);
     add(&memory.ports.sources[usize::from(port)], bit);
     memory.backends[row as usize].local.store(1);
+}
+
+/// Has the flows of a backend end at their clients' next packets, or live on.
+pub(super) fn ends(memory: &Memory<'_>, row: u32, ends: bool) {
+    let word = &memory.backends[row as usize].hop;
+    let kept = word.load() & !Backend::ENDS;
+    word.store(if ends { kept | Backend::ENDS } else { kept });
 }
 
 /// Changes the slots that differ, and returns how many did. No slots: the service has no backend.
@@ -163,16 +219,42 @@ pub(super) fn virtual_address(
     service: u16,
 ) -> Result<(), IndexFull> {
     let (number, bit) = number_and_bit(protocol);
+    occupy_slot(memory, address, number, service)?;
+    want(memory, address.port(), bit);
+    Ok(())
+}
+
+/// Makes the addresses that are known for virtual ones, whatever their ports, those of `wanted`.
+pub(super) fn addresses(memory: &Memory<'_>, mut wanted: BTreeSet<IpAddr>) -> Result<(), IndexFull> {
+    for slot in memory.service_slots {
+        let protocol = SlotKey(slot.key.load()).protocol_and_port();
+        let is_address = protocol.is_some_and(|(number, _)| number == index::ADDRESS);
+        if is_address && !wanted.remove(&inheritance::address(&slot.address)) {
+            slot.key.store(SlotKey::REMOVED.0);
+        }
+    }
+    for address in wanted {
+        occupy_slot(memory, SocketAddr::new(address, 0), index::ADDRESS, 0)?;
+    }
+    Ok(())
+}
+
+/// Whether pings of virtual addresses are answered.
+pub(super) fn echo(memory: &Memory<'_>, answered: bool) {
+    memory.settings.echo.store(if answered { ANSWER_ECHO } else { 0 });
+}
+
+/// Puts an address, port and protocol into a slot of the index that nothing uses.
+fn occupy_slot(memory: &Memory<'_>, address: SocketAddr, number: u8, service: u16) -> Result<(), IndexFull> {
     let (ip, port) = (mapped(address.ip()), Port::new(address.port()));
-    let home = service::home(memory.settings, ip, number, port);
+    let home = index::home(memory.settings, ip, number, port);
     let mask = memory.settings.service_mask.load();
-    let slot = (0..service::PROBES)
+    let slot = (0..index::PROBES)
         .map(|distance| &memory.service_slots[(home.wrapping_add(distance) & mask) as usize])
         .find(|slot| matches!(SlotKey(slot.key.load()), SlotKey(0) | SlotKey::REMOVED))
         .ok_or(IndexFull(address))?;
     slot.address.store(ip);
     slot.key.store(SlotKey::new(number, port, service).0);
-    want(memory, address.port(), bit);
     Ok(())
 }
 
@@ -187,6 +269,9 @@ pub(super) fn known_addresses(
         let Some((number, port)) = key.protocol_and_port() else {
             continue;
         };
+        if number == index::ADDRESS {
+            continue;
+        }
         let new = match inheritance::virtual_address(slot).and_then(|address| wanted.remove(&address)) {
             Some(service) => SlotKey::new(number, port, service),
             None => SlotKey::REMOVED,

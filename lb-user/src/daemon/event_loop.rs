@@ -1,10 +1,6 @@
 //! What a running daemon does: it takes in what checks and look-ups find, and answers questions.
 
-use std::{
-    fs, iter,
-    net::SocketAddr,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{borrow::Cow, fs, iter, net::SocketAddr, time::Duration};
 
 use anyhow::{Context as _, Result};
 use lb_common::memory::Memory;
@@ -21,7 +17,7 @@ use crate::{
         Config,
         types::{DataplaneChoice, Global},
     },
-    control::{self, Control, PlanError},
+    control::{self, Control, PlanError, unix_milliseconds},
     dataplane::{Mode, Object, Pins, Xdp},
     flows::{self, Clock, FlowPage, Query},
     health::{self, Monitor},
@@ -98,10 +94,9 @@ impl Daemon {
                 }
                 changed = self.next_hops.changed() => {
                     changed.context("next hops are looked up no more")?;
-                    let next_hops = self.next_hops.borrow_and_update().clone();
-                    let next_hops = self.prepared_for(next_hops);
-                    let memory = self.dataplane.memory();
-                    self.control.resolved(&memory, &next_hops);
+                    let found = self.next_hops.borrow_and_update();
+                    let next_hops = prepared_for(&mut self.dataplane, &found);
+                    self.control.resolved(&self.dataplane.memory(), &next_hops);
                 }
                 Some(request) = requests.recv() => match request {
                     Request::Stop(ending, reply) => break (ending, Some(reply)),
@@ -118,29 +113,10 @@ impl Daemon {
         Ok(())
     }
 
-    /// Before flows go to backends on this host, their answers have to be translated; where they cannot be, such
-    /// backends are not reachable.
-    fn prepared_for(&mut self, mut next_hops: NextHops) -> NextHops {
-        let mut local = next_hops
-            .values_mut()
-            .filter(|found| **found == Err(Unresolved::Local))
-            .peekable();
-        if local.peek().is_some()
-            && let Err(error) = self.dataplane.translate_answers()
-        {
-            let reason = error.to_string();
-            local.for_each(|found| {
-                *found = Err(Unresolved::Unanswered {
-                    reason: reason.clone(),
-                });
-            });
-        }
-        next_hops
-    }
-
     /// What is to be done once a second.
     fn tend(&mut self) -> Result<()> {
         self.sweep.step(self.dataplane.object(), &self.control)?;
+        self.control.tend(&self.dataplane.memory());
         attended(&self.dataplane.memory());
         Ok(())
     }
@@ -240,11 +216,6 @@ fn attended(memory: &Memory<'_>) {
     memory.settings.tended.store(unix_milliseconds());
 }
 
-fn unix_milliseconds() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-}
-
 /// CPUs that may ever run the packet path: it counts by their numbers.
 fn possible_cpus() -> Result<u32> {
     const PATH: &str = "/sys/devices/system/cpu/possible";
@@ -261,4 +232,24 @@ fn ticks() -> Interval {
     let mut ticks = interval(Duration::from_secs(1));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks
+}
+
+/// Before flows go to backends on this host, their answers have to be translated; where they cannot be, such backends are
+/// not reachable.
+fn prepared_for<'n>(dataplane: &mut Xdp, found: &'n NextHops) -> Cow<'n, NextHops> {
+    let is_local = |found: &Result<_, Unresolved>| matches!(found, Err(Unresolved::Local));
+    if !found.values().any(is_local) {
+        return Cow::Borrowed(found);
+    }
+    let Err(error) = dataplane.translate_answers() else {
+        return Cow::Borrowed(found);
+    };
+    let reason = error.to_string();
+    let mut next_hops = found.clone();
+    for local in next_hops.values_mut().filter(|found| is_local(found)) {
+        *local = Err(Unresolved::Unanswered {
+            reason: reason.clone(),
+        });
+    }
+    Cow::Owned(next_hops)
 }

@@ -63,6 +63,7 @@ fn open<A: Address>(
             own_mac: [0; 6],
         },
         partner: reply.index,
+        attempts: 0,
     };
     let state = state.with(State::READY);
     reply.publish(

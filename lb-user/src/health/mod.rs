@@ -35,6 +35,9 @@ pub struct Target {
     pub address: SocketAddr,
     /// How it is checked, as all backends of its service are.
     pub check: Arc<Check>,
+    /// What it was when another daemon last checked it: that takes as many results to change as ever. `None`: the first
+    /// result leads at once.
+    pub known: Option<State>,
 }
 
 /// A finished check.

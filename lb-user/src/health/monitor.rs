@@ -61,7 +61,7 @@ async fn report_up(targets: Vec<Target>, events: mpsc::Sender<Event>) {
 /// Checks a backend for as long as somebody wants to know.
 async fn watch(target: Target, started: time::Instant, schedule: Schedule, events: mpsc::Sender<Event>) {
     let probe = probe(&target);
-    let mut results = RiseFall::new(target.check.rise, target.check.fall);
+    let mut results = RiseFall::new(target.check.rise, target.check.fall, target.known);
     let mut rhythm = time::interval_at(started + schedule.second, target.check.inter);
     // A check that takes longer than the interval costs the next ones, but never shifts the rhythm.
     rhythm.set_missed_tick_behavior(MissedTickBehavior::Skip);

@@ -43,12 +43,13 @@ pub(super) struct RiseFall {
 }
 
 impl RiseFall {
-    /// `rise` successes in a row lead up, `fall` failures in a row lead down; the first result leads at once.
-    pub(super) fn new(rise: u32, fall: u32) -> Self {
+    /// `rise` successes in a row lead up, `fall` failures in a row lead down; where no state is known, the first result
+    /// leads at once.
+    pub(super) fn new(rise: u32, fall: u32, state: Option<State>) -> Self {
         Self {
             rise,
             fall,
-            state: None,
+            state,
             against: 0,
         }
     }
@@ -118,7 +119,7 @@ mod tests {
                         }
                     })
                     .collect();
-                let mut counter = RiseFall::new(rise, fall);
+                let mut counter = RiseFall::new(rise, fall, None);
                 let mut before = None;
                 for end in 1..=history.len() {
                     let (state, changed) = counter.record(history[end - 1]);
@@ -137,13 +138,24 @@ mod tests {
 
     #[test]
     fn the_first_result_decides() {
-        assert_eq!(RiseFall::new(3, 3).record(Outcome::Ok), (State::Up, true));
-        assert_eq!(RiseFall::new(3, 3).record(Outcome::Failed), (State::Down, true));
+        assert_eq!(RiseFall::new(3, 3, None).record(Outcome::Ok), (State::Up, true));
+        assert_eq!(
+            RiseFall::new(3, 3, None).record(Outcome::Failed),
+            (State::Down, true)
+        );
+    }
+
+    #[test]
+    fn what_is_known_takes_as_many_failures_as_ever() {
+        let mut known = RiseFall::new(2, 3, Some(State::Up));
+        assert_eq!(known.record(Outcome::Failed), (State::Up, false));
+        assert_eq!(known.record(Outcome::Failed), (State::Up, false));
+        assert_eq!(known.record(Outcome::Failed), (State::Down, true));
     }
 
     #[test]
     fn only_consecutive_results_count() {
-        let mut flapping = RiseFall::new(2, 3);
+        let mut flapping = RiseFall::new(2, 3, None);
         flapping.record(Outcome::Ok);
         for _ in 0..100 {
             assert_eq!(flapping.record(Outcome::Failed), (State::Up, false));

@@ -74,6 +74,10 @@ pub struct Counters {
     pub packets_out: u64,
     /// Bytes to clients, Ethernet headers included.
     pub bytes_out: u64,
+    /// Connections that were moved to another backend, since this one did not answer.
+    pub retries: u64,
+    /// Connections that were refused: RST for a SYN.
+    pub refused: u64,
 }
 
 /// A service and its backends.

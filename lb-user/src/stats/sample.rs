@@ -18,6 +18,8 @@ fn backend(name: &str, address: &str, state: &str, weight: u16, check: Check) ->
             bytes_in: 987_654_321,
             packets_out: 2_345_678,
             bytes_out: 3_456_789_012,
+            retries: 7,
+            refused: 2,
         },
         check,
     }
@@ -69,6 +71,8 @@ pub(crate) fn service() -> Service {
             bytes_in: 4_938_271_605,
             packets_out: 11_728_390,
             bytes_out: 17_283_945_060,
+            retries: 35,
+            refused: 10,
         },
         backends,
     }

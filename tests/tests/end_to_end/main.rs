@@ -5,13 +5,16 @@
 
 mod balancing;
 mod broken_configuration;
+mod choosing;
 mod control;
+mod ends;
 mod failover;
 mod integrity;
 mod lifecycle;
 mod local;
 mod modes;
 mod one_armed;
+mod sizes;
 mod statistics;
 mod story;
 mod survival;

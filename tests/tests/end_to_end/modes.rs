@@ -32,6 +32,36 @@ fn dsr_works_without_checksum_offload() {
     serves(lab.checksum_offload(false));
 }
 
+#[test]
+fn v4_backends_serve_both_families_through_ip_in_ip() {
+    serves(tunnel(Family::V4, false));
+}
+
+#[test]
+fn v6_backends_serve_both_families_through_ip_in_ip() {
+    serves(tunnel(Family::V6, false));
+}
+
+#[test]
+fn v4_backends_serve_both_families_through_gue() {
+    serves(tunnel(Family::V4, true));
+}
+
+#[test]
+fn v6_backends_serve_both_families_through_gue() {
+    serves(tunnel(Family::V6, true));
+}
+
+#[test]
+fn tunnels_work_without_checksum_offload() {
+    serves(tunnel(Family::V4, false).checksum_offload(false));
+}
+
+/// Backends on the client's link, which answer it directly.
+fn tunnel(outer: Family, gue: bool) -> Builder {
+    usual().mode(Mode::Tunnel { outer, gue }).wiring(Wiring::OneArmed)
+}
+
 /// Requests, transfers both ways and datagrams, all of which the backends get from their clients' own addresses.
 fn serves(builder: Builder) {
     with_daemon(builder, |lab| {

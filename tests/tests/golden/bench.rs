@@ -8,6 +8,7 @@ use crate::{
     engine::{Core, Engine, Forwarded, Kernel, Outcome},
     frame::{Check, Frame},
     oracle,
+    tunnel::{Flavour, Tunnel},
     world::{self, BACK_MAC, BACKEND_MAC, Family},
 };
 
@@ -90,6 +91,27 @@ impl<'e> Bench<'e> {
         };
         self.left_as(frame, &expected);
         expected
+    }
+
+    /// Expects a client's frame to be sent to its backend within another. Returns what tells its flow from others there.
+    pub(crate) fn travels(&mut self, frame: &Frame, tunnel: Tunnel) -> Flavour {
+        self.travels_as(frame, frame, tunnel)
+    }
+
+    /// The same of a frame that is another one inside, by more than its TTL.
+    pub(crate) fn travels_as(&mut self, frame: &Frame, inside: &Frame, tunnel: Tunnel) -> Flavour {
+        let row = self.family.row(frame.protocol, frame.to.port());
+        let left = self.forwarded(frame);
+        let flavour = tunnel.flavour(&left);
+        let hop = &self.memory().backends[row as usize].hops[0];
+        let inner = Frame {
+            interface: hop.interface.load(),
+            ttl: frame.ttl - 1,
+            check: self.check_after(frame.check),
+            ..inside.clone()
+        };
+        self.left_with(frame, inner.interface, &tunnel.around(&inner, flavour));
+        flavour
     }
 
     /// What a frame left from: the source address, and a port of the pool.
@@ -249,6 +271,39 @@ impl<'e> Bench<'e> {
         oracle::assert_right(&outcome.bytes);
     }
 
+    /// Expects a frame that came in by an interface to leave as another one, by that interface.
+    pub(crate) fn leaves_as(&mut self, (frame, from): (&[u8], u32), (expected, by): (&[u8], u32)) {
+        let engine = self.engine.name();
+        let outcome = self.send(frame, from);
+        let verdict = if from == by { "tx" } else { "redirect" };
+        assert_eq!(
+            (outcome.verdict, outcome.reason),
+            (verdict, None),
+            "{engine}: {frame:02x?}"
+        );
+        if let Some(interface) = self.interface {
+            assert_eq!(interface, by, "{engine}: interface");
+        }
+        assert_eq!(outcome.bytes, expected, "{engine}: {frame:02x?}");
+    }
+
+    /// Expects a frame to be answered, which is counted for a reason.
+    pub(crate) fn answers(&mut self, frame: &[u8], expected: &[u8], reason: Reason) {
+        let engine = self.engine.name();
+        let outcome = self.send(frame, world::FRONT);
+        assert_eq!(
+            (outcome.verdict, outcome.reason),
+            ("tx", Some(reason)),
+            "{engine}"
+        );
+        assert_eq!(outcome.bytes, expected, "{engine}: the answer to {frame:02x?}");
+    }
+
+    /// Expects that nobody gets a frame that is more than a [`Frame`] can say.
+    pub(crate) fn drops_bytes(&mut self, frame: &[u8], reason: Reason) {
+        self.untouched(frame, world::FRONT, ("drop", reason));
+    }
+
     /// Gives the engine a frame. The counters must say what the engine says, and count it once.
     pub(crate) fn send(&mut self, frame: &[u8], interface: u32) -> Outcome {
         let before = world::packets(&self.memory());
@@ -300,25 +355,25 @@ impl<'e> Bench<'e> {
 
     /// Compares the last frame with what was expected.
     fn left_as(&self, sent: &Frame, expected: &Frame) {
+        self.left_with(sent, expected.interface, &expected.bytes());
+        if expected.check == Check::Right {
+            oracle::assert_right(&self.outcomes.last().expect("a frame was sent").bytes);
+        }
+    }
+
+    /// The same, with the bytes that were expected.
+    fn left_with(&self, sent: &Frame, by: u32, expected: &[u8]) {
         let engine = self.engine.name();
         let outcome = self.outcomes.last().expect("a frame was sent");
-        let verdict = if sent.interface == expected.interface {
-            "tx"
-        } else {
-            "redirect"
-        };
+        let verdict = if sent.interface == by { "tx" } else { "redirect" };
         assert_eq!((outcome.verdict, outcome.reason), (verdict, None), "{engine}");
         if let Some(interface) = self.interface {
-            assert_eq!(interface, expected.interface, "{engine}: interface");
+            assert_eq!(interface, by, "{engine}: interface");
         }
         assert_eq!(
-            outcome.bytes,
-            expected.bytes(),
-            "{engine}: {sent:?} should have left as {expected:?}"
+            outcome.bytes, expected,
+            "{engine}: {sent:?} should have left as {expected:02x?}"
         );
-        if expected.check == Check::Right {
-            oracle::assert_right(&outcome.bytes);
-        }
     }
 
     fn check_after(&self, check: Check) -> Check {

@@ -3,11 +3,12 @@
 use std::net::{IpAddr, SocketAddr};
 
 use etherparse::{
-    EtherType, Ethernet2Header, IpNumber, Ipv4Header, Ipv6FlowLabel, Ipv6Header, TcpHeader, UdpHeader,
+    EtherType, Ethernet2Header, IpDscp, IpEcn, IpNumber, Ipv4Header, Ipv6FlowLabel, Ipv6Header, TcpHeader,
+    UdpHeader, checksum::Sum16BitWords,
 };
 use lb_common::{
     Mac,
-    address::{TCP, UDP},
+    address::{ICMP, ICMPV6, TCP, UDP},
     wire::{ACK, FIN, RST, SYN},
 };
 
@@ -30,6 +31,8 @@ pub(crate) struct Frame {
     pub(crate) from: SocketAddr,
     pub(crate) to: SocketAddr,
     pub(crate) ttl: u8,
+    /// DSCP and ECN, as they stand in one byte.
+    pub(crate) class: u8,
     /// Of IPv6.
     pub(crate) flow_label: u32,
     /// IPv4 options: up to ten words of four bytes.
@@ -37,6 +40,8 @@ pub(crate) struct Frame {
     pub(crate) protocol: u8,
     /// TCP flags.
     pub(crate) flags: u8,
+    /// TCP options, whole words.
+    pub(crate) tcp_options: Vec<u8>,
     pub(crate) payload: Vec<u8>,
     pub(crate) check: Check,
     /// What follows after the end of the IP packet: Ethernet's padding.
@@ -66,10 +71,12 @@ impl Frame {
             from: family.client(),
             to: family.virtual_address(),
             ttl: 64,
+            class: 0,
             flow_label: 0xa_5a5a,
             options: Vec::new(),
             protocol,
             flags: 0,
+            tcp_options: Vec::new(),
             payload: b"payload".to_vec(),
             check: Check::Right,
             trailer: Vec::new(),
@@ -109,6 +116,8 @@ impl Frame {
             to: self.from,
             ttl: 62,
             options: Vec::new(),
+            class: 0,
+            tcp_options: Vec::new(),
             flags,
             payload: payload.to_vec(),
             check: Check::Right,
@@ -149,6 +158,8 @@ impl Frame {
                 let number = IpNumber(self.protocol);
                 let mut header = Ipv4Header::new(length, self.ttl, number, from.octets(), to.octets())
                     .expect("a packet's length");
+                header.dscp = IpDscp::try_new(self.class >> 2).expect("six bits");
+                header.ecn = IpEcn::try_new(self.class & 3).expect("two bits");
                 header.options = self.options.as_slice().try_into().expect("whole words");
                 header
                     .set_payload_len(transport.len())
@@ -158,7 +169,7 @@ impl Frame {
             }
             (IpAddr::V6(from), IpAddr::V6(to)) => {
                 let header = Ipv6Header {
-                    traffic_class: 0,
+                    traffic_class: self.class,
                     flow_label: Ipv6FlowLabel::try_new(self.flow_label).expect("20 bits"),
                     payload_length: length,
                     next_header: IpNumber(self.protocol),
@@ -173,6 +184,30 @@ impl Frame {
         bytes.extend_from_slice(transport);
         bytes.extend_from_slice(&self.trailer);
         bytes
+    }
+
+    /// Its headers, with an ICMP message behind them.
+    pub(crate) fn icmp(&self, (kind, code): (u8, u8), rest: [u8; 4], data: &[u8]) -> Vec<u8> {
+        let protocol = if self.to.is_ipv4() { ICMP } else { ICMPV6 };
+        let mut message = [&[kind, code, 0, 0][..], &rest, data].concat();
+        let check = if self.to.is_ipv4() {
+            Sum16BitWords::new().add_slice(&message).ones_complement().to_be()
+        } else {
+            let (from, to) = (self.from.ip(), self.to.ip());
+            Pseudo { from, to, protocol }.checksum(&message)
+        };
+        message[2..4].copy_from_slice(&check.to_be_bytes());
+        Self {
+            protocol,
+            ..self.clone()
+        }
+        .whole(&message)
+    }
+
+    /// Its IP packet, of which an error quotes so many bytes.
+    pub(crate) fn quote(&self, length: usize) -> Vec<u8> {
+        let packet = &self.bytes()[Ethernet2Header::LEN..];
+        packet[..length.min(packet.len())].to_vec()
     }
 
     fn ethernet(&self) -> Ethernet2Header {
@@ -240,6 +275,9 @@ impl Frame {
         header.fin = self.flags & FIN != 0;
         header.rst = self.flags & RST != 0;
         header.acknowledgment_number = if header.ack { ACKNOWLEDGEMENT_NUMBER } else { 0 };
+        header
+            .set_options_raw(&self.tcp_options)
+            .expect("up to ten words");
         header.to_bytes().to_vec()
     }
 

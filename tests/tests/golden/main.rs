@@ -14,4 +14,5 @@ mod frame;
 mod oracle;
 mod properties;
 mod rows;
+mod tunnel;
 mod world;

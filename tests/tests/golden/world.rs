@@ -10,12 +10,17 @@ use lb_common::{
     Address as _, Mac, Port, V4, V6,
     address::{AddressCell as _, TCP, UDP},
     flow::{Bucket, Entry},
-    layout::{BackendCounters, COMPLETE_PARTIAL, PortFilter, Span, mac_to_word},
+    layout::{
+        ANSWER_ECHO, Backend, BackendCounters, COMPLETE_PARTIAL, PortFilter, Retries, Service, Span,
+        mac_to_word,
+    },
     manner::Manner,
     memory::Memory,
     service::{self, SlotKey},
     shared::Shared,
 };
+
+use crate::tunnel::Tunnel;
 
 /// An interface that clients may move to: the kernel's loopback.
 pub(crate) const OTHER: u32 = 1;
@@ -32,6 +37,9 @@ pub(crate) const BACKEND_MAC: Mac = [2, 0, 0, 0, 0, 4];
 
 /// The first port of the pool.
 pub(crate) const POOL: u16 = 20_000;
+
+/// Ticks of a second.
+pub(crate) const SECOND: u32 = 1000;
 
 /// The port of two services on each virtual address, TCP and UDP.
 pub(crate) const PORT: u16 = 80;
@@ -64,6 +72,11 @@ impl Family {
         SocketAddr::new(self.address("192.0.2.7", "2001:db8::7"), 40_000)
     }
 
+    /// Another client's address.
+    pub(crate) fn neighbour(self, number: u8) -> IpAddr {
+        self.address(&format!("192.0.2.{number}"), &format!("2001:db8::{number:x}"))
+    }
+
     pub(crate) fn virtual_address(self) -> SocketAddr {
         SocketAddr::new(self.address("10.0.0.100", "fd00::100"), PORT)
     }
@@ -93,9 +106,14 @@ pub(crate) fn set_up(memory: &Memory<'_>) {
     let settings = memory.settings;
     settings.seed.store(0x0123_4567_89ab_cdef);
     settings.partial_checksums.store(COMPLETE_PARTIAL);
+    settings.second.store(SECOND);
+    settings.echo.store(ANSWER_ECHO);
     pool(memory, POOL, 1);
     for (row, family) in [Family::V4, Family::V6].into_iter().enumerate() {
         memory.sources[row].address.store(mapped(family.source()));
+        let mut address = family.virtual_address();
+        address.set_port(0);
+        occupy_slot(memory, address, service::ADDRESS, 0);
         for (protocol, port) in [(TCP, PORT), (UDP, PORT), (TCP, SECOND_PORT)] {
             let backend = family.row(protocol, port);
             let mut address = family.backend();
@@ -103,6 +121,7 @@ pub(crate) fn set_up(memory: &Memory<'_>) {
             address.set_port(address.port() + narrow(backend % ROWS));
             self::backend(memory, backend, address, row);
             next_hop(memory, backend, BACKEND_MAC, BACK);
+            service(memory, backend);
             choices(memory, backend, &[backend]);
             let mut bind = family.virtual_address();
             bind.set_port(port);
@@ -128,6 +147,7 @@ pub(crate) fn backend_port(memory: &Memory<'_>, row: u32) -> u16 {
 /// Where a backend is reached; a MAC address of zeros: unknown.
 pub(crate) fn next_hop(memory: &Memory<'_>, row: u32, mac: Mac, interface: u32) {
     let hop = &memory.backends[row as usize].hops[0];
+    hop.mtu.store(0);
     hop.peer.store(mac_to_word(mac));
     hop.own.store(mac_to_word(BACK_MAC));
     hop.interface.store(interface);
@@ -161,6 +181,22 @@ pub(crate) fn local(memory: &Memory<'_>, row: u32) {
     port.store(port.load() | PortFilter::TCP | PortFilter::UDP);
 }
 
+/// The backends of a family stand at the end of a tunnel.
+pub(crate) fn tunnel(memory: &Memory<'_>, family: Family, tunnel: Tunnel) {
+    let outer_is_v6 = tunnel.outer == Family::V6;
+    manner(
+        memory,
+        family,
+        Manner::tunnel(outer_is_v6, tunnel.gue.map(Port::new)),
+    );
+    for (protocol, port) in [(TCP, PORT), (UDP, PORT), (TCP, SECOND_PORT)] {
+        let record = &memory.backends[family.row(protocol, port) as usize];
+        record.address.store(mapped(tunnel.outer.backend().ip()));
+        let first = u32::from(outer_is_v6);
+        record.sources.store(Span { first, count: 1 }.to_word());
+    }
+}
+
 /// The backends of a service, by row.
 pub(crate) fn choices(memory: &Memory<'_>, service: u32, backends: &[u32]) {
     // Eight slots for each service.
@@ -171,6 +207,41 @@ pub(crate) fn choices(memory: &Memory<'_>, service: u32, backends: &[u32]) {
     let count = u32::try_from(backends.len()).expect("a few backends");
     let word = Span { first, count }.to_word();
     memory.services[service as usize].choices.store(word);
+}
+
+/// Puts another backend into a row that nobody has; its port is its own. The backends of the service that are given are
+/// its ring.
+pub(crate) fn join(memory: &Memory<'_>, family: Family, service: u32, ring: &[u32]) {
+    let source = usize::from(family == Family::V6);
+    for (row, next) in ring.iter().zip(ring.iter().cycle().skip(1)) {
+        if *row >= 2 * ROWS {
+            let mut address = family.backend();
+            address.set_port(9000 + narrow(*row));
+            backend(memory, *row, address, source);
+            next_hop(memory, *row, BACKEND_MAC, BACK);
+        }
+        let record = &memory.backends[*row as usize];
+        record.service.store(narrow(service) + 1);
+        record.next.store(*next);
+    }
+}
+
+/// Active flows of a backend.
+pub(crate) fn active(memory: &Memory<'_>, backend: u32) -> u64 {
+    memory.backends[backend as usize].active.load()
+}
+
+/// Makes all flows as old as each other: only the kernel's clock goes on during a row.
+pub(crate) fn level_ages(memory: &Memory<'_>) {
+    let all = || {
+        entries(memory.buckets_v4)
+            .map(|entry| &entry.seen)
+            .chain(entries(memory.buckets_v6).map(|entry| &entry.seen))
+    };
+    let Some(seen) = all().map(Shared::<u32>::load).find(|seen| *seen != 0) else {
+        return;
+    };
+    all().for_each(|cell| cell.store(seen));
 }
 
 /// Makes all flows older by so many ticks.
@@ -209,6 +280,31 @@ pub(crate) fn flows(memory: &Memory<'_>) -> (u64, u64) {
         })
 }
 
+/// Connections that a backend did not take: moved to another one, and refused.
+pub(crate) fn not_taken(memory: &Memory<'_>, backend: u32) -> (u64, u64) {
+    let capacity = memory.settings.backend_capacity.load() as usize;
+    let rows = memory
+        .backend_counters
+        .iter()
+        .skip(backend as usize)
+        .step_by(capacity);
+    rows.fold((0, 0), |(retried, refused), row| {
+        (retried + row.retried.load(), refused + row.refused.load())
+    })
+}
+
+/// Makes the flows of a backend end, or stay.
+pub(crate) fn ends(memory: &Memory<'_>, backend: u32, ends: bool) {
+    let cell = &memory.backends[backend as usize].hop;
+    let kept = cell.load() & !Backend::ENDS;
+    cell.store(if ends { kept | Backend::ENDS } else { kept });
+}
+
+/// What becomes of connections that a backend does not take.
+pub(crate) fn retries(memory: &Memory<'_>, backend: u32, retries: Retries) {
+    memory.backends[backend as usize].retries.store(retries.to_word());
+}
+
 /// Packets so far, by verdict and by reason, over all workers.
 pub(crate) fn packets(memory: &Memory<'_>) -> (Vec<u64>, Vec<u64>) {
     let rows = memory.packet_counters;
@@ -225,13 +321,37 @@ fn backend(memory: &Memory<'_>, row: u32, address: SocketAddr, source: usize) {
     record.hop.store(0);
     record.local.store(0);
     record.manner.store(Manner::FULL_NAT.0);
+    record.retries.store(0);
     record.address.store(mapped(address.ip()));
     record.port.store(u16::from_ne_bytes(Port::new(address.port()).0));
     let first = source.try_into().expect("a few sources");
     record.sources.store(Span { first, count: 1 }.to_word());
+    record.service.store(narrow(row) + 1);
+    record.weight.store(1);
+    record.active.store(0);
+    record.maxconn.store(0);
+    record.next.store(row);
+}
+
+fn service(memory: &Memory<'_>, row: u32) {
+    let record = &memory.services[row as usize];
+    record.scheduler.store(Service::MAGLEV);
+    record.turn.store(0);
+    record.active.store(0);
+    record.maxconn.store(0);
 }
 
 fn virtual_address(memory: &Memory<'_>, bind: SocketAddr, protocol: u8, service: u32) {
+    occupy_slot(memory, bind, protocol, service);
+    let bit = if protocol == TCP {
+        PortFilter::TCP
+    } else {
+        PortFilter::UDP
+    };
+    want(memory, bind.port(), bit);
+}
+
+fn occupy_slot(memory: &Memory<'_>, bind: SocketAddr, protocol: u8, service: u32) {
     let (address, port) = (mapped(bind.ip()), Port::new(bind.port()));
     let home = service::home(memory.settings, address, protocol, port) as usize;
     let places = (home..home + service::PROBES as usize).map(|place| place % memory.service_slots.len());
@@ -241,7 +361,6 @@ fn virtual_address(memory: &Memory<'_>, bind: SocketAddr, protocol: u8, service:
         .expect("room for a few services");
     slot.address.store(address);
     slot.key.store(SlotKey::new(protocol, port, narrow(service)).0);
-    want(memory, bind.port(), bit(protocol));
 }
 
 fn bit(protocol: u8) -> u8 {
@@ -249,6 +368,15 @@ fn bit(protocol: u8) -> u8 {
         PortFilter::TCP
     } else {
         PortFilter::UDP
+    }
+}
+
+/// Makes each worker answer with so many pings and errors less in this second.
+pub(crate) fn answered(memory: &Memory<'_>, count: u32) {
+    for note in memory.notes {
+        for allowance in [&note.echoes, &note.errors] {
+            allowance.used.store(count);
+        }
     }
 }
 
@@ -287,6 +415,9 @@ fn clear(memory: &Memory<'_>) {
     memory.service_slots.iter().for_each(|slot| slot.key.store(0));
     entries(memory.buckets_v4).for_each(|entry| entry.control.store(0));
     entries(memory.buckets_v6).for_each(|entry| entry.control.store(0));
+    answered(memory, 0);
+    let datagrams = memory.datagrams.iter().flat_map(|row| &row.0);
+    datagrams.for_each(|datagram| datagram.version.store(0));
     for row in memory.packet_counters {
         row.verdicts
             .iter()
@@ -296,9 +427,11 @@ fn clear(memory: &Memory<'_>) {
     for row in memory.backend_counters {
         let counters = [&row.packets_in, &row.bytes_in, &row.packets_out, &row.bytes_out];
         let flows = [&row.flows_opened, &row.flows_closed];
+        let connecting = [&row.retried, &row.refused];
         counters
             .into_iter()
             .chain(flows)
+            .chain(connecting)
             .for_each(|counter| counter.store(0));
     }
 }

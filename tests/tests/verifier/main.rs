@@ -18,20 +18,21 @@ struct Budget {
 }
 
 const BALLAST: Budget = Budget {
-    verified: 50_000,
+    verified: 70_000,
     stack: 448,
-    size: 40_000,
+    size: 44_000,
 };
 
 const BEGIN: Budget = Budget {
     // Some of it is for being sure, where a flow's other direction seems gone, that it is not just being changed.
-    verified: 150_000,
+    verified: 200_000,
     stack: 480,
-    size: 42_000,
+    size: 44_000,
 };
 
+/// Looks at up to 256 backends for one flow.
 const CHOOSE: Budget = Budget {
-    verified: 20_000,
+    verified: 60_000,
     stack: 256,
     size: 20_000,
 };
@@ -39,7 +40,37 @@ const CHOOSE: Budget = Budget {
 const RESET: Budget = Budget {
     verified: 9_000,
     stack: 192,
-    size: 18_000,
+    size: 20_000,
+};
+
+const ENCAPSULATE: Budget = Budget {
+    verified: 60_000,
+    stack: 256,
+    size: 30_000,
+};
+
+const RETRY: Budget = Budget {
+    verified: 8_000,
+    stack: 256,
+    size: 26_000,
+};
+
+const ICMP: Budget = Budget {
+    verified: 20_000,
+    stack: 448,
+    size: 27_000,
+};
+
+const DETOUR: Budget = Budget {
+    verified: 330_000,
+    stack: 480,
+    size: 60_000,
+};
+
+const ERROR: Budget = Budget {
+    verified: 20_000,
+    stack: 320,
+    size: 20_000,
 };
 
 const DELIVER: Budget = Budget {
@@ -91,6 +122,11 @@ fn the_programs_stay_within_their_budgets() {
             "choose" => CHOOSE,
             "begin" => BEGIN,
             "reset" => RESET,
+            "encapsulate" => ENCAPSULATE,
+            "retry" => RETRY,
+            "icmp" => ICMP,
+            "detour" => DETOUR,
+            "error" => ERROR,
             "deliver" => DELIVER,
             "begin_local" => BEGIN_LOCAL,
             "egress" => EGRESS,

@@ -17,6 +17,7 @@ fn flow(protocol: u8, backend: u32) -> Flow<V4> {
         backend,
         client: client(1),
         partner: 7,
+        attempts: 5,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Making room: closed flows first, then those that never opened, established ones never.
 
-use super::fixture::{NOW, counted, find, heap, key, open, packet, translated};
+use super::fixture::{NOW, SECOND, counted, find, heap, key, open, packet, translated};
 use crate::{
     flow::State,
     memory::{Heap, Memory, Worker},
@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// After this many ticks a flow that nobody answered may go.
-const OLD: u32 = 26;
+const OLD: u32 = SECOND / 2 + 1;
 
 /// Two buckets, filled by four flows.
 fn full() -> Heap {
@@ -120,4 +120,45 @@ fn an_entry_that_is_being_filled_is_not_evicted() {
         open(&worker, memory.settings, 9, NOW.wrapping_add(OLD)),
         Err(Reason::FlowTableFull)
     );
+}
+
+#[test]
+fn of_flows_that_nobody_answered_the_oldest_goes() {
+    for oldest in 0..4 {
+        let heap = heap(2, 1);
+        let (worker, memory) = (Worker::new(heap.memory(), 0, NOW), heap.memory());
+        for n in 0..4 {
+            let age = if n == oldest { 2 } else { 1 };
+            open(&worker, memory.settings, n, NOW.wrapping_sub(age)).unwrap();
+        }
+        open(&worker, memory.settings, 9, NOW.wrapping_add(OLD)).unwrap();
+        let there: Vec<u16> = (0..4).filter(|n| is_there(&memory, &worker, *n)).collect();
+        let others: Vec<u16> = (0..4).filter(|n| *n != oldest).collect();
+        assert_eq!(there, others);
+    }
+}
+
+#[test]
+fn a_flood_pushes_out_itself_and_no_handshake_that_goes_on() {
+    let heap = heap(64, 1);
+    let (worker, memory) = (Worker::new(heap.memory(), 0, NOW), heap.memory());
+    // The flood fills the table once in as much time as a handshake takes.
+    let round_trip = SECOND / 5;
+    let mut admitted = 0;
+    for n in 0..20_000_u16 {
+        let now = NOW.wrapping_add(u32::from(n) * round_trip / 128);
+        worker.set_now(now);
+        admitted += u32::from(open(&worker, memory.settings, n, now).is_ok());
+        if n % 100 == 0 && find(&worker, memory.settings, &key(n)).is_some() {
+            // A client of these answers after a round trip; meanwhile nobody else may have its place.
+            let later = now.wrapping_add(round_trip);
+            for other in 20_000..20_400 {
+                let _full = open(&worker, memory.settings, other, later);
+            }
+            assert!(is_there(&memory, &worker, n), "{n}");
+            packet(&worker, memory.settings, translated(n).reversed(), RST);
+        }
+    }
+    // The table has room for 128 flows at a time, and the flood lasts for sixty times half a second.
+    assert!(admitted > 60 * 128 / 4, "{admitted}");
 }

@@ -6,8 +6,9 @@ use crate::{
     layout::Settings,
     manner::Forwarding,
     memory::{Heap, Memory, Sizes, Worker},
-    parse::Segment,
+    parse::{Part, Segment},
     reason::Reason,
+    room,
 };
 
 /// Backend of all flows here.
@@ -15,6 +16,9 @@ pub(super) const BACKEND: u32 = 1;
 
 /// The time in most tests: about to wrap around, as a clock that is only ever compared may.
 pub(super) const NOW: u32 = u32::MAX - 3;
+
+/// Ticks of a second.
+pub(super) const SECOND: u32 = 100;
 
 /// Tables with so many buckets for IPv4 flows.
 pub(super) fn heap(buckets: u32, workers: u32) -> Heap {
@@ -29,6 +33,8 @@ pub(super) fn heap(buckets: u32, workers: u32) -> Heap {
         workers,
     });
     heap.memory().settings.seed.store(0x5eed);
+    heap.memory().backends[BACKEND as usize].service.store(1);
+    heap.memory().settings.second.store(SECOND);
     heap
 }
 
@@ -91,7 +97,9 @@ fn publish(worker: &Worker<'_>, n: u16, ours: Claim, reply: Claim, now: u32) {
         backend: BACKEND,
         client: client(n),
         partner: reply.index,
+        attempts: 0,
     };
+    room::enter(worker, worker.backend(BACKEND).unwrap()).expect("no limit is set");
     let answer = flow.reply(ours.index);
     reply.publish(worker, &answer, State::READY.with(State::REPLY), now);
     ours.publish(worker, &flow, State::READY, now);
@@ -113,6 +121,8 @@ pub(super) fn segment(tuple: Tuple<V4>, flags: u8) -> Segment<V4> {
         ttl: 64,
         flags,
         ack: 0,
+        network: 14,
+        part: Part::WHOLE,
         offset: 34,
         length: 20,
         check: 0,

@@ -2,6 +2,8 @@
 
 use std::{ops::Range, time::Duration};
 
+use lb_common::layout::MAX_RETRIES;
+
 use super::value;
 use crate::config::{
     error::Fault,
@@ -16,13 +18,14 @@ const DEFAULT_CLOSE_TIMEOUT: Duration = Duration::from_mins(1);
 /// As in `haproxy.cfg`.
 const DEFAULT_RETRIES: u8 = 3;
 /// More than the six times that Linux sends a SYN again (`tcp_syn_retries`).
-const MOST_RETRIES: u8 = 10;
+const MOST_RETRIES: u8 = MAX_RETRIES;
 
 /// How long an open flow may be quiet.
 pub(super) fn idle_timeout(raw: &raw::Service, protocol: Protocol) -> Result<Duration, Fault> {
     // A quiet TCP session is a client thinking; a quiet UDP flow is mostly a client that is gone.
     let default = match protocol {
-        Protocol::Tcp => Duration::from_hours(1),
+        // Who has keepalive on is heard of after two hours, and given up after another eleven minutes (tcp(7)).
+        Protocol::Tcp => Duration::from_hours(3),
         Protocol::Udp => Duration::from_mins(1),
     };
     value::duration_or(default, "idle_timeout", raw.idle_timeout.as_ref())

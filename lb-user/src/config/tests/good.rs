@@ -98,7 +98,7 @@ fn what_is_not_written_has_a_default() {
     assert_eq!((service.protocol, service.mode), (Protocol::Tcp, Mode::FullNat));
     assert_eq!(
         (service.idle_timeout, service.table_size),
-        (Duration::from_hours(1), 4093)
+        (Duration::from_hours(3), 4093)
     );
     assert_eq!(service.backends[0].weight, 100);
     let check = &service.check;

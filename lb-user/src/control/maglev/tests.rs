@@ -133,6 +133,25 @@ fn few_slots_move_when_a_backend_leaves() {
     }
 }
 
+/// What a flow without an entry goes by: of ten backends one leaves, and a tenth of the slots has to move.
+#[test]
+fn when_one_of_ten_leaves_hardly_more_than_its_own_tenth_moves() {
+    let all = candidates(&[100; 10]);
+    let before = build(SIZE, &all);
+    let mut most = 0.0_f64;
+    for gone in 0..10 {
+        let after = build(SIZE, &without(&all, gone));
+        let moved = before.iter().zip(&after).filter(|(was, is)| was != is).count();
+        let moved = f64::from(u32::try_from(moved).unwrap()) / f64::from(SIZE);
+        most = most.max(moved - 0.1);
+    }
+    println!(
+        "beyond the tenth of the slots that has to move, {:.2} % do at most",
+        most * 100.0
+    );
+    assert!(most < 0.02, "{most}");
+}
+
 /// Two balancers of different versions must choose alike, and an upgrade must not move untracked flows.
 #[test]
 fn the_table_never_changes_between_versions() {

@@ -160,6 +160,7 @@ fn open_flow(memory: &Memory<'_>, backend: u32) {
             own_mac: [0; 6],
         },
         partner: 0,
+        attempts: 0,
     };
     claim.publish(&tables, &flow, FlowState::READY, 0);
 }
@@ -335,4 +336,100 @@ fn a_way_by_another_interface_is_not_taken_on_the_last_daemons_word() {
     );
     second.resolved(&memory, &next_hops);
     assert_eq!(chosen(&memory, VIP), Some(BTreeSet::from([0])));
+}
+
+/// Whether a backend's flows end.
+fn ends(memory: &Memory<'_>, control: &Control, backend: u8) -> bool {
+    use lb_common::layout::Backend;
+
+    memory.backends[row(control, backend) as usize].hop.load() & Backend::ENDS != 0
+}
+
+#[test]
+fn flows_of_a_backend_end_while_it_is_down_and_through_a_restart_of_the_daemon() {
+    let config = config(&[(VIP, &[1, 2])]);
+    let heap = tables(&config);
+    let memory = heap.memory();
+    let mut first = start(config.clone(), &memory);
+    bring_up(&mut first, &memory);
+    let down = row(&first, 2);
+    first.checked(&memory, [event(down, State::Down)]);
+    assert_eq!(
+        [1, 2].map(|backend| ends(&memory, &first, backend)),
+        [false, true]
+    );
+    // A next hop that changes meanwhile changes nothing about that.
+    let next_hops = next_hops(&first, "v0");
+    let mut second = start(config, &memory);
+    second.resolved(&memory, &next_hops);
+    assert_eq!(
+        [1, 2].map(|backend| ends(&memory, &second, backend)),
+        [false, true]
+    );
+    second.checked(&memory, [event(down, State::Up)]);
+    assert!(!ends(&memory, &second, 2));
+}
+
+#[test]
+fn flows_stay_where_the_service_keeps_them() {
+    let config = config(&[(VIP, &[1, 2])]);
+    let heap = tables(&config);
+    let memory = heap.memory();
+    let mut first = start(config.clone(), &memory);
+    bring_up(&mut first, &memory);
+    first.checked(&memory, [event(row(&first, 2), State::Down)]);
+    assert!(ends(&memory, &first, 2));
+    let mut keeps = config;
+    keeps.services[0].on_down = OnDown::Keep;
+    let mut second = start(keeps, &memory);
+    assert!(!ends(&memory, &second, 2), "as soon as the daemon has read that");
+    second.checked(&memory, [event(row(&second, 1), State::Down)]);
+    assert!(!ends(&memory, &second, 1));
+}
+
+#[test]
+fn flows_of_a_drained_backend_end_after_its_time_whoever_counts_it() {
+    let mut config = config(&[(VIP, &[1, 2])]);
+    config.services[0].backends[1].weight = 0;
+    config.services[0].drain_timeout = Some(Duration::from_mins(5));
+    let heap = tables(&config);
+    let memory = heap.memory();
+    let mut first = start(config.clone(), &memory);
+    bring_up(&mut first, &memory);
+    first.tend(&memory);
+    assert!(!ends(&memory, &first, 2));
+    let since = &memory.backends[row(&first, 2) as usize].drained;
+    since.store(since.load() - 299_000);
+    let mut second = start(config.clone(), &memory);
+    bring_up(&mut second, &memory);
+    second.tend(&memory);
+    assert!(!ends(&memory, &second, 2), "a second is left");
+    since.store(since.load() - 1_000);
+    second.tend(&memory);
+    assert_eq!(
+        [1, 2].map(|backend| ends(&memory, &second, backend)),
+        [false, true]
+    );
+    second.checked(&memory, [event(row(&second, 2), State::Up)]);
+    assert!(ends(&memory, &second, 2), "good checks are no reason to stay");
+    config.services[0].backends[1].weight = 100;
+    let mut third = start(config, &memory);
+    bring_up(&mut third, &memory);
+    assert!(!ends(&memory, &third, 2));
+}
+
+#[test]
+fn flows_live_as_long_as_their_service_says() {
+    let mut config = config(&[(VIP, &[1])]);
+    let service = &mut config.services[0];
+    service.idle_timeout = Duration::from_secs(30);
+    service.connect_timeout = Duration::from_secs(2);
+    service.close_timeout = Duration::from_secs(3);
+    let heap = tables(&config);
+    let control = start(config, &heap.memory());
+    let limits = control.limits(row(&control, 1), Duration::from_millis(10));
+    assert_eq!(
+        (limits.established, limits.half_open, limits.closed),
+        (3_000, 200, 300)
+    );
 }

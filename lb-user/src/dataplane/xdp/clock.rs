@@ -36,6 +36,11 @@ pub(super) fn tick(program: &Xdp) -> Result<Duration, ProgramError> {
     Ok(Duration::from_secs(1) / nearest_rate(measured))
 }
 
+/// How many ticks a time is.
+pub(super) fn ticks_of(time: Duration, tick: Duration) -> u32 {
+    u32::try_from(time.as_nanos() / tick.as_nanos().max(1)).unwrap_or(u32::MAX)
+}
+
 fn nearest_rate(measured: f64) -> u32 {
     let distance = |rate: u32| (f64::from(rate) - measured).abs() / f64::from(rate);
     RATES

@@ -128,6 +128,11 @@ impl Object {
         let tables = Arc::new(Tables::map(&ebpf)?);
         let tick = clock::tick(program::<&mut Xdp>(&mut ebpf, "clock").map_err(LoadError::Clock)?)
             .map_err(LoadError::Clock)?;
+        tables
+            .memory()
+            .settings
+            .second
+            .store(clock::ticks_of(Duration::from_secs(1), tick));
         Ok(Self {
             ebpf,
             tables,
@@ -209,6 +214,7 @@ impl Object {
         settings.bucket_mask_v6.store(mask(memory.buckets_v6));
         settings.service_mask.store(mask(memory.service_slots));
         settings.backend_capacity.store(rows(memory.backends));
+        settings.second.store(ticks_in_a_second(self.tick));
         settings.seed.store(rand_seed());
         settings.version.store(layout::VERSION);
     }
@@ -229,6 +235,11 @@ fn rows<T>(table: &[T]) -> u32 {
 /// The mask that brings an index into a table whose length is a power of two.
 fn mask<T>(table: &[T]) -> u32 {
     rows(table) - 1
+}
+
+fn ticks_in_a_second(tick: Duration) -> u32 {
+    let ticks = Duration::from_secs(1).as_nanos() / tick.as_nanos().max(1);
+    u32::try_from(ticks).unwrap_or(u32::MAX)
 }
 
 /// A secret that nobody outside can guess, from the operating system.

@@ -7,8 +7,8 @@ use lb_common::{
     V4, V6,
     flow::Bucket,
     layout::{
-        Backend, BackendCounters, ChoiceWord, Note, PacketCounters, PortFilter, Service, ServiceSlot,
-        Settings, Source,
+        Backend, BackendCounters, ChoiceWord, DATAGRAM_ROWS, Datagrams, Note, PacketCounters, PortFilter,
+        Service, ServiceSlot, Settings, Source,
     },
     memory::Memory,
 };
@@ -20,7 +20,7 @@ use crate::dataplane::{
 };
 
 /// A map's name in the object and its rows.
-pub(super) fn sizes(capacity: &Capacity) -> [(&'static str, u32); 12] {
+pub(super) fn sizes(capacity: &Capacity) -> [(&'static str, u32); 13] {
     let sizes = capacity.sizes();
     [
         ("SETTINGS", 1),
@@ -32,6 +32,7 @@ pub(super) fn sizes(capacity: &Capacity) -> [(&'static str, u32); 12] {
         ("SOURCES", sizes.sources),
         ("FLOWS_V4", sizes.buckets_v4),
         ("FLOWS_V6", sizes.buckets_v6),
+        ("DATAGRAMS", DATAGRAM_ROWS),
         ("NOTES", sizes.workers),
         ("PACKETS", sizes.workers),
         ("TRAFFIC", sizes.workers.saturating_mul(sizes.backends)),
@@ -69,6 +70,7 @@ tables! {
     sources: Source, "SOURCES";
     buckets_v4: Bucket<V4>, "FLOWS_V4";
     buckets_v6: Bucket<V6>, "FLOWS_V6";
+    datagrams: Datagrams, "DATAGRAMS";
     notes: Note, "NOTES";
     packet_counters: PacketCounters, "PACKETS";
     backend_counters: BackendCounters, "TRAFFIC";
@@ -88,6 +90,7 @@ impl Tables {
             sources: self.sources.rows(),
             buckets_v4: self.buckets_v4.rows(),
             buckets_v6: self.buckets_v6.rows(),
+            datagrams: self.datagrams.rows(),
             notes: self.notes.rows(),
             packet_counters: self.packet_counters.rows(),
             backend_counters: self.backend_counters.rows(),

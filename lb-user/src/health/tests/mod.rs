@@ -48,6 +48,7 @@ fn monitor(address: SocketAddr, check: Check) -> (Monitor, mpsc::Receiver<Event>
                 id: 7,
                 address,
                 check: check.into(),
+                known: None,
             }],
             &sender,
         ),
@@ -255,6 +256,7 @@ async fn dropping_the_monitor_ends_all_checks() {
             id,
             address,
             check: check(CheckKind::Tcp).into(),
+            known: None,
         })
         .collect();
     let monitor = Monitor::start(targets, &sender);
@@ -278,6 +280,7 @@ async fn every_one_of_many_backends_is_reported() {
         id,
         address,
         check: Arc::clone(&check),
+        known: None,
     };
     let _monitor = Monitor::start((0..500).map(target).collect(), &sender);
     let mut pending: std::collections::BTreeSet<u32> = (0..500).collect();

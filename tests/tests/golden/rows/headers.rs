@@ -19,13 +19,8 @@ use crate::{
 rows! {
     ipv4_options_of_every_length_are_kept: v4;
     an_ip_header_keeps_what_is_not_translated: v4 v6;
-    a_ttl_of_one_is_not_forwarded_and_of_two_is: v4 v6;
-    a_ttl_of_one_is_not_forwarded_by_a_known_flow: v4 v6;
-    an_answer_with_a_ttl_of_one_is_not_forwarded: v4 v6;
-    vlan_tags_pass: v4 v6;
+    tags_pass_where_the_backend_is_not_behind_them: v4 v6;
     arp_passes: v4;
-    icmp_passes: v4;
-    icmpv6_passes: v6;
     neighbour_discovery_passes: v6;
     igmp_passes: v4;
     vrrp_passes: v4 v6;
@@ -65,37 +60,7 @@ fn an_ip_header_keeps_what_is_not_translated(bench: &mut Bench<'_>) {
     assert_eq!(outcome.bytes, expected);
 }
 
-fn a_ttl_of_one_is_not_forwarded_and_of_two_is(bench: &mut Bench<'_>) {
-    for mut frame in [Frame::syn(bench.family), Frame::datagram(bench.family)] {
-        for ttl in [0, 1] {
-            frame.ttl = ttl;
-            bench.drops(&frame, Reason::TtlExceeded);
-        }
-        for ttl in [2, 255] {
-            frame.ttl = ttl;
-            bench.reaches_backend(&frame);
-        }
-    }
-}
-
-fn a_ttl_of_one_is_not_forwarded_by_a_known_flow(bench: &mut Bench<'_>) {
-    let mut syn = Frame::syn(bench.family);
-    bench.reaches_backend(&syn);
-    syn.ttl = 1;
-    bench.drops(&syn, Reason::TtlExceeded);
-}
-
-fn an_answer_with_a_ttl_of_one_is_not_forwarded(bench: &mut Bench<'_>) {
-    let question = Frame::datagram(bench.family);
-    let left = bench.reaches_backend(&question);
-    let mut answer = left.answer(0, b"an answer");
-    answer.ttl = 1;
-    bench.drops(&answer, Reason::TtlExceeded);
-    answer.ttl = 2;
-    bench.reaches_client(&answer, &question);
-}
-
-fn vlan_tags_pass(bench: &mut Bench<'_>) {
+fn tags_pass_where_the_backend_is_not_behind_them(bench: &mut Bench<'_>) {
     let untagged = Frame::syn(bench.family);
     bench.reaches_backend(&untagged);
     let tags: [&[u8]; 3] = [
@@ -120,19 +85,6 @@ fn arp_passes(bench: &mut Bench<'_>) {
         &[10, 0, 0, 100],
     ];
     bench.passes_bytes(&ethernet([8, 6], &request.concat()), Reason::NotIp);
-}
-
-fn icmp_passes(bench: &mut Bench<'_>) {
-    let builder = PacketBuilder::ethernet2(CLIENT_MAC, FRONT_MAC)
-        .ipv4([192, 0, 2, 7], [10, 0, 0, 100], 64)
-        .icmpv4_echo_request(1, 2);
-    let mut bytes = Vec::new();
-    builder.write(&mut bytes, b"ping").expect("a vector takes all");
-    bench.passes_bytes(&bytes, Reason::NotTcpUdp);
-}
-
-fn icmpv6_passes(bench: &mut Bench<'_>) {
-    bench.passes_bytes(&icmpv6(128), Reason::NotTcpUdp);
 }
 
 fn neighbour_discovery_passes(bench: &mut Bench<'_>) {

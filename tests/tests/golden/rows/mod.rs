@@ -1,15 +1,25 @@
 //! The rows. Each module's list at its top is what it has rows for.
 
+use std::collections::BTreeSet;
+
 mod checksums;
 mod connections;
 mod direct;
+mod ends;
+mod errors;
 mod fragments;
 mod headers;
+mod icmp;
 mod local;
+mod long_way;
 mod nat;
 mod refusals;
+mod retries;
+mod room;
+mod schedulers;
 mod services;
 mod tables;
+mod tunnels;
 
 /// Makes tests of stories: each is told once for each address family named, on every engine.
 macro_rules! rows {
@@ -20,6 +30,9 @@ macro_rules! rows {
                 $crate::bench::play($crate::rows::family!($family), super::$row);
             })+
         })+
+
+        /// The rows, each with the families that it is told for.
+        pub(super) const ROWS: &[(&str, &[&str])] = &[$((stringify!($row), &[$(stringify!($family)),+])),+];
     };
 }
 
@@ -33,3 +46,40 @@ macro_rules! family {
 }
 
 use {family, rows};
+
+/// What stands in the rows' list: printed for people, who want to know what is covered.
+#[test]
+fn the_list_of_rows_has_each_once() {
+    let kinds = [
+        ("checksums", checksums::ROWS),
+        ("connections", connections::ROWS),
+        ("direct", direct::ROWS),
+        ("ends", ends::ROWS),
+        ("errors", errors::ROWS),
+        ("fragments", fragments::ROWS),
+        ("headers", headers::ROWS),
+        ("icmp", icmp::ROWS),
+        ("local", local::ROWS),
+        ("long_way", long_way::ROWS),
+        ("nat", nat::ROWS),
+        ("refusals", refusals::ROWS),
+        ("retries", retries::ROWS),
+        ("room", room::ROWS),
+        ("schedulers", schedulers::ROWS),
+        ("services", services::ROWS),
+        ("tables", tables::ROWS),
+        ("tunnels", tunnels::ROWS),
+    ];
+    let mut seen = BTreeSet::new();
+    let mut count = 0;
+    for (kind, rows) in kinds {
+        let told: usize = rows.iter().map(|(_, families)| families.len()).sum();
+        println!("{kind}: {told}");
+        for (row, families) in rows {
+            println!("    {row}: {}", families.join(" "));
+            assert!(seen.insert((kind, row)), "{kind}: {row} stands there twice");
+        }
+        count += told;
+    }
+    println!("{count} rows, each on plain memory and in the kernel");
+}

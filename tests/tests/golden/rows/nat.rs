@@ -6,7 +6,7 @@ use lb_common::{
     wire::{ACK, FIN, SYN},
 };
 
-use super::rows;
+use super::{errors::is_reported, rows};
 use crate::{
     bench::Bench,
     frame::{Check, Frame},
@@ -21,7 +21,7 @@ rows! {
     an_answer_from_another_port_passes: v4 v6;
     two_addresses_of_one_backend_cannot_share_a_clients_port: v4 v6;
     a_closed_flow_gives_the_clients_port_up: v4 v6;
-    a_ttl_that_ends_here_drops: v4 v6;
+    a_ttl_that_ends_here_is_reported_for_nat: v4 v6;
 }
 
 fn nat(bench: &Bench<'_>) {
@@ -106,9 +106,9 @@ fn a_closed_flow_gives_the_clients_port_up(bench: &mut Bench<'_>) {
     assert_eq!(bench.flows(), (2, 1));
 }
 
-fn a_ttl_that_ends_here_drops(bench: &mut Bench<'_>) {
+fn a_ttl_that_ends_here_is_reported_for_nat(bench: &mut Bench<'_>) {
     nat(bench);
     let mut syn = Frame::syn(bench.family);
     syn.ttl = 1;
-    bench.drops(&syn, Reason::TtlExceeded);
+    is_reported(bench, &syn);
 }

@@ -28,6 +28,8 @@ rows! {
     a_backend_without_a_source_address_drops: v4 v6;
     tcp_without_a_flow_is_reset_unless_it_is_a_syn: v4 v6;
     a_reset_without_a_flow_drops: v4 v6;
+    flags_that_cannot_be_open_nothing: v4 v6;
+    a_packet_from_its_own_destination_opens_nothing: v4 v6;
 }
 
 fn another_port_passes(bench: &mut Bench<'_>) {
@@ -135,7 +137,7 @@ fn a_backend_without_a_source_address_drops(bench: &mut Bench<'_>) {
 
 fn tcp_without_a_flow_is_reset_unless_it_is_a_syn(bench: &mut Bench<'_>) {
     let syn = Frame::syn(bench.family);
-    for flags in [0, ACK, SYN | ACK, FIN, FIN | ACK] {
+    for flags in [ACK, SYN | ACK, FIN, FIN | ACK] {
         bench.resets(&syn.with(flags, b"data"), Reason::NoFlow);
     }
     assert_eq!(bench.flows(), (0, 0));
@@ -145,8 +147,29 @@ fn tcp_without_a_flow_is_reset_unless_it_is_a_syn(bench: &mut Bench<'_>) {
 
 fn a_reset_without_a_flow_drops(bench: &mut Bench<'_>) {
     let syn = Frame::syn(bench.family);
-    for flags in [RST, RST | ACK, SYN | RST] {
+    for flags in [RST, RST | ACK] {
         bench.drops(&syn.with(flags, b""), Reason::NoFlow);
     }
     assert_eq!(bench.flows(), (0, 0));
+}
+
+fn flags_that_cannot_be_open_nothing(bench: &mut Bench<'_>) {
+    let syn = Frame::syn(bench.family);
+    for flags in [0, SYN | FIN, SYN | FIN | ACK, SYN | RST, SYN | RST | ACK] {
+        bench.drops(&syn.with(flags, b"data"), Reason::Impossible);
+    }
+    assert_eq!(bench.flows(), (0, 0));
+    // A flow's own are the backend's to judge.
+    bench.reaches_backend(&syn);
+    bench.reaches_backend(&syn.with(0, b"data"));
+}
+
+/// LAND (CVE-1999-0016).
+fn a_packet_from_its_own_destination_opens_nothing(bench: &mut Bench<'_>) {
+    for mut frame in [Frame::syn(bench.family), Frame::datagram(bench.family)] {
+        frame.from = frame.to;
+        bench.drops(&frame, Reason::Impossible);
+        // The balancer's own host may well speak to a virtual address from that address.
+        bench.reaches_backend(&frame.sent_from(40_000));
+    }
 }

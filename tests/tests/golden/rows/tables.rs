@@ -113,6 +113,7 @@ fn a_table_full_of_closed_flows_makes_room(bench: &mut Bench<'_>) {
         bench.handshake(&client);
         bench.reaches_backend(&client.with(RST, b""));
     }
+    world::level_ages(&bench.memory());
     for port in 50_000..50_004 {
         bench.reaches_backend(&newcomer(bench).sent_from(port));
     }

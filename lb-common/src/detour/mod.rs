@@ -1,0 +1,41 @@
+//! The long way: packets whose ports are not where nearly every packet has them. Behind 802.1Q tags, behind IPv6 extension
+//! headers, or in another fragment.
+
+mod fragment;
+mod walk;
+
+use self::walk::Walk;
+use crate::{
+    address::{V4, V6},
+    follow::{forward_segment, leave, wanted},
+    packet::{Packet, Wire},
+    parse::Network,
+    process::{Exit, Outcome, conclude},
+    reason::Reason,
+    tables::Tables,
+    verdict::Verdict,
+};
+
+/// Forwards a packet of a known flow after a longer look, or leaves it alone.
+#[inline(always)]
+pub fn detour<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
+    let forwarded = match walk::network(packet, tables) {
+        Ok((Network::V4, network)) => forward::<V4, T>(packet, tables, network),
+        Ok((Network::V6, network)) => forward::<V6, T>(packet, tables, network),
+        Err(reason) => Err(reason.into()),
+    };
+    conclude(tables, forwarded)
+}
+
+#[inline(always)]
+fn forward<A, T: Tables>(packet: &mut Packet<'_>, tables: &T, network: usize) -> Result<Verdict, Exit>
+where
+    A: Walk<Header: Wire>,
+{
+    let walked = A::walk(packet, tables, network)?;
+    let segment = fragment::segment(packet, tables, &walked)?;
+    if !wanted(tables, &segment)? {
+        return Err(Reason::NotForService.into());
+    }
+    forward_segment(packet, tables, &segment).map_err(|exit| leave(tables, &segment, exit))
+}

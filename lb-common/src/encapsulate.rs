@@ -1,0 +1,182 @@
+//! Sending packets to their backends within others: IP in IP, or IP in UDP in IP.
+
+use crate::{
+    address::{Address, AddressCell, Port, UDP, V4, V6},
+    hop,
+    layout::Backend,
+    link::Link,
+    manner::Manner,
+    mss,
+    packet::{Packet, Wire},
+    parse::{self, Network, Parse},
+    process::{Exit, Outcome, Stage, conclude},
+    reason::Reason,
+    source,
+    tables::Tables,
+    verdict::Verdict,
+    wire::{EthernetHeader, UdpHdr},
+};
+
+/// Length of a UDP header. GUE's variant 1 has no header of its own (draft-ietf-intarea-gue 4): what follows is IPv4 or
+/// IPv6 by its first four bits.
+const GUE: u16 = 8;
+
+/// Wraps a packet of a flow, as the note says, and sends it.
+#[inline(always)]
+pub fn encapsulate<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
+    let sent = match parse::network(packet) {
+        Ok(Network::V4) => to_backend::<V4, T>(packet, tables),
+        Ok(Network::V6) => to_backend::<V6, T>(packet, tables),
+        // What has tags keeps them only where it stays on its own network.
+        Err(_) => Err(Reason::Vlan),
+    };
+    conclude(
+        tables,
+        sent.map_err(|reason| match reason {
+            Reason::TooBig => Exit::To(Stage::Error),
+            other => Exit::Refused(other),
+        }),
+    )
+}
+
+/// Wraps a packet of the first family and sends it.
+#[inline(always)]
+fn to_backend<I, T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Result<Verdict, Reason>
+where
+    I: Parse<Header: Wire>,
+{
+    let backend = tables.note().ok_or(Reason::NotReady)?.backend.load();
+    let record = tables.backend(backend).ok_or(Reason::NoBackend)?;
+    let (hop, link) = hop::in_force(record)?;
+    let length = packet.len();
+    let most = match hop.mtu.load() {
+        0 => u32::from(u16::MAX),
+        known => known,
+    };
+    if Manner(record.manner.load()).outer_is_v6() {
+        wrap::<I, V6, T>(packet, tables, record, most, link)?;
+    } else {
+        wrap::<I, V4, T>(packet, tables, record, most, link)?;
+    }
+    if let Some(settings) = tables.settings()
+        && let Some(counters) = tables.backend_counters(settings, backend)
+    {
+        counters.packets_in.add(1);
+        counters.bytes_in.add(length);
+    }
+    let interface = hop.interface.load();
+    Ok(if interface == packet.interface() {
+        Verdict::Tx
+    } else {
+        Verdict::Redirect(interface)
+    })
+}
+
+/// Puts headers of the second family around a packet of the first, if it is then no longer than `most` bytes.
+#[inline(always)]
+fn wrap<I, O, T: Tables>(
+    packet: &mut Packet<'_>,
+    tables: &T,
+    record: &Backend,
+    most: u32,
+    link: Link,
+) -> Result<(), Reason>
+where
+    I: Parse<Header: Wire>,
+    O: Address<Header: Wire>,
+{
+    let note = tables.note().ok_or(Reason::NotReady)?;
+    let hash = note.hash.load();
+    let gue_port = Manner(record.manner.load()).gue_port();
+    let header = packet
+        .header::<I::Header>(EthernetHeader::LEN)
+        .ok_or(Reason::Malformed)?;
+    let outside = Outside {
+        src: source::pick::<O, T>(tables, record, hash)?,
+        dst: O::from_mapped(AddressCell::<V6>::load(&record.address)),
+        protocol: I::ENCAPSULATED,
+        gue_port,
+        class: I::class(header),
+        length: I::length(header),
+        hash,
+    };
+    let added = overhead::<O>(gue_port);
+    let most = most.wrapping_sub(u32::from(added));
+    if u32::from(outside.length) > most {
+        note.mtu.store(most);
+        return Err(Reason::TooBig);
+    }
+    if note.opens.load() != 0 {
+        mss::clamp::<I, T>(packet, tables, most)?;
+    }
+    I::age(packet.header_mut(EthernetHeader::LEN).ok_or(Reason::Malformed)?);
+    if !tables.resize(packet, 0_i32.wrapping_sub(i32::from(added)), 0) {
+        return Err(Reason::NoHeadroom);
+    }
+    link.write(packet).ok_or(Reason::Malformed)?;
+    outside.write(packet).ok_or(Reason::Malformed)
+}
+
+/// How many bytes headers of a family add to a packet.
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "the length of an IP header")]
+const fn overhead<O: Address>(gue_port: Option<Port>) -> u16 {
+    let ip = O::HEADER_LEN as u16;
+    match gue_port {
+        Some(_) => ip.wrapping_add(GUE),
+        None => ip,
+    }
+}
+
+/// What the headers around a packet say.
+struct Outside<O> {
+    /// The balancer.
+    src: O,
+    /// The backend.
+    dst: O,
+    /// The packet's, where nothing is between it and the IP header.
+    protocol: u8,
+    /// Where a UDP header leads, if there is one.
+    gue_port: Option<Port>,
+    /// The packet's DSCP and ECN.
+    class: u8,
+    /// The packet's length.
+    length: u16,
+    /// Of the packet's flow.
+    hash: u32,
+}
+
+impl<O: Address<Header: Wire>> Outside<O> {
+    /// Writes them into the room before the packet, behind the MAC addresses.
+    #[inline(always)]
+    fn write(&self, packet: &mut Packet<'_>) -> Option<()> {
+        let (protocol, carried) = match self.gue_port {
+            Some(port) => {
+                let carried = self.length.wrapping_add(GUE);
+                let offset = EthernetHeader::LEN.wrapping_add(O::HEADER_LEN);
+                *packet.header_mut(offset)? = datagram(self.hash, port, carried);
+                (UDP, carried)
+            }
+            None => (self.protocol, self.length),
+        };
+        let mut header = O::header(self.src, self.dst, protocol, carried);
+        O::mark(&mut header, self.class, self.hash);
+        *packet.header_mut::<O::Header>(EthernetHeader::LEN)? = header;
+        *packet.header_mut::<[u8; 2]>(EthernetHeader::LEN - 2)? = O::ETHER_TYPE;
+        Some(())
+    }
+}
+
+/// The UDP header of a flow's datagrams. Its source port spreads flows over the receiver's queues (one of the dynamic
+/// ports, RFC 6335), and it has no checksum: what it carries has its own (RFC 6935).
+#[inline(always)]
+fn datagram(hash: u32, to: Port, length: u16) -> UdpHdr {
+    const DYNAMIC: u16 = 0xc000;
+
+    UdpHdr {
+        src: Port::new(DYNAMIC | (hash & 0x3fff) as u16).0,
+        dst: to.0,
+        len: length.to_be_bytes(),
+        check: [0; 2],
+    }
+}

@@ -1,0 +1,28 @@
+//! The way to a backend.
+
+use crate::{
+    layout::{Backend, Hop},
+    link::Link,
+    reason::Reason,
+};
+
+/// The next hop that is in force, and its MAC addresses.
+#[inline(always)]
+pub(crate) fn in_force(record: &Backend) -> Result<(&Hop, Link), Reason> {
+    at(record, record.hop.load())
+}
+
+/// The next hop that a word of [`Backend::hop`] says is in force, and its MAC addresses.
+#[inline(always)]
+pub(crate) fn at(record: &Backend, word: u32) -> Result<(&Hop, Link), Reason> {
+    let hop = record
+        .hops
+        .get((word & Backend::HOP) as usize)
+        .ok_or(Reason::NoNextHop)?;
+    let dst = hop.peer.load();
+    if dst == 0 {
+        return Err(Reason::NoNextHop);
+    }
+    let src = hop.own.load();
+    Ok((hop, Link { dst, src }))
+}

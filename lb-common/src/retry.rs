@@ -1,0 +1,93 @@
+//! Connections that their backend does not take: it keeps silent, or refuses.
+
+use crate::{
+    address::{V4, V6},
+    flow::{self, Hit},
+    layout::{Note, Retries, Settings},
+    packet::Packet,
+    parse::{self, Network, Parse, Segment},
+    process::{Exit, Outcome, Stage, conclude},
+    reason::Reason,
+    tables::Tables,
+    wire::RST,
+};
+
+/// Moves the flow of a SYN that nobody answered to another backend, and hides a backend's refusal for as long as that is
+/// possible; else sends the packet on its way.
+#[inline(always)]
+pub fn retry<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
+    let decided = match parse::noted_network(packet, tables) {
+        Ok(Network::V4) => decide::<V4, T>(packet, tables),
+        Ok(Network::V6) => decide::<V6, T>(packet, tables),
+        Err(reason) => Err(reason),
+    };
+    conclude(tables, Err(decided.map_or_else(Exit::Refused, Exit::To)))
+}
+
+/// Where the packet goes on.
+#[inline(always)]
+fn decide<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<Stage, Reason> {
+    let segment = &parse::noted::<A, T>(packet, tables)?;
+    let settings = tables.settings().ok_or(Reason::NotReady)?;
+    let Some(hit) = flow::find::<A, T>(tables, settings, &segment.tuple, segment.protocol)? else {
+        // It has ended since this packet was seen first.
+        return Ok(Stage::Choose);
+    };
+    let (backend, attempts) = (hit.entry.backend(), hit.entry.attempts());
+    if !hit.is_current() {
+        return Err(Reason::FlowContended);
+    }
+    let record = tables.backend(backend).ok_or(Reason::NoBackend)?;
+    let retries = Retries::from_word(record.retries.load());
+    let may_move = attempts < retries.most;
+    if segment.flags & RST != 0 {
+        let hides = may_move && retries.hides_refusals;
+        return refused(tables, settings, segment, &hit, hides);
+    }
+    if may_move {
+        let note = tables.note().ok_or(Reason::NotReady)?;
+        return moved(tables, settings, &hit, note);
+    }
+    // Now it is no longer quiet, and nothing keeps the packet from following its flow.
+    hit.entry.seen.store(tables.now());
+    Ok(Stage::Follow)
+}
+
+/// Counts a refusal. One that is hidden leaves the flow as it was: unanswered, so that the client's next SYN is moved.
+#[inline(always)]
+fn refused<A: Parse, T: Tables>(
+    tables: &T,
+    settings: &Settings,
+    segment: &Segment<A>,
+    hit: &Hit<'_, A>,
+    hides: bool,
+) -> Result<Stage, Reason> {
+    if let Some(counters) = tables.backend_counters(settings, hit.entry.backend()) {
+        counters.refused.add(1);
+    }
+    if hides {
+        return Err(Reason::RefusalHidden);
+    }
+    // Now it is answered, and nothing keeps the packet from following its flow.
+    flow::track(tables, segment, hit);
+    Ok(Stage::Follow)
+}
+
+/// Ends the flow, and has another backend chosen for the next one.
+#[inline(always)]
+fn moved<A: Parse, T: Tables>(
+    tables: &T,
+    settings: &Settings,
+    hit: &Hit<'_, A>,
+    note: &Note,
+) -> Result<Stage, Reason> {
+    let (backend, attempts) = (hit.entry.backend(), hit.entry.attempts());
+    if !hit.end(tables) {
+        return Err(Reason::FlowContended);
+    }
+    if let Some(counters) = tables.backend_counters(settings, backend) {
+        counters.retried.add(1);
+    }
+    note.moves(backend, attempts.wrapping_add(1));
+    Ok(Stage::Choose)
+}

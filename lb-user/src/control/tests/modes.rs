@@ -1,0 +1,100 @@
+//! What forwarding modes ask of the tables.
+
+use lb_common::{
+    layout::{PortFilter, Span},
+    manner::{Forwarding, Manner},
+};
+
+use super::*;
+
+/// A service of both families in a mode, with backends of both and a port of its own.
+fn config(mode: &str) -> String {
+    format!(
+        r#"
+        [global]
+        interfaces = ["eth1"]
+
+        [[service]]
+        name = "web"
+        bind = ["192.0.2.1:80", "[2001:db8::1]:80"]
+        {mode}
+        table_size = 251
+        backend = [
+            {{ name = "a", address = "10.0.0.1:80" }},
+            {{ name = "six", address = "[fd00::6]:80" }},
+        ]
+        "#
+    )
+}
+
+fn manners(world: &World) -> [Manner; 2] {
+    let memory = world.heap.memory();
+    [0, 1].map(|row: usize| Manner(memory.backends[row].manner.load()))
+}
+
+#[test]
+fn a_tunnel_serves_both_families_by_backends_of_either() {
+    let world = World::ready(&config("mode = \"tunnel\""));
+    assert_eq!(world.service_at("192.0.2.1:80"), Some(0));
+    assert_eq!(world.picked(0).into_keys().collect::<Vec<_>>(), [0, 1]);
+    assert_eq!(
+        manners(&world),
+        [Manner::tunnel(false, None), Manner::tunnel(true, None)]
+    );
+    let memory = world.heap.memory();
+    let services = memory.services.iter();
+    let with_choices = services.filter(|service| Span::from_word(service.choices.load()).count > 0);
+    assert_eq!(with_choices.count(), 1, "both families have the same choices");
+    assert_eq!(memory.backends[0].hops[1].mtu.load(), 1500);
+}
+
+#[test]
+fn a_tunnel_knows_its_port() {
+    let world = World::ready(&config(
+        "mode = \"tunnel\"\nencapsulation = \"gue\"\ngue_port = 6081",
+    ));
+    let port = Some(Port::new(6081));
+    assert_eq!(
+        manners(&world),
+        [Manner::tunnel(false, port), Manner::tunnel(true, port)]
+    );
+}
+
+#[test]
+fn a_backend_of_mode_dsr_behind_a_router_takes_no_flows() {
+    let mut world = World::new(&config("mode = \"dsr\""));
+    world.check(0, State::Up);
+    let address = "10.0.0.1".parse().unwrap();
+    let routed = NextHop {
+        gateway: Some("10.0.0.254".parse().unwrap()),
+        ..next_hop(1)
+    };
+    world.resolve(&[(address, Ok(routed))].into());
+    assert_eq!(world.picked(0), BTreeMap::new());
+    let statistics = world.statistics();
+    let check = &statistics.services[0].backends[0].check;
+    assert!(check.detail.contains("10.0.0.254"), "{}", check.detail);
+    world.resolve(&[(address, Ok(next_hop(1)))].into());
+    assert_eq!(world.picked(0).len(), 1);
+    let forwarding = world.heap.memory().services[0].forwarding.load();
+    assert_eq!(Forwarding::from_word(forwarding), Forwarding::Direct);
+}
+
+#[test]
+fn answers_are_looked_for_by_source_port_only_where_a_service_needs_it() {
+    for (mode, needs) in [
+        ("nat", true),
+        ("full-nat", false),
+        ("dsr", false),
+        ("tunnel", false),
+    ] {
+        let world = World::new(&config(&format!("mode = \"{mode}\"")));
+        let ports = world.heap.memory().ports;
+        let all = ports
+            .destinations
+            .iter()
+            .all(|bits| bits.load() & PortFilter::BY_SOURCE != 0);
+        assert_eq!(all, needs, "{mode}");
+        assert_eq!(ports.sources[80].load() == PortFilter::TCP, needs, "{mode}");
+    }
+}
