@@ -91,8 +91,9 @@ const EGRESS: Budget = Budget {
     size: 30_000,
 };
 
+/// Looks at up to 256 backends, as a new flow does.
 const CONNECT: Budget = Budget {
-    verified: 10_000,
+    verified: 30_000,
     stack: 256,
     size: 12_000,
 };

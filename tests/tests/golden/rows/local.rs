@@ -3,14 +3,15 @@
 use lb_common::{
     Reason,
     address::{TCP, UDP},
+    layout::Retries,
     wire::{ACK, FIN, SYN},
 };
 
-use super::rows;
+use super::{icmp, rows};
 use crate::{
     bench::Bench,
     frame::{Check, Frame},
-    world::{self, FRONT, SECOND_PORT},
+    world::{self, FRONT, SECOND, SECOND_PORT},
 };
 
 rows! {
@@ -26,6 +27,10 @@ rows! {
     what_leaves_from_other_ports_is_not_looked_at: v4 v6;
     two_virtual_addresses_of_a_local_backend_take_the_same_client: v4 v6;
     a_local_backends_flow_stays_its_own_when_it_moves_away: v4 v6;
+    a_flow_to_a_local_backend_takes_a_place_and_gives_it_back: v4 v6;
+    a_client_of_a_local_backend_that_is_down_gets_rst: v4 v6;
+    a_connection_that_a_local_backend_does_not_take_goes_to_another: v4 v6;
+    errors_about_a_local_backends_answers_reach_the_stack: v4 v6;
 }
 
 /// The backend of a frame's service runs on this host.
@@ -176,4 +181,72 @@ fn a_local_backends_flow_stays_its_own_when_it_moves_away(bench: &mut Bench<'_>)
     bench.reaches_stack(&syn.with(ACK, b"still here"));
     bench.leaves_for_client(&came.answer(ACK, b""), &syn);
     bench.reaches_backend(&syn.sent_from(50_000));
+}
+
+fn a_flow_to_a_local_backend_takes_a_place_and_gives_it_back(bench: &mut Bench<'_>) {
+    let syn = Frame::syn(bench.family);
+    at_home(bench, &syn);
+    let row = bench.family.row(syn.protocol, syn.to.port());
+    let came = bench.reaches_stack(&syn);
+    assert_eq!(world::active(&bench.memory(), row), 1);
+    bench.leaves_for_client(&came.answer(FIN | ACK, b""), &syn);
+    bench.reaches_stack(&syn.with(FIN | ACK, b""));
+    assert_eq!(world::active(&bench.memory(), row), 0);
+}
+
+fn a_client_of_a_local_backend_that_is_down_gets_rst(bench: &mut Bench<'_>) {
+    let syn = Frame::syn(bench.family);
+    at_home(bench, &syn);
+    bench.reaches_stack(&syn);
+    let row = bench.family.row(syn.protocol, syn.to.port());
+    world::choices(&bench.memory(), row, &[]);
+    world::ends(&bench.memory(), row, true);
+    bench.resets(&syn.with(ACK, b"SELECT 1"), Reason::BackendDown);
+    assert_eq!(bench.flows(), (1, 1));
+}
+
+fn a_connection_that_a_local_backend_does_not_take_goes_to_another(bench: &mut Bench<'_>) {
+    let syn = Frame::syn(bench.family);
+    at_home(bench, &syn);
+    let [row, other] = [syn.to.port(), SECOND_PORT].map(|port| bench.family.row(syn.protocol, port));
+    let retries = Retries {
+        most: 1,
+        hides_refusals: false,
+    };
+    world::retries(&bench.memory(), row, retries);
+    bench.reaches_stack(&syn);
+    world::choices(&bench.memory(), row, &[row, other]);
+    world::age(&bench.memory(), SECOND);
+    bench.reaches_backend_of(&syn, other);
+}
+
+fn errors_about_a_local_backends_answers_reach_the_stack(bench: &mut Bench<'_>) {
+    let family = bench.family;
+    let sent = Frame::syn(family);
+    at_home(bench, &sent);
+    let came = bench.reaches_stack(&sent);
+    let answer = came.answer(SYN | ACK, b"an answer");
+    bench.leaves_for_client(&answer, &sent);
+    let left = Frame {
+        from: sent.to,
+        to: sent.from,
+        ..answer.clone()
+    };
+    for (kind, rest) in icmp::errors(family) {
+        // The last hop is enough for them, too.
+        let error = Frame {
+            ttl: 1,
+            ..sent.clone()
+        }
+        .icmp(kind, rest, &left.quote(548));
+        let expected = Frame {
+            ttl: 1,
+            ..came.clone()
+        }
+        .icmp(kind, rest, &answer.quote(548));
+        let outcome = bench.send(&error, FRONT);
+        let verdict = (outcome.verdict, outcome.reason);
+        assert_eq!(verdict, ("pass", Some(Reason::Local)));
+        assert_eq!(outcome.bytes, expected);
+    }
 }
