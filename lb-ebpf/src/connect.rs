@@ -7,10 +7,7 @@ use aya_ebpf::{
     macros::cgroup_sock_addr,
     programs::SockAddrContext,
 };
-use lb_common::{
-    Address as _, Port, Tables as _, V4, V6,
-    address::TCP,
-};
+use lb_common::{Address as _, Port, Tables as _, V4, V6, address::TCP};
 
 use crate::maps::Maps;
 
@@ -19,6 +16,10 @@ const GO_ON: i32 = 1;
 
 /// Leads IPv4 connections to virtual addresses to a backend.
 #[cgroup_sock_addr(connect4)]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the macro's entry point hands it over"
+)]
 pub fn connect4(context: SockAddrContext) -> i32 {
     // SAFETY: the kernel gives the context to this program alone while it runs.
     let socket = unsafe { &mut *context.sock_addr };
@@ -32,6 +33,10 @@ pub fn connect4(context: SockAddrContext) -> i32 {
 
 /// Leads IPv6 connections to virtual addresses to a backend, and IPv4 ones of sockets that speak both.
 #[cgroup_sock_addr(connect6)]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the macro's entry point hands it over"
+)]
 pub fn connect6(context: SockAddrContext) -> i32 {
     // SAFETY: the kernel gives the context to this program alone while it runs.
     let socket = unsafe { &mut *context.sock_addr };

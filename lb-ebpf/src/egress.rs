@@ -15,6 +15,10 @@ const HEADERS: u32 = 14 + 60 + 20;
 
 /// Gives answers of backends on this host the virtual address. Other programs on the interface get their turn.
 #[classifier]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the macro's entry point hands it over"
+)]
 pub fn egress(context: TcContext) -> i32 {
     match lb_common::egress(&mut frame(&context), &Maps) {
         Egress::Untouched | Egress::Translated => TC_ACT_UNSPEC,

@@ -31,7 +31,9 @@ pub(super) fn attach(object: &mut Object, pins: &Pins, interfaces: &[String]) ->
         })?;
         unwanted.retain(|link| *link != number);
     }
-    unwanted.into_iter().for_each(|link| pins.unlink_egress(link));
+    for link in unwanted {
+        pins.unlink_egress(link);
+    }
     Ok(())
 }
 
