@@ -5,7 +5,7 @@ use crate::{
     flow::{self, Claim, Client, Flow, NO_PARTNER, State},
     hash,
     layout::{Backend, Settings},
-    manner::Manner,
+    manner::{Forwarding, Manner},
     packet::Packet,
     parse::{self, Network, Parse, Segment},
     process::{Exit, Outcome, Stage, conclude},
@@ -16,10 +16,10 @@ use crate::{
 };
 
 /// How many source ports are tried before a flow is refused.
-const PORT_ATTEMPTS: u32 = 8;
+pub(crate) const PORT_ATTEMPTS: u32 = 8;
 
 /// How far the tries are apart: a prime, so that neighbouring clients' tries meet late.
-const PORT_STEP: u32 = 4211;
+pub(crate) const PORT_STEP: u32 = 4211;
 
 /// Seed of the hash that places a client in the port pool; not that of the choice, lest the two correlate.
 const PORT_SEED: u64 = 0x1d8e_4e27_c47d_124f;
@@ -28,8 +28,8 @@ const PORT_SEED: u64 = 0x1d8e_4e27_c47d_124f;
 #[inline(always)]
 pub fn begin<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
     let opened = match parse::noted_network(packet, tables) {
-        Ok(Network::V4) => open::<V4, T>(packet, tables),
-        Ok(Network::V6) => open::<V6, T>(packet, tables),
+        Ok(Network::V4) => translate::<V4, T>(packet, tables),
+        Ok(Network::V6) => translate::<V6, T>(packet, tables),
         Err(reason) => Err(reason.into()),
     };
     let next = opened.map_or_else(|exit| exit, |()| Exit::To(Stage::Follow));
@@ -37,12 +37,10 @@ pub fn begin<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
 }
 
 #[inline(always)]
-fn open<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<(), Exit> {
+fn translate<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<(), Exit> {
     let segment = &parse::noted::<A, T>(packet, tables)?;
     let settings = tables.settings().ok_or(Reason::NotReady)?;
-    let note = tables.note().ok_or(Reason::NotReady)?;
-    let (backend, attempts) = (note.backend.load(), note.attempts.load());
-    let frame = packet.header::<EthernetHeader>(0).ok_or(Reason::Malformed)?;
+    let backend = tables.note().ok_or(Reason::NotReady)?.backend.load();
     let record = tables.backend(backend).ok_or(Reason::NoBackend)?;
     let manner = Manner(record.manner.load());
     let forwarding = manner.forwarding();
@@ -51,6 +49,23 @@ fn open<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<(), Exit
     } else {
         segment.tuple
     };
+    open(packet, tables, segment, forwarding, to)
+}
+
+/// Opens a flow to the backend that was chosen; its packets leave with `to`.
+#[inline(always)]
+pub(crate) fn open<A: Parse, T: Tables>(
+    packet: &Packet<'_>,
+    tables: &T,
+    segment: &Segment<A>,
+    forwarding: Forwarding,
+    to: Tuple<A>,
+) -> Result<(), Exit> {
+    let settings = tables.settings().ok_or(Reason::NotReady)?;
+    let note = tables.note().ok_or(Reason::NotReady)?;
+    let (backend, attempts) = (note.backend.load(), note.attempts.load());
+    let record = tables.backend(backend).ok_or(Reason::NoBackend)?;
+    let frame = packet.header::<EthernetHeader>(0).ok_or(Reason::Malformed)?;
     let (protocol, now) = (segment.protocol, tables.now());
     let client = flow::claim::<A, T>(tables, &segment.tuple, protocol, now)?;
     let reply = if forwarding.sees_answers() {
@@ -153,7 +168,7 @@ fn translation<A: Address, T: Tables>(
 
 /// The port at a position of the pool.
 #[inline(always)]
-fn port(settings: &Settings, position: u32) -> Option<Port> {
+pub(crate) fn port(settings: &Settings, position: u32) -> Option<Port> {
     let offset = position.checked_rem(u32::from(settings.pool_count.load()))?;
     let number = u32::from(settings.pool_first.load()).wrapping_add(offset);
     Some(Port::new((number & 0xffff) as u16))

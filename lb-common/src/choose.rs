@@ -56,7 +56,12 @@ fn backend<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<Stage
         Some(avoided) => choice::pick_another(tables, service, &segment.tuple, segment.protocol, avoided)?,
     };
     note.backend.store(backend);
-    Ok(Stage::Begin)
+    let record = tables.backend(backend).ok_or(Reason::NoBackend)?;
+    Ok(if record.local.load() == 0 {
+        Stage::Begin
+    } else {
+        Stage::BeginLocal
+    })
 }
 
 /// Whether no honest sender sends this: to itself (LAND), or a segment that begins and ends a connection, or says nothing.

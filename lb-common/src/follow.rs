@@ -59,13 +59,16 @@ where
     if segment.flags & (SYN | RST) != 0 {
         connecting(tables, settings, segment, &hit)?;
     }
+    let forwarding = hit.entry.forwarding();
+    if forwarding == Forwarding::Local {
+        return Err(Exit::To(Stage::Deliver));
+    }
     if segment.network != EthernetHeader::LEN && leaves_by(tables, &hit)? != packet.interface() {
         // Its tags are right on its own interface only.
         return Err(Reason::Vlan.into());
     }
     let route = route(packet, tables, segment, &hit)?;
     let length = packet.len();
-    let forwarding = hit.entry.forwarding();
     if forwarding == Forwarding::Encapsulate {
         rewrite::finish(packet, tables, settings, segment)?;
         return Err(hand_over(tables, segment, &hit, route.backend));
@@ -138,7 +141,7 @@ pub(crate) struct Route<A> {
     /// The flow's backend.
     backend: u32,
     /// Whether it comes from the backend.
-    reply: bool,
+    pub(crate) reply: bool,
 }
 
 impl<A> Route<A> {
@@ -205,7 +208,7 @@ pub(crate) fn route_beside<A: Address, T: Tables>(tables: &T, hit: &Hit<'_, A>) 
 
 /// The route of a backend's packet; of a client's, all but where it goes.
 #[inline(always)]
-fn to_client<A: Address>(hit: &Hit<'_, A>) -> Result<Route<A>, Reason> {
+pub(crate) fn to_client<A: Address>(hit: &Hit<'_, A>) -> Result<Route<A>, Reason> {
     let route = Route {
         to: hit.entry.to(),
         link: hit.entry.link_to_client(),

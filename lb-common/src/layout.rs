@@ -4,7 +4,7 @@
 use crate::{address::Mac, shared::Shared};
 
 /// Version of all layouts together; a daemon adopts only tables of its own version.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 /// The most backends that tables have rows for. An entry of the flow table has 24 bits for a row.
 pub const MAX_BACKENDS: u32 = 1 << 20;
@@ -43,7 +43,8 @@ pub struct Settings {
     pub second: Shared<u32>,
     /// Whether pings of virtual addresses are answered: 0 or [`ANSWER_ECHO`].
     pub echo: Shared<u32>,
-    reserved: [u32; 2],
+    /// Cookie of the network namespace whose processes' connections find services; 0: none has it.
+    pub namespace: Shared<u64>,
 }
 
 impl Settings {
@@ -78,7 +79,7 @@ pub struct PortFilter {
     /// Bits [`PortFilter::TCP`], [`PortFilter::UDP`] and [`PortFilter::BY_SOURCE`] by destination port in host order.
     pub destinations: [Shared<u8>; 65536],
     /// Bits [`PortFilter::TCP`] and [`PortFilter::UDP`] by source port in host order, for packets whose destination
-    /// port has [`PortFilter::BY_SOURCE`].
+    /// port has [`PortFilter::BY_SOURCE`], and for those that this host sends.
     pub sources: [Shared<u8>; 65536],
 }
 
@@ -211,7 +212,9 @@ pub struct Backend {
     /// Since when it has taken no new flows because it is drained, in milliseconds since the Unix epoch; 0: it is not.
     /// Not for packets: the next daemon goes on counting.
     pub drained: Shared<u64>,
-    reserved: [u64; 2],
+    /// 1 if it runs on this host, so that new flows to it are [`crate::flow::Forwarding::Local`]; else 0.
+    pub local: Shared<u16>,
+    reserved: [u16; 7],
 }
 
 impl Backend {

@@ -6,7 +6,8 @@
 //! 2. [`layout::PortFilter`]: one cheap look-up lets everything pass that no service can want.
 //! 3. [`flow`]: the flow table; both directions of a known flow are one look-up each.
 //! 4. [`choose`], [`begin`]: a new flow's service and backend, source port and two table entries.
-//! 5. [`rewrite`]: addresses, ports, checksums (RFC 1624), TTL and MAC addresses; or [`encapsulate`]: a packet around it.
+//! 5. [`begin_local`], [`deliver`], [`egress()`]: flows to a backend on this host, their packets, and its answers.
+//! 6. [`rewrite`]: addresses, ports, checksums (RFC 1624), TTL and MAC addresses; or [`encapsulate`]: a packet around it.
 //!
 //! # Conventions
 //!
@@ -46,10 +47,14 @@ extern crate alloc;
 pub mod address;
 mod answer;
 mod begin;
+mod begin_local;
 pub mod checksum;
 pub mod choice;
 mod choose;
+mod connect;
+mod deliver;
 mod detour;
+mod egress;
 mod encapsulate;
 pub mod flow;
 mod follow;
@@ -82,8 +87,12 @@ pub mod wire;
 pub use address::{Address, Mac, Port, Tuple, V4, V6};
 pub use answer::{error, reset};
 pub use begin::begin;
+pub use begin_local::begin_local;
 pub use choose::choose;
+pub use connect::connect;
+pub use deliver::deliver;
 pub use detour::detour;
+pub use egress::{Egress, egress};
 pub use encapsulate::encapsulate;
 pub use follow::follow;
 pub use icmp::icmp;

@@ -12,6 +12,8 @@ pub enum Forwarding {
     Direct = 1,
     /// Packets travel to the backend within others; answers do not come by here.
     Encapsulate = 2,
+    /// Addresses and ports are translated, and this host's own stack gets the packets: the backend runs here.
+    Local = 3,
 }
 
 impl Forwarding {
@@ -22,6 +24,7 @@ impl Forwarding {
         match bits & 3 {
             1 => Self::Direct,
             2 => Self::Encapsulate,
+            3 => Self::Local,
             _ => Self::Translate,
         }
     }
@@ -37,7 +40,7 @@ impl Forwarding {
     #[inline(always)]
     #[must_use]
     pub const fn sees_answers(self) -> bool {
-        matches!(self, Self::Translate)
+        matches!(self, Self::Translate | Self::Local)
     }
 }
 

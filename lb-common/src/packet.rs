@@ -33,6 +33,8 @@ const _: () = assert!(align_of::<Ipv4Hdr>() == 1 && align_of::<Ipv6Hdr>() == 1 &
 pub struct Packet<'a> {
     start: *mut u8,
     end: *mut u8,
+    /// Bytes of the frame behind `end`, out of reach.
+    rest: u64,
     interface: u32,
     owner: Owner,
     bytes: PhantomData<&'a mut [u8]>,
@@ -55,6 +57,7 @@ impl<'a> Packet<'a> {
         Self {
             start: range.start,
             end: range.end,
+            rest: 0,
             interface,
             owner: Owner::Buffer(range.start, range.end),
             bytes: PhantomData,
@@ -72,6 +75,7 @@ impl<'a> Packet<'a> {
         Some(Self {
             start: range.start,
             end: range.end,
+            rest: 0,
             interface,
             owner: Owner::Buffer(whole.start, whole.end),
             bytes: PhantomData,
@@ -89,10 +93,19 @@ impl<'a> Packet<'a> {
         Self {
             start,
             end,
+            rest: 0,
             interface,
             owner: Owner::Engine(handle),
             bytes: PhantomData,
         }
+    }
+
+    /// The same with so many bytes of the frame behind its end that cannot be reached: where a sender's stack keeps its
+    /// data in pieces.
+    #[inline(always)]
+    #[must_use]
+    pub fn with_rest(self, rest: u64) -> Self {
+        Self { rest, ..self }
     }
 
     /// What its engine knows it by; `None` if it lies in memory of our own.
@@ -140,7 +153,9 @@ impl<'a> Packet<'a> {
     #[inline(always)]
     #[must_use]
     pub fn len(&self) -> u64 {
-        (self.end as u64).wrapping_sub(self.start as u64)
+        (self.end as u64)
+            .wrapping_sub(self.start as u64)
+            .wrapping_add(self.rest)
     }
 
     /// Whether the frame has no bytes at all.

@@ -3,11 +3,14 @@
 use crate::{
     answer::{error, reset},
     begin::begin,
+    begin_local::begin_local,
     choose::choose,
+    deliver::deliver,
     detour::detour,
     encapsulate::encapsulate,
     follow::follow,
     icmp::icmp,
+    layout::PacketCounters,
     packet::Packet,
     parse::NotPlain,
     reason::Reason,
@@ -42,11 +45,15 @@ pub enum Stage {
     Detour,
     /// Answers with an ICMP error: [`error`].
     Error,
+    /// Hands packets to backends on this host: [`deliver`].
+    Deliver,
+    /// Opens flows to them: [`begin_local`].
+    BeginLocal,
 }
 
 impl Stage {
     /// All of them, each at its number.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Follow,
         Self::Choose,
         Self::Begin,
@@ -56,6 +63,8 @@ impl Stage {
         Self::Icmp,
         Self::Detour,
         Self::Error,
+        Self::Deliver,
+        Self::BeginLocal,
     ];
 
     /// The name of its program in the eBPF object.
@@ -71,6 +80,8 @@ impl Stage {
             Self::Icmp => "icmp",
             Self::Detour => "detour",
             Self::Error => "error",
+            Self::Deliver => "deliver",
+            Self::BeginLocal => "begin_local",
         }
     }
 }
@@ -101,6 +112,8 @@ pub fn process<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Verdict {
             Stage::Icmp => icmp(packet, tables),
             Stage::Detour => detour(packet, tables),
             Stage::Error => error(packet, tables),
+            Stage::Deliver => deliver(packet, tables),
+            Stage::BeginLocal => begin_local(packet, tables),
         };
         match outcome {
             Outcome::Decided(verdict) => return verdict,
@@ -165,10 +178,22 @@ fn count<T: Tables>(tables: &T, verdict: Verdict) {
     if let Some(counter) = counters.verdicts.get(verdict.index()) {
         counter.add(1);
     }
-    if let Some(counter) = verdict
-        .reason()
-        .and_then(|reason| counters.reasons.get(reason as usize))
-    {
+    if let Some(reason) = verdict.reason() {
+        count_in(counters, reason);
+    }
+}
+
+/// Counts why a packet goes nowhere that came in by no interface, and so has no verdict.
+#[inline(always)]
+pub(crate) fn count_reason<T: Tables>(tables: &T, reason: Reason) {
+    if let Some(counters) = tables.packet_counters() {
+        count_in(counters, reason);
+    }
+}
+
+#[inline(always)]
+fn count_in(counters: &PacketCounters, reason: Reason) {
+    if let Some(counter) = counters.reasons.get(reason as usize) {
         counter.add(1);
     }
 }

@@ -49,6 +49,7 @@ macro_rules! reasons {
 
 reasons! {
     NotForService, "not_for_service", Pass, "No service has this destination; the host gets the packet.";
+    Local, "local", Pass, "Translated to a backend that runs on this host; the host gets it.";
     NotIp, "not_ip", Pass, "Neither IPv4 nor IPv6 (ARP, LLDP ...); the host gets the packet.";
     Vlan, "vlan", Pass, "Tagged (802.1Q, 802.1ad), and its backend is not behind the same tag; the host untags it.";
     NotTcpUdp, "not_tcp_udp", Pass, "Neither TCP nor UDP, nor ICMP about a flow (neighbour discovery, VRRP ...); the host gets it.";

@@ -28,7 +28,42 @@ where
     if segment.ttl <= 1 {
         return Err(Reason::TtlExceeded);
     }
-    let check = checksum(packet, tables, settings, segment, to)?;
+    let stay = || tables.keeps_partial_checksum(settings);
+    translate(packet, tables, stay, segment, to, 1)?;
+    link.write(packet).ok_or(Reason::Malformed)
+}
+
+/// New addresses and ports for a packet that ends or begins on this host, checksums that are right for them, and nothing
+/// else: it is on no way that TTL and MAC addresses are for. Checksums that their sender left unfinished `stay` so where
+/// whoever sends the packet on still knows of it.
+#[inline(always)]
+pub fn in_place<A: Address, T: Tables>(
+    packet: &mut Packet<'_>,
+    tables: &T,
+    stay: impl Fn() -> bool,
+    segment: &Segment<A>,
+    to: &Tuple<A>,
+) -> Result<(), Reason>
+where
+    A::Header: crate::packet::Wire,
+{
+    translate(packet, tables, stay, segment, to, 0)
+}
+
+/// New addresses and ports, checksums that are right for them, a TTL less by `hops`.
+#[inline(always)]
+fn translate<A: Address, T: Tables>(
+    packet: &mut Packet<'_>,
+    tables: &T,
+    stay: impl Fn() -> bool,
+    segment: &Segment<A>,
+    to: &Tuple<A>,
+    hops: u8,
+) -> Result<(), Reason>
+where
+    A::Header: crate::packet::Wire,
+{
+    let check = checksum(packet, tables, stay, segment, to)?;
     // The last header first: where it fits, those before it do too.
     let (src, dst) = (to.src_port.0, to.dst_port.0);
     if segment.part == Part::LATER {
@@ -47,8 +82,13 @@ where
     let header = packet
         .header_mut::<A::Header>(segment.network)
         .ok_or(Reason::Malformed)?;
-    A::translate(header, (segment.tuple.src, segment.tuple.dst), (to.src, to.dst));
-    link.write(packet).ok_or(Reason::Malformed)
+    A::translate(
+        header,
+        (segment.tuple.src, segment.tuple.dst),
+        (to.src, to.dst),
+        hops,
+    );
+    Ok(())
 }
 
 /// Finishes the checksum of a packet that leaves with its addresses and ports, if its sender has not.
@@ -62,7 +102,7 @@ pub fn finish<A: Address, T: Tables>(
     if !is_unfinished(segment) || tables.keeps_partial_checksum(settings) {
         return Ok(());
     }
-    let check = checksum(packet, tables, settings, segment, &segment.tuple)?;
+    let check = checksum(packet, tables, || false, segment, &segment.tuple)?;
     let offset = segment
         .offset
         .wrapping_add(if segment.protocol == TCP { 16 } else { 6 });
@@ -87,7 +127,7 @@ pub(crate) fn is_unfinished<A: Address>(segment: &Segment<A>) -> bool {
 fn checksum<A: Address, T: Tables>(
     packet: &Packet<'_>,
     tables: &T,
-    settings: &Settings,
+    stay: impl Fn() -> bool,
     segment: &Segment<A>,
     to: &Tuple<A>,
 ) -> Result<u16, Reason> {
@@ -103,7 +143,7 @@ fn checksum<A: Address, T: Tables>(
         return Ok(never_zero(segment.protocol, update.in_checksum(segment.check)));
     }
     let pseudo_header = new.add_protocol(segment.protocol, segment.length);
-    if tables.keeps_partial_checksum(settings) {
+    if stay() {
         return Ok(pseudo_header.fold());
     }
     // The bytes are summed as they stand, old ports and the field's own content included.

@@ -5,7 +5,7 @@ use crate::reason::Reason;
 /// What becomes of a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// The host's own stack gets it, untouched.
+    /// The host's own stack gets it: untouched, or, for [`Reason::Local`], translated to a backend that runs there.
     Pass(Reason),
     /// It goes out of the interface that it came in by.
     Tx,

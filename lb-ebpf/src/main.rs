@@ -5,6 +5,8 @@
 use aya_ebpf::{bindings::xdp_action, macros::xdp, programs::XdpContext};
 
 mod balance;
+mod connect;
+mod egress;
 mod maps;
 
 /// Defines a stage's program.
@@ -38,6 +40,10 @@ stages! {
     detour: detour;
     /// Where it goes on with a packet whose sender is to be told why it does not arrive.
     error: error;
+    /// Where it goes on with packets to backends on this host.
+    deliver: deliver;
+    /// Where it goes on with the first packet of a flow to one.
+    begin_local: begin_local;
 }
 
 /// Passes everything. On the peer of a veth it makes frames that XDP sends there arrive.

@@ -95,6 +95,12 @@ impl Wiring {
         family.address(self.place(role))
     }
 
+    /// The balancer's address on the link of the client or of a backend.
+    #[must_use]
+    pub fn balancer_address(self, role: Role, family: Family) -> IpAddr {
+        family.address(self.place(role).of_balancer())
+    }
+
     /// The balancer's interfaces, all of which carry service traffic.
     #[must_use]
     pub fn balancer_interfaces(self, backends: u8) -> Vec<String> {
@@ -124,7 +130,7 @@ impl Wiring {
     /// Where `role`'s packets go when they are not for its own subnet: the balancer's address on its link.
     pub(crate) fn gateway(self, role: Role, family: Family) -> Option<IpAddr> {
         let is_host = matches!(role, Role::Client | Role::Backend(_));
-        is_host.then(|| family.address(self.place(role).of_balancer()))
+        is_host.then(|| self.balancer_address(role, family))
     }
 
     pub(crate) fn place(self, role: Role) -> Place {

@@ -108,8 +108,8 @@ pub trait Address: Copy + Eq + Debug + Default + 'static {
     /// Takes one off TTL or hop limit and mends the header checksum.
     fn age(header: &mut Self::Header);
 
-    /// Puts the address pair into the header, takes one off TTL or hop limit and mends the header checksum.
-    fn translate(header: &mut Self::Header, from: (Self, Self), to: (Self, Self))
+    /// Puts the address pair into the header, takes `hops` off TTL or hop limit and mends the header checksum.
+    fn translate(header: &mut Self::Header, from: (Self, Self), to: (Self, Self), hops: u8)
     where
         Self: Sized;
 }

@@ -113,14 +113,14 @@ impl Address for V4 {
     }
 
     #[inline(always)]
-    fn translate(header: &mut Ipv4Hdr, from: (Self, Self), to: (Self, Self)) {
+    fn translate(header: &mut Ipv4Hdr, from: (Self, Self), to: (Self, Self), hops: u8) {
         // TTL shares its 16-bit word with the protocol: one less TTL is one less in that word's first byte.
         let old = from
             .0
             .sum()
             .add(from.1.sum())
             .add_bytes([header.ttl, header.proto]);
-        header.ttl = header.ttl.wrapping_sub(1);
+        header.ttl = header.ttl.wrapping_sub(hops);
         let new = to.0.sum().add(to.1.sum()).add_bytes([header.ttl, header.proto]);
         let check = u16::from_ne_bytes(header.check);
         header.check = old.replaced_by(new).in_checksum(check).to_ne_bytes();

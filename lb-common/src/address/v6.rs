@@ -1,6 +1,6 @@
 //! IPv6.
 
-use super::{Address, AddressCell, TTL};
+use super::{Address, AddressCell, TTL, join, split};
 use crate::{
     checksum::Sum,
     flow::Bucket,
@@ -26,6 +26,22 @@ impl V6 {
         } else {
             Self([low(value >> 64), low(value)])
         }
+    }
+
+    /// From four words as they lie in memory: what sockets hold.
+    #[inline(always)]
+    #[must_use]
+    pub const fn from_quarters([a, b, c, d]: [u32; 4]) -> Self {
+        Self([join(a, b), join(c, d)])
+    }
+
+    /// To four words as they lie in memory.
+    #[inline(always)]
+    #[must_use]
+    pub const fn quarters(self) -> [u32; 4] {
+        let [first, second] = self.0;
+        let ((a, b), (c, d)) = (split(first), split(second));
+        [a, b, c, d]
     }
 
     /// To the bytes of the wire.
@@ -128,8 +144,8 @@ impl Address for V6 {
     }
 
     #[inline(always)]
-    fn translate(header: &mut Ipv6Hdr, _from: (Self, Self), to: (Self, Self)) {
-        header.hop_limit = header.hop_limit.wrapping_sub(1);
+    fn translate(header: &mut Ipv6Hdr, _from: (Self, Self), to: (Self, Self), hops: u8) {
+        header.hop_limit = header.hop_limit.wrapping_sub(hops);
         header.src_addr = to.0.octets();
         header.dst_addr = to.1.octets();
     }

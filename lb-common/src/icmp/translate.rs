@@ -8,7 +8,7 @@ use crate::{
     address::{ICMPV6, TCP, Tuple},
     checksum::Sum,
     flow,
-    follow::{Route, count_traffic, route_beside},
+    follow::{count_traffic, route_beside, to_client},
     manner::Forwarding,
     packet::Packet,
     parse::Carried,
@@ -37,12 +37,23 @@ pub(super) fn error<A: Icmp, T: Tables>(
         // The backend hears of it by the tunnel only, and errors do not travel there.
         return Err(Reason::NotTcpUdp);
     }
+    let length = packet.len();
+    if hit.entry.forwarding() == Forwarding::Local {
+        let route = to_client(&hit)?;
+        if route.reply {
+            // What it quotes never left this host.
+            return Err(Reason::NotTcpUdp);
+        }
+        rewrite(packet, ip, &quote, &route.to, 0)?;
+        count_traffic(tables, settings, &route, length);
+        return Ok(Verdict::Pass(Reason::Local));
+    }
     let route = route_beside(tables, &hit)?;
     if ip.ttl <= 1 {
         return Err(Reason::TtlExceeded);
     }
-    let length = packet.len();
-    rewrite(packet, ip, &quote, &route)?;
+    rewrite(packet, ip, &quote, &route.to, 1)?;
+    route.link.write(packet).ok_or(Reason::Malformed)?;
     count_traffic(tables, settings, &route, length);
     Ok(route.verdict(packet))
 }
@@ -54,9 +65,10 @@ fn rewrite<A: Icmp>(
     packet: &mut Packet<'_>,
     ip: &Carried<A>,
     quote: &Quote<A>,
-    route: &Route<A>,
+    to: &Tuple<A>,
+    hops: u8,
 ) -> Result<(), Reason> {
-    let (was, is) = (quote.tuple, route.to.reversed());
+    let (was, is) = (quote.tuple, to.reversed());
     let (mut old, mut new) = (sum(&was), sum(&is));
     if let Some((place, check)) = quote.check {
         let after = old.replaced_by(new).in_checksum(check);
@@ -78,7 +90,7 @@ fn rewrite<A: Icmp>(
     if A::ICMP == ICMPV6 {
         // Its checksum covers the addresses around it, too (RFC 4443 2.3).
         old = old.add(ip.src.sum()).add(ip.dst.sum());
-        new = new.add(route.to.address_sum());
+        new = new.add(to.address_sum());
     }
     let header = packet
         .header_mut::<IcmpHeader>(ip.offset)
@@ -88,8 +100,8 @@ fn rewrite<A: Icmp>(
     let header = packet
         .header_mut::<A::Header>(EthernetHeader::LEN)
         .ok_or(Reason::Malformed)?;
-    A::translate(header, (ip.src, ip.dst), (route.to.src, route.to.dst));
-    route.link.write(packet).ok_or(Reason::Malformed)
+    A::translate(header, (ip.src, ip.dst), (to.src, to.dst), hops);
+    Ok(())
 }
 
 #[inline(always)]

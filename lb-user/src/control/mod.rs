@@ -32,8 +32,8 @@ use tracing::info;
 pub(crate) use self::{ends::unix_milliseconds, inheritance::backend_address};
 use self::{
     inheritance::{Inheritance, VirtualAddress},
-    plan::{Life, Plan, Pool},
-    standing::{Standing, Ways},
+    plan::{Backend, Life, Plan, Pool},
+    standing::{Standing, Way, Ways},
 };
 pub use self::{
     plan::{PlanError, capacity, destinations},
@@ -42,7 +42,7 @@ pub use self::{
 use crate::{
     config::{
         Config,
-        types::{OnDown, Service},
+        types::{OnDown, Protocol, Service},
     },
     flows::{self, Names},
     health::{Event, State, Target},
@@ -198,16 +198,14 @@ impl Control {
                 continue;
             };
             let took_flows = standing.takes_flows();
+            let pool = &self.plan.pools[backend.pool];
             let ways = Ways {
                 interfaces: &self.config.global.interfaces,
-                mode: self.plan.pools[backend.pool].mode,
+                mode: pool.mode,
             };
-            if let Some(next_hop) = standing.resolved(next_hop, &ways, &backend.name) {
+            if let Some(way) = standing.resolved(next_hop, &ways, &backend.name) {
                 new += 1;
-                if backend.has_own_source {
-                    write::source(memory, backend.sources.first, next_hop.source);
-                }
-                write::hop(memory, row, &next_hop);
+                lead(memory, row, backend, pool.protocol, &way);
             }
             if took_flows != standing.takes_flows() {
                 changed.insert(backend.pool);
@@ -243,5 +241,18 @@ impl Control {
             half_open: ticks(life.connect_timeout),
             closed: ticks(life.close_timeout),
         }
+    }
+}
+
+/// Writes a backend's next hop and the address that is sent from towards it, or that it runs on this host.
+fn lead(memory: &Memory<'_>, row: u32, backend: &Backend, protocol: Protocol, way: &Way) {
+    match way {
+        Way::Out(next_hop) => {
+            if backend.has_own_source {
+                write::source(memory, backend.sources.first, next_hop.source);
+            }
+            write::hop(memory, row, next_hop);
+        }
+        Way::Local => write::local(memory, row, protocol, backend.address.port()),
     }
 }

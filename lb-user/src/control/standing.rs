@@ -38,8 +38,8 @@ impl Ways<'_> {
 pub(super) struct Standing {
     /// The last check's state and report; none before the first.
     health: Option<(State, Report)>,
-    /// The next hop in force. One that is lost stays: a flow's packets may still arrive, and the check decides.
-    next_hop: Option<NextHop>,
+    /// The way in force. One that is lost stays: a flow's packets may still arrive, and the check decides.
+    way: Option<Way>,
     /// Why there is none.
     unresolved: Option<String>,
     /// When `state` last changed.
@@ -49,11 +49,20 @@ pub(super) struct Standing {
     was_chosen: bool,
 }
 
+/// How packets get to a backend.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Way {
+    /// Out of an interface.
+    Out(NextHop),
+    /// It runs on this host.
+    Local,
+}
+
 impl Standing {
     pub(super) fn new(now: Instant, was_chosen: bool) -> Self {
         Self {
             health: None,
-            next_hop: None,
+            way: None,
             unresolved: None,
             changed: now,
             was_chosen,
@@ -81,32 +90,38 @@ impl Standing {
         before != self.takes_flows()
     }
 
-    /// Takes a look-up of the next hop in; returns it if it is new and to be written.
+    /// Takes a look-up of the next hop in; returns the way that it shows if that is new and to be written.
     pub(super) fn resolved(
         &mut self,
         found: &Result<NextHop, Unresolved>,
         ways: &Ways<'_>,
         backend: &str,
-    ) -> Option<NextHop> {
+    ) -> Option<Way> {
         if let Some(fault) = found.as_ref().ok().and_then(|next_hop| ways.fault(next_hop)) {
             self.was_chosen = false;
             self.unusable(backend, &fault);
             return None;
         }
-        match found {
-            Ok(next_hop) if self.next_hop.as_ref() == Some(next_hop) => None,
-            Ok(next_hop) => {
-                let (interface, source) = (&*next_hop.interface, next_hop.source);
-                debug!(backend, interface, %source, "next hop is known");
-                self.unresolved = None;
-                self.next_hop = Some(next_hop.clone());
-                self.next_hop.clone()
-            }
+        let way = match found {
+            Ok(next_hop) => Way::Out(next_hop.clone()),
+            Err(Unresolved::Local) => Way::Local,
             Err(reason) => {
                 self.unusable(backend, &reason.to_string());
-                None
+                return None;
             }
+        };
+        if self.way.as_ref() == Some(&way) {
+            return None;
         }
+        match &way {
+            Way::Out(NextHop {
+                interface, source, ..
+            }) => debug!(backend, interface = &**interface, %source, "next hop is known"),
+            Way::Local => debug!(backend, "the backend runs on this host"),
+        }
+        self.unresolved = None;
+        self.way = Some(way);
+        self.way.clone()
     }
 
     fn unusable(&mut self, backend: &str, reason: &str) {
@@ -118,7 +133,7 @@ impl Standing {
 
     /// Whether new flows may go there, its weight aside.
     pub(super) fn takes_flows(&self) -> bool {
-        self.is_up() && (self.next_hop.is_some() || self.was_chosen)
+        self.is_up() && (self.way.is_some() || self.was_chosen)
     }
 
     /// Whether its last checks were good.
@@ -136,10 +151,7 @@ impl Standing {
 
     /// Why packets cannot reach it, if they cannot.
     pub(super) fn unresolved(&self) -> Option<&str> {
-        self.next_hop
-            .is_none()
-            .then_some(self.unresolved.as_deref())
-            .flatten()
+        self.way.is_none().then_some(self.unresolved.as_deref()).flatten()
     }
 
     /// When its state last changed.

@@ -143,6 +143,7 @@ pub(super) fn free_backend(memory: &Memory<'_>, row: u32) {
             counter.store(0);
         }
     }
+    record.local.store(0);
     record.active.store(0);
     record.service.store(0);
 }
@@ -177,6 +178,14 @@ pub(super) fn hop(memory: &Memory<'_>, row: u32, hop: &NextHop) {
     place.interface.store(hop.ifindex);
     place.mtu.store(hop.mtu);
     record.hop.store(other);
+    record.local.store(0);
+}
+
+/// Says that a backend runs on this host. Answers from its port are looked for before any packet goes there.
+pub(super) fn local(memory: &Memory<'_>, row: u32, protocol: Protocol, port: u16) {
+    let (_, bit) = number_and_bit(protocol);
+    add(&memory.ports.sources[usize::from(port)], bit);
+    memory.backends[row as usize].local.store(1);
 }
 
 /// Has the flows of a backend end at their clients' next packets, or live on.

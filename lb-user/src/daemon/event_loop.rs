@@ -1,6 +1,6 @@
 //! What a running daemon does: it takes in what checks and look-ups find, and answers questions.
 
-use std::{iter, net::SocketAddr, time::Duration};
+use std::{borrow::Cow, iter, net::SocketAddr, time::Duration};
 
 use anyhow::{Context as _, Result};
 use lb_common::memory::Memory;
@@ -21,7 +21,7 @@ use crate::{
     dataplane::Engine,
     flows::{self, Clock, FlowPage, Query},
     health::{self, Monitor},
-    next_hop::{NextHops, Resolver},
+    next_hop::{NextHops, Resolver, Unresolved},
 };
 
 /// Results of checks that are taken in at once, so that many that come together build a choice table once and not once
@@ -86,7 +86,8 @@ impl Daemon {
                 }
                 changed = self.next_hops.changed() => {
                     changed.context("next hops are looked up no more")?;
-                    let next_hops = self.next_hops.borrow_and_update();
+                    let found = self.next_hops.borrow_and_update();
+                    let next_hops = prepared_for(&mut self.engine, &found);
                     // Before packets are sent from new source addresses.
                     self.engine.keep_from_host(|| self.control.kept_from_host(&next_hops))?;
                     self.control.resolved(&self.engine.memory(), &next_hops);
@@ -183,4 +184,24 @@ fn ticks() -> Interval {
     let mut ticks = interval(Duration::from_secs(1));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks
+}
+
+/// Before flows go to backends on this host, their answers have to be translated; where they cannot be, such backends are
+/// not reachable.
+fn prepared_for<'n>(engine: &mut Engine, found: &'n NextHops) -> Cow<'n, NextHops> {
+    let is_local = |found: &Result<_, Unresolved>| matches!(found, Err(Unresolved::Local));
+    if !found.values().any(is_local) {
+        return Cow::Borrowed(found);
+    }
+    let Err(error) = engine.translate_answers() else {
+        return Cow::Borrowed(found);
+    };
+    let reason = error.to_string();
+    let mut next_hops = found.clone();
+    for local in next_hops.values_mut().filter(|found| is_local(found)) {
+        *local = Err(Unresolved::Unanswered {
+            reason: reason.clone(),
+        });
+    }
+    Cow::Owned(next_hops)
 }

@@ -4,7 +4,7 @@ use std::{io, sync::Arc, time::Duration};
 
 use lb_common::memory::{Heap, Memory};
 
-use super::{AfPacket, KeptFromHost, Losses, Tables, Xdp, af_packet::HostError};
+use super::{AfPacket, AttachError, KeptFromHost, Losses, Tables, Xdp, af_packet::HostError};
 
 /// An engine that forwards packets.
 pub enum Engine {
@@ -31,6 +31,17 @@ impl SharedTables {
             Self::AfPacket(heap) => heap.memory(),
         }
     }
+}
+
+/// Answers of backends on this host cannot be translated.
+#[derive(Debug, thiserror::Error)]
+pub enum TranslateError {
+    /// The program for it cannot be attached.
+    #[error(transparent)]
+    Attach(#[from] AttachError),
+    /// Packet sockets see what the host sends, but cannot change it.
+    #[error("a backend on the balancer's own host needs dataplane xdp or xdp-generic")]
+    NotByPacketSockets,
 }
 
 impl Engine {
@@ -111,6 +122,14 @@ impl Engine {
         match self {
             Self::Xdp(_) => Ok(()),
             Self::AfPacket(engine) => engine.keep_from_host(&kept()),
+        }
+    }
+
+    /// Sees to it that what backends on this host answer leaves from the virtual address.
+    pub fn translate_answers(&mut self) -> Result<(), TranslateError> {
+        match self {
+            Self::Xdp(xdp) => Ok(xdp.translate_answers()?),
+            Self::AfPacket(_) => Err(TranslateError::NotByPacketSockets),
         }
     }
 

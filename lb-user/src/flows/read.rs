@@ -156,13 +156,14 @@ impl Reader<'_> {
         let record = self.memory.backends.get(flow.backend as usize);
         let backend_address = match (flow.forwarding, record) {
             (Forwarding::Direct | Forwarding::Encapsulate, Some(record)) => backend_address(record),
-            (Forwarding::Translate, _) | (_, None) => translated,
+            (Forwarding::Translate | Forwarding::Local, _) | (_, None) => translated,
         };
         let mode = match flow.forwarding {
             Forwarding::Translate if snat_address == client => "nat",
             Forwarding::Translate => "full-nat",
             Forwarding::Direct => "dsr",
             Forwarding::Encapsulate => "tunnel",
+            Forwarding::Local => "local",
         };
         let (service, backend) = match self.name(flow.backend) {
             Some((service, backend)) => (Some(service.clone()), backend.clone()),

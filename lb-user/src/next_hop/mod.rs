@@ -53,9 +53,21 @@ pub enum Unresolved {
     /// The routing tables refuse it.
     #[error("the route says {0}")]
     Refused(&'static str),
-    /// It is an address of this host.
+    /// It is an address of this host: packets need no next hop, but only this host's own stack.
     #[error("the address belongs to this host")]
     Local,
+    /// It is an address of this host, whose answers nothing would translate.
+    #[error("the address belongs to this host, and what it sends cannot be translated: {reason}")]
+    Unanswered {
+        /// Why not.
+        reason: String,
+    },
+    /// It is an address of this host that packets from elsewhere are not delivered to.
+    #[error(
+        "this host takes packets from outside to its loopback addresses for forged: give the backend another \
+         address of this host"
+    )]
+    Loopback,
     /// The interface is administratively down, has no carrier, or has just gone.
     #[error("{interface} is down")]
     LinkDown {

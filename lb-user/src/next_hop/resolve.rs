@@ -32,6 +32,11 @@ impl Tables {
     pub(super) fn resolve(&self, destination: IpAddr, route: &Result<Route, Unresolved>) -> Resolution {
         match route.clone().and_then(|route| self.way_out(&route)) {
             Ok(way) => self.meet(destination, way),
+            Err(Unresolved::Local) if destination.is_loopback() => Resolution {
+                next_hop: Err(Unresolved::Loopback),
+                neighbour: None,
+                ask: false,
+            },
             Err(reason) => Resolution {
                 next_hop: Err(reason),
                 neighbour: None,

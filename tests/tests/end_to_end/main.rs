@@ -13,6 +13,7 @@ mod ends;
 mod failover;
 mod integrity;
 mod lifecycle;
+mod local;
 mod modes;
 mod one_armed;
 mod removal;

@@ -133,7 +133,7 @@ fn every_connection_is_a_flow_of_its_backend() {
 
 /// What the daemon counted and the frames that its interfaces received, at a moment when none was on its way: the
 /// kernel's counter stood still while the daemon was asked.
-fn quiet_moment(lab: &Lab) -> Result<(Packets, u64)> {
+pub(crate) fn quiet_moment(lab: &Lab) -> Result<(Packets, u64)> {
     let interfaces = lab.config().interfaces;
     let moment = wait_for("a moment without packets", Duration::from_secs(20), || {
         let before = observe::received_frames(lab.balancer(), &interfaces)?;

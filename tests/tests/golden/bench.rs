@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use lb_common::{Reason, manner::Manner, memory::Memory};
 
 use crate::{
-    engine::{Core, Engine, Kernel, Outcome},
+    engine::{Core, Engine, Forwarded, Kernel, Outcome},
     frame::{Check, Frame},
     oracle,
     tunnel::{Flavour, Tunnel},
@@ -158,6 +158,72 @@ impl<'e> Bench<'e> {
         };
         self.left_as(answer, &expected);
         expected
+    }
+
+    /// Expects a client's frame to be given to the host's own stack for the backend that runs there, and nothing of it
+    /// changed but its destination. Returns it as the stack got it.
+    pub(crate) fn reaches_stack(&mut self, frame: &Frame) -> Frame {
+        self.reaches_stack_from(frame, frame.from.port())
+    }
+
+    /// The same, with the port that the client has there.
+    pub(crate) fn reaches_stack_from(&mut self, frame: &Frame, port: u16) -> Frame {
+        let engine = self.engine.name();
+        let outcome = self.send(&frame.bytes(), frame.interface);
+        assert_eq!(
+            (outcome.verdict, outcome.reason),
+            ("pass", Some(Reason::Local)),
+            "{engine}"
+        );
+        let row = self.family.row(frame.protocol, frame.to.port());
+        let expected = Frame {
+            to: SocketAddr::new(
+                self.family.backend().ip(),
+                world::backend_port(&self.memory(), row),
+            ),
+            check: self.check_after(frame.check),
+            ..frame.sent_from(port)
+        };
+        assert_eq!(outcome.bytes, expected.bytes(), "{engine}: {frame:?}");
+        expected
+    }
+
+    /// Expects an answer that the host's own stack sends to leave from the virtual address that `sent` went to, and
+    /// nothing else of it changed.
+    pub(crate) fn leaves_for_client(&mut self, answer: &Frame, sent: &Frame) {
+        let left = self.emit(&answer.bytes());
+        let expected = Frame {
+            from: sent.to,
+            to: sent.from,
+            ..answer.clone()
+        };
+        assert_eq!(
+            left,
+            ("pass", expected.bytes()),
+            "{}: {answer:?}",
+            self.engine.name()
+        );
+    }
+
+    /// Expects a frame that the host sends to leave as it is.
+    pub(crate) fn leaves_untouched(&mut self, frame: &Frame) {
+        let bytes = frame.bytes();
+        let left = self.emit(&bytes);
+        assert_eq!(left, ("pass", bytes), "{}: {frame:?}", self.engine.name());
+    }
+
+    /// Gives the engine a frame that the host sends: no verdict counts it.
+    fn emit(&mut self, frame: &[u8]) -> (&'static str, Vec<u8>) {
+        let before = world::packets(&self.memory());
+        let Forwarded { verdict, bytes, .. } = self.engine.emit(frame);
+        let after = world::packets(&self.memory());
+        assert_eq!(before.0, after.0, "{}: verdict counters", self.engine.name());
+        self.outcomes.push(Outcome {
+            verdict,
+            reason: moved(&before.1, &after.1).map(|index| Reason::ALL[index]),
+            bytes: bytes.clone(),
+        });
+        (verdict, bytes)
     }
 
     /// A connection's first three packets. Returns what the SYN left as.

@@ -174,6 +174,13 @@ pub(crate) fn manner(memory: &Memory<'_>, family: Family, manner: Manner) {
     }
 }
 
+/// Has a backend run on this host.
+pub(crate) fn local(memory: &Memory<'_>, row: u32) {
+    memory.backends[row as usize].local.store(1);
+    let port = &memory.ports.sources[usize::from(backend_port(memory, row))];
+    port.store(port.load() | PortFilter::TCP | PortFilter::UDP);
+}
+
 /// The backends of a family stand at the end of a tunnel.
 pub(crate) fn tunnel(memory: &Memory<'_>, family: Family, tunnel: Tunnel) {
     let outer_is_v6 = tunnel.outer == Family::V6;
@@ -312,6 +319,7 @@ pub(crate) fn packets(memory: &Memory<'_>) -> (Vec<u64>, Vec<u64>) {
 fn backend(memory: &Memory<'_>, row: u32, address: SocketAddr, source: usize) {
     let record = &memory.backends[row as usize];
     record.hop.store(0);
+    record.local.store(0);
     record.manner.store(Manner::FULL_NAT.0);
     record.retries.store(0);
     record.address.store(mapped(address.ip()));

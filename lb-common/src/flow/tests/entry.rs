@@ -10,7 +10,7 @@ use crate::{
 
 fn flow(protocol: u8, backend: u32) -> Flow<V4> {
     Flow {
-        forwarding: Forwarding::Direct,
+        forwarding: Forwarding::Local,
         key: key(1),
         to: translated(1),
         protocol,

@@ -4,7 +4,7 @@ use lb_common::memory::Memory;
 use tracing::{info, warn};
 
 use super::{
-    AttachError, Mode, Object, Pins,
+    AttachError, Mode, Object, Pins, connect, egress,
     link::{attach, number, replace},
     pins,
 };
@@ -16,6 +16,8 @@ pub struct Xdp {
     interfaces: Vec<String>,
     mode: Mode,
     fallback: Option<String>,
+    /// Whether what leaves is translated, too.
+    translates_answers: bool,
 }
 
 impl Xdp {
@@ -38,13 +40,30 @@ impl Xdp {
             attach_afresh(&mut object, &pins, interfaces, wanted)?
         };
         pins.keep();
-        Ok(Self {
+        let mut attached = Self {
             object,
             pins,
             interfaces: interfaces.to_vec(),
             mode,
             fallback,
-        })
+            translates_answers: false,
+        };
+        if !attached.pins.egress_links().is_empty() {
+            // There may be flows to backends on this host.
+            attached.translate_answers()?;
+        }
+        connect::attach(&mut attached.object, &attached.pins);
+        Ok(attached)
+    }
+
+    /// Sees to it that what backends on this host answer leaves from the virtual address. It costs each packet that
+    /// leaves a look at its ports, and so is left out where there are no such backends.
+    pub fn translate_answers(&mut self) -> Result<(), AttachError> {
+        if !self.translates_answers {
+            egress::attach(&mut self.object, &self.pins, &self.interfaces)?;
+            self.translates_answers = true;
+        }
+        Ok(())
     }
 
     /// Refuses an interface on which an instance forwards already, whether its daemon runs or not.

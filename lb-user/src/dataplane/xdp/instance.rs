@@ -40,7 +40,7 @@ pub(super) fn socket_of(name: &str) -> Option<PathBuf> {
 }
 
 /// What no other network namespace has been or will be called until the next boot.
-fn namespace() -> io::Result<u64> {
+pub(super) fn namespace() -> io::Result<u64> {
     let any = socket(
         AddressFamily::Unix,
         SockType::Datagram,

@@ -41,6 +41,14 @@ pub enum AttachError {
     /// A packet path is in force that cannot be gone on with.
     #[error(transparent)]
     Adopt(#[from] AdoptError),
+    /// The kernel refuses the program that translates what backends on this host answer.
+    #[error("interface `{interface}` refuses a program for what leaves it, which takes Linux 6.6: {reason}")]
+    Egress {
+        /// The interface.
+        interface: String,
+        /// What the kernel says.
+        reason: String,
+    },
     /// The kernel or driver refuses.
     #[error("interface `{interface}` refuses XDP ({mode}): {reason}")]
     Refused {
@@ -125,14 +133,14 @@ pub(super) fn number(interface: &str) -> Result<u32, AttachError> {
     if_nametoindex(interface).map_err(|_| AttachError::NoInterface(interface.to_owned()))
 }
 
-fn os_error(error: &(dyn Error + 'static)) -> Option<i32> {
+pub(super) fn os_error(error: &(dyn Error + 'static)) -> Option<i32> {
     Chain::new(error)
         .filter_map(|error| error.downcast_ref::<io::Error>())
         .find_map(io::Error::raw_os_error)
 }
 
 /// The error and all that caused it, in one line.
-fn chain(error: &(dyn Error + 'static)) -> String {
+pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
     let parts: Vec<String> = Chain::new(error).map(ToString::to_string).collect();
     parts.join(": ")
 }

@@ -4,6 +4,8 @@ mod adopt;
 mod attach;
 mod bpffs;
 mod clock;
+mod connect;
+mod egress;
 mod instance;
 mod link;
 mod mode;

@@ -6,7 +6,7 @@ use anyhow::Chain;
 use aya::{
     EbpfError, EbpfLoader, TestRun as _, TestRunOptions,
     maps::ProgramArray,
-    programs::{ProgramError, Xdp as Program},
+    programs::{CgroupSockAddr, Program, ProgramError, ProgramInfo, SchedClassifier, Xdp},
 };
 use lb_common::{Stage, layout, memory::Memory};
 
@@ -65,12 +65,19 @@ impl Object {
     /// The program that is attached to interfaces; it goes on in those of the other stages.
     pub(super) const BALANCER: &'static str = Stage::Follow.program();
 
+    /// The program that translates what backends on this host answer.
+    pub(super) const EGRESS: &'static str = "egress";
+
+    /// The programs that lead connections of this host's own to backends.
+    pub(super) const CONNECT: [&'static str; 2] = ["connect4", "connect6"];
+
     /// Names of the programs in the object.
     pub fn programs() -> impl Iterator<Item = &'static str> {
         Stage::ALL
             .into_iter()
             .map(Stage::program)
-            .chain(["pass", "clock"])
+            .chain(["pass", "clock", Self::EGRESS])
+            .chain(Self::CONNECT)
     }
 
     /// Loads the object that is built into this binary, with empty tables that have room for `capacity`.
@@ -107,15 +114,14 @@ impl Object {
     fn load_by(loader: &mut EbpfLoader<'_>, adopted: bool) -> Result<Self, LoadError> {
         let mut ebpf = loader.load(super::super::OBJECT).map_err(object_error)?;
         for name in Self::programs() {
-            let program = program(&mut ebpf, name).map_err(|error| program_error(name, &error))?;
-            program.load().map_err(|error| program_error(name, &error))?;
+            load(&mut ebpf, name).map_err(|error| program_error(name, &error))?;
         }
         for stage in Stage::ALL {
             link(&mut ebpf, stage).map_err(|error| program_error(stage.program(), &error))?;
         }
         let tables = Arc::new(Tables::map(&ebpf)?);
-        let tick =
-            clock::tick(program(&mut ebpf, "clock").map_err(LoadError::Clock)?).map_err(LoadError::Clock)?;
+        let tick = clock::tick(program::<&mut Xdp>(&mut ebpf, "clock").map_err(LoadError::Clock)?)
+            .map_err(LoadError::Clock)?;
         tables
             .memory()
             .settings
@@ -155,14 +161,14 @@ impl Object {
 
     /// The flow table's clock now, in ticks.
     pub fn now(&mut self) -> Result<u32, ProgramError> {
-        clock::now(program(&mut self.ebpf, "clock")?)
+        clock::now(self.program("clock")?)
     }
 
     /// Runs a program on a frame in the kernel, without any interface (`BPF_PROG_TEST_RUN`). Returns its action
     /// and the frame as it left it.
     pub fn test_run(&mut self, name: &str, frame: &[u8]) -> Result<(u32, Vec<u8>), ProgramError> {
         let mut out = vec![0; frame.len() + 256];
-        let program = program(&mut self.ebpf, name)?;
+        let program = self.program(name)?;
         let options = TestRunOptions {
             data_in: Some(frame),
             data_out: Some(&mut out),
@@ -174,8 +180,24 @@ impl Object {
     }
 
     /// The program of that name.
-    pub fn program(&mut self, name: &str) -> Result<&mut Program, ProgramError> {
+    pub fn program(&mut self, name: &str) -> Result<&mut Xdp, ProgramError> {
         program(&mut self.ebpf, name)
+    }
+
+    /// The program that translates what backends on this host answer.
+    pub fn egress(&mut self) -> Result<&mut SchedClassifier, ProgramError> {
+        program(&mut self.ebpf, Self::EGRESS)
+    }
+
+    /// A program that leads connections of this host's own to backends.
+    pub(super) fn connect(&mut self, name: &str) -> Result<&mut CgroupSockAddr, ProgramError> {
+        program(&mut self.ebpf, name)
+    }
+
+    /// What the kernel says of the program of that name.
+    pub fn info(&self, name: &str) -> Result<ProgramInfo, ProgramError> {
+        let program = self.ebpf.program(name);
+        program.ok_or(ProgramError::UnexpectedProgramType)?.info()
     }
 
     /// Writes the settings of empty tables.
@@ -208,16 +230,29 @@ fn mask<T>(table: &[T]) -> u32 {
     rows(table) - 1
 }
 
-fn program<'e>(ebpf: &'e mut aya::Ebpf, name: &str) -> Result<&'e mut Program, ProgramError> {
+fn program<'e, P>(ebpf: &'e mut aya::Ebpf, name: &str) -> Result<P, ProgramError>
+where
+    P: TryFrom<&'e mut Program, Error = ProgramError>,
+{
     ebpf.program_mut(name)
         .ok_or(ProgramError::UnexpectedProgramType)?
         .try_into()
 }
 
+/// Loads a program of whatever type that the object has.
+fn load(ebpf: &mut aya::Ebpf, name: &str) -> Result<(), ProgramError> {
+    match ebpf.program_mut(name) {
+        Some(Program::Xdp(program)) => program.load(),
+        Some(Program::SchedClassifier(program)) => program.load(),
+        Some(Program::CgroupSockAddr(program)) => program.load(),
+        _ => Err(ProgramError::UnexpectedProgramType),
+    }
+}
+
 /// Lets the programs of the other stages find that of this one. Where another daemon's programs are in force, these take
 /// their places one after the other: all that know the same layout can go on in each other.
 fn link(ebpf: &mut aya::Ebpf, stage: Stage) -> Result<(), ProgramError> {
-    let program = program(ebpf, stage.program())?
+    let program = program::<&mut Xdp>(ebpf, stage.program())?
         .fd()?
         .try_clone()
         .map_err(ProgramError::IOError)?;

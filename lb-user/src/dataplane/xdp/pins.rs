@@ -16,10 +16,13 @@ use nix::{
 };
 use tracing::warn;
 
-use super::{bpffs, instance};
+use super::{Object, bpffs, instance};
 
 /// Name of a link, before the number of its interface: unlike names, numbers hold no dots and never change.
 const LINK: &str = "link-";
+
+/// The same of the link that packets leave by.
+const EGRESS: &str = "egress-";
 
 /// The pins of an instance, which nobody else may touch meanwhile.
 ///
@@ -139,6 +142,12 @@ impl Pins {
         for interface in self.links() {
             self.unlink(interface);
         }
+        for interface in self.egress_links() {
+            self.unlink_egress(interface);
+        }
+        for program in Object::CONNECT {
+            self.unlink_connect(program);
+        }
         for path in entries(&self.directory) {
             if let Err(error) = fs::remove_file(&path) {
                 warn!(path = %path.display(), %error, "cannot remove");
@@ -148,15 +157,19 @@ impl Pins {
 
     /// Removes the link of one interface, which detaches it.
     pub(super) fn unlink(&self, interface: u32) {
-        // Opened first, so that the last handle is a descriptor: the kernel detaches at once when it is closed, and
-        // some time later when the last one was a file.
-        let path = self.link(interface);
-        let unpinned = match PinnedLink::from_pin(&path) {
-            Ok(link) => link.unpin().map(drop),
-            Err(_) => fs::remove_file(&path),
-        };
-        if let Err(error) = unpinned {
-            warn!(path = %path.display(), %error, "cannot detach");
+        detach(&self.link(interface));
+    }
+
+    /// Removes the link that packets leave an interface by, which detaches it.
+    pub(super) fn unlink_egress(&self, interface: u32) {
+        detach(&self.egress_link(interface));
+    }
+
+    /// Removes the link of a program for this host's own connections, which detaches it.
+    pub(super) fn unlink_connect(&self, program: &str) {
+        let path = self.connect_link(program);
+        if path.exists() {
+            detach(&path);
         }
     }
 
@@ -170,9 +183,28 @@ impl Pins {
         self.directory.join(format!("{LINK}{interface}"))
     }
 
+    /// Where the link is pinned that packets leave an interface by.
+    pub(super) fn egress_link(&self, interface: u32) -> PathBuf {
+        self.directory.join(format!("{EGRESS}{interface}"))
+    }
+
+    /// Where the link of a program for this host's own connections is pinned.
+    pub(super) fn connect_link(&self, program: &str) -> PathBuf {
+        self.directory.join(program)
+    }
+
     /// Numbers of the interfaces that have a link.
     pub(super) fn links(&self) -> Vec<u32> {
-        let number = |path: PathBuf| path.file_name()?.to_str()?.strip_prefix(LINK)?.parse().ok();
+        self.numbers(LINK)
+    }
+
+    /// Numbers of the interfaces that have a link which packets leave by.
+    pub(super) fn egress_links(&self) -> Vec<u32> {
+        self.numbers(EGRESS)
+    }
+
+    fn numbers(&self, prefix: &str) -> Vec<u32> {
+        let number = |path: PathBuf| path.file_name()?.to_str()?.strip_prefix(prefix)?.parse().ok();
         entries(&self.directory).filter_map(number).collect()
     }
 
@@ -210,6 +242,19 @@ fn lock(directory: &Path) -> io::Result<Flock<File>> {
         Ok(lock)
     } else {
         Err(ErrorKind::NotFound.into())
+    }
+}
+
+/// Removes a link, which detaches it.
+fn detach(path: &Path) {
+    // Opened first, so that the last handle is a descriptor: the kernel detaches at once when it is closed, and some
+    // time later when the last one was a file.
+    let unpinned = match PinnedLink::from_pin(path) {
+        Ok(link) => link.unpin().map(drop),
+        Err(_) => fs::remove_file(path),
+    };
+    if let Err(error) = unpinned {
+        warn!(path = %path.display(), %error, "cannot detach");
     }
 }
 

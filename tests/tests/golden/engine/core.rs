@@ -2,7 +2,7 @@
 
 use super::{Engine, Forwarded, capacity};
 use lb_common::{
-    Packet, Verdict,
+    Egress, Packet, Verdict, egress,
     memory::{Heap, Memory, Worker},
     process,
 };
@@ -45,6 +45,20 @@ impl Engine for Core {
                 Verdict::Pass(_) | Verdict::Drop(_) => None,
             },
             bytes: packet.bytes().to_vec(),
+        }
+    }
+
+    fn emit(&mut self, frame: &[u8]) -> Forwarded {
+        let mut bytes = frame.to_vec();
+        let worker = Worker::new(self.0.memory(), 0, NOW);
+        let verdict = match egress(&mut Packet::new(&mut bytes, 0), &worker) {
+            Egress::Untouched | Egress::Translated => "pass",
+            Egress::Refused(_) => "drop",
+        };
+        Forwarded {
+            verdict,
+            interface: None,
+            bytes,
         }
     }
 }

@@ -81,6 +81,28 @@ impl Engine for Kernel {
             bytes,
         }
     }
+
+    fn emit(&mut self, frame: &[u8]) -> Forwarded {
+        let mut bytes = vec![0; frame.len()];
+        let options = TestRunOptions {
+            data_in: Some(frame),
+            data_out: Some(&mut bytes),
+            ..TestRunOptions::new()
+        };
+        let program = self.object.egress().expect("the program is loaded");
+        let result = program.test_run(options).expect("the kernel runs the program");
+        // TC_ACT_UNSPEC and TC_ACT_SHOT (include/uapi/linux/pkt_cls.h).
+        let verdict = match result.return_value.cast_signed() {
+            -1 => "pass",
+            2 => "drop",
+            other => panic!("the program ended with {other}"),
+        };
+        Forwarded {
+            verdict,
+            interface: None,
+            bytes,
+        }
+    }
 }
 
 /// The program's context, a `struct xdp_md` (include/uapi/linux/bpf.h): `data`, `data_end`, `data_meta`,

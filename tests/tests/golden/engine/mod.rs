@@ -18,6 +18,9 @@ pub(crate) trait Engine {
 
     /// Gives it a frame that came in by an interface, and takes what it left of it.
     fn forward(&mut self, frame: &[u8], interface: u32) -> Forwarded;
+
+    /// Gives it a frame that this host sends, and takes what it left of it; the verdict is `pass` or `drop`.
+    fn emit(&mut self, frame: &[u8]) -> Forwarded;
 }
 
 /// What an engine says itself of a frame.

@@ -10,6 +10,7 @@ mod errors;
 mod fragments;
 mod headers;
 mod icmp;
+mod local;
 mod long_way;
 mod nat;
 mod refusals;
@@ -58,6 +59,7 @@ fn the_list_of_rows_has_each_once() {
         ("fragments", fragments::ROWS),
         ("headers", headers::ROWS),
         ("icmp", icmp::ROWS),
+        ("local", local::ROWS),
         ("long_way", long_way::ROWS),
         ("nat", nat::ROWS),
         ("refusals", refusals::ROWS),

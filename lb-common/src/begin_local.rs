@@ -1,0 +1,64 @@
+//! Opening a flow to a backend that runs on this host.
+
+use crate::{
+    address::{Address, AddressCell, Port, Tuple, V4, V6},
+    begin::{PORT_ATTEMPTS, PORT_STEP, open, port},
+    flow,
+    layout::Settings,
+    manner::Forwarding,
+    packet::Packet,
+    parse::{self, Network, Parse, Segment},
+    process::{Exit, Outcome, Stage, conclude},
+    reason::Reason,
+    tables::Tables,
+};
+
+/// Opens a packet's flow to the backend that was chosen, after which its way goes on by it; else says what becomes of the
+/// packet.
+#[inline(always)]
+pub fn begin_local<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
+    let opened = match parse::noted_network(packet, tables) {
+        Ok(Network::V4) => begin::<V4, T>(packet, tables),
+        Ok(Network::V6) => begin::<V6, T>(packet, tables),
+        Err(reason) => Err(reason.into()),
+    };
+    let next = opened.map_or_else(|exit| exit, |()| Exit::To(Stage::Deliver));
+    conclude(tables, Err(next))
+}
+
+#[inline(always)]
+fn begin<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<(), Exit> {
+    let segment = &parse::noted::<A, T>(packet, tables)?;
+    let settings = tables.settings().ok_or(Reason::NotReady)?;
+    let backend = tables.note().ok_or(Reason::NotReady)?.backend.load();
+    let to = translation(tables, settings, segment, backend)?;
+    open(packet, tables, segment, Forwarding::Local, to)
+}
+
+/// What the flow's packets reach the backend with: its address and port, and the client's own, for our stack takes a
+/// packet from outside that has one of its own addresses as source for forged.
+///
+/// The client's port, too, unless the client speaks with the backend by it already, through another virtual address.
+#[inline(always)]
+fn translation<A: Address, T: Tables>(
+    tables: &T,
+    settings: &Settings,
+    segment: &Segment<A>,
+    backend: u32,
+) -> Result<Tuple<A>, Reason> {
+    let record = tables.backend(backend).ok_or(Reason::NoBackend)?;
+    let mut to = Tuple {
+        dst: A::from_mapped(AddressCell::<V6>::load(&record.address)),
+        dst_port: Port(record.port.load().to_ne_bytes()),
+        ..segment.tuple
+    };
+    let mut position = u32::from(segment.tuple.src_port.number());
+    for _ in 0..PORT_ATTEMPTS {
+        if flow::is_free(tables, settings, &to.reversed(), segment.protocol, true)? {
+            return Ok(to);
+        }
+        to.src_port = port(settings, position).ok_or(Reason::NoSourcePort)?;
+        position = position.wrapping_add(PORT_STEP);
+    }
+    Err(Reason::NoSourcePort)
+}

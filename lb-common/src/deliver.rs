@@ -1,0 +1,71 @@
+//! Packets to backends that run on this host: translated, and left to its own stack. Their answers leave by [`egress`].
+//!
+//! [`egress`]: crate::egress()
+
+use crate::{
+    address::{V4, V6},
+    flow::{self, State},
+    layout::{Backend, Settings},
+    manner::Forwarding,
+    packet::{Packet, Wire},
+    parse::{self, Network, Parse},
+    process::{Exit, Outcome, Stage, conclude},
+    reason::Reason,
+    rewrite,
+    tables::Tables,
+    verdict::Verdict,
+};
+
+/// Translates a packet of a flow whose backend runs on this host.
+#[inline(always)]
+pub fn deliver<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
+    let delivered = match parse::noted_network(packet, tables) {
+        Ok(Network::V4) => translate::<V4, T>(packet, tables),
+        Ok(Network::V6) => translate::<V6, T>(packet, tables),
+        Err(reason) => Err(reason.into()),
+    };
+    conclude(tables, delivered)
+}
+
+#[inline(always)]
+fn translate<A, T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Result<Verdict, Exit>
+where
+    A: Parse<Header: Wire>,
+{
+    let segment = parse::noted::<A, T>(packet, tables)?;
+    let settings = tables.settings().ok_or(Reason::NotReady)?;
+    let hit = flow::find::<A, T>(tables, settings, &segment.tuple, segment.protocol)?
+        .ok_or(Reason::FlowContended)?;
+    let (to, backend) = (hit.entry.to(), hit.entry.backend());
+    let local = hit.entry.forwarding() == Forwarding::Local;
+    if !local || !hit.is_current() {
+        return Err(Reason::FlowContended.into());
+    }
+    if hit.control.state().has(State::REPLY) {
+        // Answers leave here: one that comes in is forged, which our stack knows how to treat.
+        return Err(Reason::NotForService.into());
+    }
+    let record = tables.backend(backend).ok_or(Reason::NoBackend)?;
+    if record.hop.load() & Backend::ENDS != 0 {
+        return Err(Exit::To(Stage::Reset));
+    }
+    flow::track(tables, &segment, &hit);
+    let length = packet.len();
+    rewrite::in_place(
+        packet,
+        tables,
+        || tables.keeps_partial_checksum(settings),
+        &segment,
+        &to,
+    )?;
+    count(tables, settings, backend, length);
+    Ok(Verdict::Pass(Reason::Local))
+}
+
+#[inline(always)]
+fn count<T: Tables>(tables: &T, settings: &Settings, backend: u32, length: u64) {
+    if let Some(counters) = tables.backend_counters(settings, backend) {
+        counters.packets_in.add(1);
+        counters.bytes_in.add(length);
+    }
+}
