@@ -212,7 +212,7 @@ pub struct Backend {
     /// Since when it has taken no new flows because it is drained, in milliseconds since the Unix epoch; 0: it is not.
     /// Not for packets: the next daemon goes on counting.
     pub drained: Shared<u64>,
-    /// 1 if it runs on this host, so that new flows to it are [`crate::flow::Forwarding::Local`]; else 0.
+    /// 1 if it runs on this host, so that new flows to it are [`crate::manner::Forwarding::Local`]; else 0.
     pub local: Shared<u16>,
     reserved: [u16; 7],
 }
@@ -329,7 +329,7 @@ impl Note {
     }
 }
 
-/// How often something was done in the current second; see [`crate::rate::allows`].
+/// How often something was done in the current second; see `rate::allows`.
 #[derive(Debug, Default)]
 #[repr(C)]
 pub struct Allowance {

@@ -2,7 +2,7 @@
 //!
 //! One thread for each CPU takes frames from all interfaces in batches, decides on them by the same
 //! [`lb_common::process`] that the kernel runs, over tables on the heap, and sends on what is to be forwarded. What is
-//! for services is kept from the host's own stack, which gets a copy of every frame, by [`host`].
+//! for services is kept from the host's own stack, which gets a copy of every frame, by `host`.
 //!
 //! Frames are taken by `recvmmsg` and not from a ring in shared memory. A ring of version 3 hands frames over in blocks,
 //! which a frame that comes alone leaves only by a timer, a millisecond later at least: too late for who asks and waits
