@@ -167,7 +167,9 @@ impl Bench {
             count: self.flows,
             order: Order::Random,
         };
-        let frame = &self.head_for(course, Kind::Data)?;
+        // What is not known is dropped only if it asks for no answer.
+        let kind = if action.is_some() { Kind::Reset } else { Kind::Data };
+        let frame = &self.head_for(course, kind)?;
         let timed = |program| Timed {
             program,
             frame,

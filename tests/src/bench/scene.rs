@@ -54,6 +54,8 @@ pub enum Kind {
     Answer,
     /// Data of an open connection.
     Data,
+    /// The end of a connection: of no known flow, it is dropped and not answered.
+    Reset,
 }
 
 /// Addresses and ports of a frame.
@@ -137,6 +139,7 @@ impl Ends {
                     Kind::Open => tcp.syn(),
                     Kind::Answer => tcp.syn().ack(1_001),
                     Kind::Data => tcp.ack(2_000),
+                    Kind::Reset => tcp.rst(),
                 }
                 .write(&mut frame, &payload)
             }

@@ -104,7 +104,7 @@ impl Case {
                 client.unfinished_frame(1000)
             }
             Packets::First(protocol) => client.frame(protocol, Kind::Open, 22),
-            Packets::Stray => client.frame(Tcp, Kind::Data, 22),
+            Packets::Stray => client.frame(Tcp, Kind::Reset, 22),
             Packets::Other => client.to_port(22).frame(Tcp, Kind::Data, 22),
             Packets::Near => client.to_port(2222).frame(Tcp, Kind::Data, 22),
             Packets::NotIp => {
