@@ -1,25 +1,30 @@
 //! What the API answers.
 
+use std::fmt::Display;
+
 use axum::{
     Json, Router,
     extract::{Query, State, rejection::QueryRejection},
-    http::StatusCode,
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
 use serde::Deserialize;
 use serde_json::json;
+use tracing::error;
 
 use crate::{
     daemon::{Ending, FlowsError, Handle, Status, Stopped, Stopping},
     flows::{self, FlowPage},
-    stats::{ListedBackend, Statistics},
+    stats::{ListedBackend, Statistics, csv, metrics, observed::REGISTRY},
 };
 
 /// The questions that change nothing, with an answer of its own for whatever else is asked.
 pub(super) fn questions(handle: Handle) -> Router {
     Router::new()
+        .route("/metrics", get(metrics))
         .route("/api/v1/stats", get(statistics))
+        .route("/api/v1/stats.csv", get(values))
         .route("/api/v1/status", get(status))
         .route("/api/v1/backends", get(backends))
         .route("/api/v1/flows", get(flow_page))
@@ -35,8 +40,33 @@ pub(super) fn questions_and_orders(handle: Handle) -> Router {
     questions(handle).merge(orders)
 }
 
-async fn statistics(State(handle): State<Handle>) -> Result<Json<Statistics>, Stopped> {
+pub(super) async fn statistics(State(handle): State<Handle>) -> Result<Json<Statistics>, Stopped> {
     handle.statistics().await.map(Json)
+}
+
+/// The statistics as a table of values.
+pub(super) async fn values(State(handle): State<Handle>) -> Result<Response, Stopped> {
+    let statistics = handle.statistics().await?;
+    Ok(text("text/csv; charset=utf-8", csv::text(&statistics)))
+}
+
+async fn metrics(State(handle): State<Handle>) -> Result<Response, Stopped> {
+    let statistics = handle.statistics().await?;
+    Ok(text(metrics::CONTENT_TYPE, metrics::text(&statistics, &REGISTRY)))
+}
+
+/// A text of a content type of its own.
+fn text(kind: &'static str, text: Result<String, impl Display>) -> Response {
+    match text {
+        Ok(text) => ([(header::CONTENT_TYPE, kind)], text).into_response(),
+        Err(reason) => {
+            error!(%reason, "an answer could not be written");
+            error(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "the answer could not be written; the log says why",
+            )
+        }
+    }
 }
 
 async fn status(State(handle): State<Handle>) -> Result<Json<Status>, Stopped> {

@@ -50,9 +50,16 @@ pub async fn serve_stats(
 
 fn router(settings: Stats, handle: Handle) -> Router {
     let uri = settings.uri.clone();
+    // As `HAProxy` has them beside its page.
+    let [values, document] = ["csv", "json"].map(|form| format!("{uri};{form}"));
+    let other_forms = Router::new()
+        .route(&values, get(routes::values))
+        .route(&document, get(routes::statistics))
+        .with_state(handle.clone());
     let page = Router::new()
         .route(&uri, get(page))
-        .with_state((Arc::new(settings), handle.clone()));
+        .with_state((Arc::new(settings), handle.clone()))
+        .merge(other_forms);
     routes::questions(handle)
         .merge(page)
         .layer(middleware::from_fn(guard::local_names_only))

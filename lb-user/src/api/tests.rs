@@ -308,6 +308,33 @@ async fn the_stats_address_shows_the_page_and_answers_questions() {
 }
 
 #[tokio::test]
+async fn the_same_figures_come_in_every_form() {
+    let server = stats_server(daemon(), &CancellationToken::new()).await;
+    let ask = async |path: &str| {
+        let answer = reqwest::get(format!("http://{}{path}", server.address())).await;
+        let answer = answer.expect("an answer");
+        assert_eq!(answer.status(), StatusCode::OK, "{path}");
+        let kind = answer.headers()[header::CONTENT_TYPE]
+            .to_str()
+            .expect("text")
+            .to_owned();
+        (kind, answer.text().await.expect("a text"))
+    };
+    let (kind, metrics) = ask("/metrics").await;
+    assert_eq!(kind, "text/plain; version=0.0.4");
+    let bytes = r#"ballast_backend_bytes_total{backend="node1",direction="in",service="fe"} 987654321"#;
+    assert!(metrics.lines().any(|line| line == bytes), "{metrics}");
+    for path in ["/lb/stats;csv", "/api/v1/stats.csv"] {
+        let (kind, table) = ask(path).await;
+        assert_eq!(kind, "text/csv; charset=utf-8", "{path}");
+        assert!(table.starts_with("# pxname,svname,"), "{table}");
+    }
+    let (_, document) = ask("/lb/stats;json").await;
+    let document: Statistics = serde_json::from_str(&document).expect("statistics");
+    assert_eq!(document, sample::statistics());
+}
+
+#[tokio::test]
 async fn every_answer_on_the_stats_address_is_guarded() {
     let server = stats_server(daemon(), &CancellationToken::new()).await;
     let client = reqwest::Client::new();

@@ -9,8 +9,9 @@ use std::{
 
 use anyhow::{Context as _, anyhow};
 use clap::Args;
-use reqwest::{Method, StatusCode};
+use reqwest::{Method, Response};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use tokio::runtime::{self, Runtime};
 
 use crate::config::DEFAULT_SOCKET;
 
@@ -67,6 +68,15 @@ impl Client {
         Ok(self.exchange(Method::GET, path, arguments)?)
     }
 
+    /// Asks for the text at `path`, such as `stats.csv`.
+    pub(super) fn ask_text(&self, path: &str) -> anyhow::Result<String> {
+        let text = async {
+            let answer = self.answer(Method::GET, path, &()).await?;
+            answer.text().await.context("the daemon's answer broke off")
+        };
+        runtime()?.block_on(text)
+    }
+
     /// Gives the order at `path` with these arguments.
     pub(super) fn order<T: DeserializeOwned>(
         &self,
@@ -82,19 +92,26 @@ impl Client {
         path: &str,
         arguments: &impl Serialize,
     ) -> Result<T, AskError> {
-        tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .context("cannot start the runtime")?
-            .block_on(self.answer(method, path, arguments))
+        let document = async {
+            let answer = self.answer(method, path, arguments).await?;
+            let document = answer.json().await.with_context(|| {
+                format!(
+                    "cannot understand the daemon at {}; are the daemon and this program of the same version?",
+                    self.socket.display()
+                )
+            });
+            Ok(document?)
+        };
+        runtime()?.block_on(document)
     }
 
-    async fn answer<T: DeserializeOwned>(
+    /// The answer to a question that it could answer.
+    async fn answer(
         &self,
         method: Method,
         path: &str,
         arguments: &impl Serialize,
-    ) -> Result<T, AskError> {
+    ) -> Result<Response, AskError> {
         let client = reqwest::Client::builder()
             .unix_socket(self.socket.as_path())
             .timeout(PATIENCE)
@@ -105,28 +122,19 @@ impl Client {
             .query(arguments);
         let answer = request.send().await.map_err(|error| self.unreachable(&error))?;
         let status = answer.status();
-        if !status.is_success() {
-            let refusal = answer
-                .json()
-                .await
-                .map_or(status.to_string(), |refusal: Refusal| refusal.error);
-            if status == StatusCode::CONFLICT {
-                // It has understood, and says why not.
-                return Err(anyhow!(refusal).into());
-            }
-            return Err(anyhow!(
-                "the daemon at {} did not answer: {refusal}",
-                self.socket.display()
-            )
-            .into());
+        if status.is_success() {
+            return Ok(answer);
         }
-        let document = answer.json().await.with_context(|| {
-            format!(
-                "cannot understand the daemon at {}; are the daemon and this program of the same version?",
-                self.socket.display()
-            )
-        })?;
-        Ok(document)
+        let refusal = answer
+            .json()
+            .await
+            .map_or(status.to_string(), |refusal: Refusal| refusal.error);
+        if status.is_client_error() {
+            // It has understood, and says why not.
+            return Err(anyhow!(refusal).into());
+        }
+        let socket = self.socket.display();
+        Err(anyhow!("the daemon at {socket} did not answer: {refusal}").into())
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> AskError {
@@ -149,4 +157,11 @@ impl Client {
             _ => anyhow!("cannot reach the daemon at {socket}: {cause}").into(),
         }
     }
+}
+
+fn runtime() -> anyhow::Result<Runtime> {
+    runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")
 }

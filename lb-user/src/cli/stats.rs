@@ -14,17 +14,24 @@ const HEADINGS: [&str; 11] = [
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
   ballast stats
-  ballast stats --json | jq '.services[] | {name, state}'")]
+  ballast stats --json | jq '.services[] | {name, state}'
+  ballast stats --csv | cut -d, -f1,2,18")]
 pub(super) struct Stats {
     #[command(flatten)]
     client: Client,
     /// Print one JSON document
     #[arg(long)]
     json: bool,
+    /// Print comma-separated values, in `HAProxy`'s columns
+    #[arg(long, conflicts_with = "json")]
+    csv: bool,
 }
 
 impl Stats {
     pub(super) fn run(self) -> anyhow::Result<()> {
+        if self.csv {
+            return output::print(&self.client.ask_text("stats.csv")?);
+        }
         let statistics: Statistics = self.client.ask("stats")?;
         if self.json {
             output::print_json(&statistics)

@@ -10,6 +10,7 @@ mod inheritance;
 mod kept;
 mod layout;
 pub mod maglev;
+mod pace;
 mod plan;
 pub mod round_robin;
 mod standing;
@@ -32,6 +33,7 @@ use tracing::info;
 pub(crate) use self::{ends::unix_milliseconds, inheritance::backend_address};
 use self::{
     inheritance::{Inheritance, VirtualAddress},
+    pace::Paces,
     plan::{Backend, Life, Plan, Pool},
     standing::{Standing, Way, Ways},
 };
@@ -47,6 +49,7 @@ use crate::{
     flows::{self, Names},
     health::{Event, State, Target},
     next_hop::NextHops,
+    stats::observed,
 };
 
 /// How long flows live whose backend is configured no more: its service's word for it is not known any more either, and
@@ -66,6 +69,7 @@ pub struct Control {
     config: Config,
     plan: Plan,
     standings: Vec<Standing>,
+    paces: Paces,
     started: Instant,
 }
 
@@ -85,6 +89,7 @@ impl Control {
             config,
             plan,
             standings,
+            paces: Paces::default(),
             started,
         })
     }
@@ -176,6 +181,7 @@ impl Control {
             let (Some(standing), Some(backend)) = (self.standings.get_mut(row), backend) else {
                 continue;
             };
+            observed::check(&self.plan.pools[backend.pool].service, event.report.duration);
             if event.changed {
                 standing.tell(&backend.name, &event);
             }

@@ -29,6 +29,7 @@ impl Control {
     }
 
     fn service(&self, memory: &Memory<'_>, service: &types::Service, rows: &[u32]) -> Service {
+        let pace = self.paces.of_service(&service.name);
         let backends = service.backends.iter().zip(rows);
         let backends: Vec<Backend> = backends
             .map(|(backend, row)| self.backend(memory, service, backend, *row as usize))
@@ -40,9 +41,11 @@ impl Control {
             mode: service.mode.as_str().to_owned(),
             scheduler: service.scheduler.as_str().to_owned(),
             state: state(&backends),
-            counters: backends
-                .iter()
-                .fold(Counters::default(), |sum, backend| add(&sum, &backend.counters)),
+            counters: pace.tell(
+                backends
+                    .iter()
+                    .fold(Counters::default(), |sum, backend| add(&sum, &backend.counters)),
+            ),
             backends,
         }
     }
@@ -60,7 +63,7 @@ impl Control {
             address: backend.address,
             state: if standing.takes_flows() { "up" } else { "down" }.to_owned(),
             weight: backend.weight,
-            counters: counters(memory, row),
+            counters: self.paces.of_backend(row).tell(counters(memory, row)),
             check: check(standing, &service.check.kind),
         }
     }
@@ -103,21 +106,30 @@ pub(super) fn counters_of<'m>(
     memory.backend_counters.iter().skip(row).step_by(capacity.max(1))
 }
 
+/// A backend's flows: those that are active, and those that were ever opened.
+pub(super) fn flows(memory: &Memory<'_>, row: usize) -> (u64, u64) {
+    let rows = counters_of(memory, row);
+    // Closed first: a flow that opens and closes in between is then counted as active and not below nothing.
+    let closed: u64 = rows.clone().map(|counters| counters.flows_closed.load()).sum();
+    let opened: u64 = rows.map(|counters| counters.flows_opened.load()).sum();
+    (opened.saturating_sub(closed), opened)
+}
+
+/// A backend's counters, but for what has to be looked at over time.
 fn counters(memory: &Memory<'_>, row: usize) -> Counters {
+    let (flows_active, flows_total) = flows(memory, row);
     let rows = counters_of(memory, row);
     let sum = |cell: fn(&BackendCounters) -> u64| rows.clone().map(cell).sum::<u64>();
-    // Closed first: a flow that opens and closes in between is then counted as active and not below nothing.
-    let closed = sum(|counters| counters.flows_closed.load());
-    let opened = sum(|counters| counters.flows_opened.load());
     Counters {
-        flows_active: opened.saturating_sub(closed),
-        flows_total: opened,
+        flows_active,
+        flows_total,
         packets_in: sum(|counters| counters.packets_in.load()),
         bytes_in: sum(|counters| counters.bytes_in.load()),
         packets_out: sum(|counters| counters.packets_out.load()),
         bytes_out: sum(|counters| counters.bytes_out.load()),
         retries: sum(|counters| counters.retried.load()),
         refused: sum(|counters| counters.refused.load()),
+        ..Counters::default()
     }
 }
 
@@ -131,6 +143,8 @@ fn add(sum: &Counters, other: &Counters) -> Counters {
         bytes_out: sum.bytes_out + other.bytes_out,
         retries: sum.retries + other.retries,
         refused: sum.refused + other.refused,
+        // Those of a sum are no sums.
+        ..Counters::default()
     }
 }
 

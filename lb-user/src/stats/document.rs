@@ -66,12 +66,21 @@ impl Verdicts {
 }
 
 /// Flows and traffic of a service or backend.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counters {
     /// Flows in the flow table now.
     pub flows_active: u64,
     /// Flows ever made.
     pub flows_total: u64,
+    /// The most that were in the flow table at once, looked at every second since the daemon started.
+    #[serde(default)]
+    pub flows_max: u64,
+    /// Flows that were made in the last second.
+    #[serde(default)]
+    pub flows_rate: u64,
+    /// The most that were made in any second since the daemon started.
+    #[serde(default)]
+    pub flows_rate_max: u64,
     /// Packets from clients.
     pub packets_in: u64,
     /// Bytes from clients, Ethernet headers included.

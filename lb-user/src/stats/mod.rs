@@ -1,7 +1,10 @@
-//! What the daemon says of itself: the document, and the page made of it.
+//! What the daemon says of itself: the document, and what is made of it: the page, metrics, a table of values.
 
+pub mod csv;
 mod document;
 pub mod format;
+pub mod metrics;
+pub mod observed;
 mod page;
 #[cfg(test)]
 pub(crate) mod sample;

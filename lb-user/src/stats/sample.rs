@@ -15,6 +15,9 @@ fn backend(name: &str, address: &str, state: &str, weight: u16, check: Check) ->
         counters: Counters {
             flows_active: 12,
             flows_total: 34_567,
+            flows_max: 40,
+            flows_rate: 5,
+            flows_rate_max: 90,
             packets_in: 1_234_567,
             bytes_in: 987_654_321,
             packets_out: 2_345_678,
@@ -68,6 +71,9 @@ pub(crate) fn service() -> Service {
         counters: Counters {
             flows_active: 60,
             flows_total: 172_835,
+            flows_max: 180,
+            flows_rate: 25,
+            flows_rate_max: 300,
             packets_in: 6_172_835,
             bytes_in: 4_938_271_605,
             packets_out: 11_728_390,
