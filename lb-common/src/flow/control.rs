@@ -72,6 +72,14 @@ impl Control {
         (self.0 >> 32) as u32
     }
 
+    /// How often the entry had been claimed when it got its flow, modulo 2²⁴: tells the flow from others that the entry
+    /// held before.
+    #[inline(always)]
+    #[must_use]
+    pub const fn generation(self) -> u32 {
+        ((self.0 & Self::GENERATION) >> 8) as u32
+    }
+
     /// The state.
     #[inline(always)]
     #[must_use]

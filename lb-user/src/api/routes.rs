@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use axum::{
     Json, Router,
-    extract::{Query, State, rejection::QueryRejection},
+    extract::{Path, Query, State, rejection::QueryRejection},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -14,8 +14,9 @@ use serde_json::json;
 use tracing::error;
 
 use crate::{
+    control::{Found, LookUp, LookUpError},
     daemon::{Ending, FlowsError, Handle, Status, Stopped, Stopping},
-    flows::{self, FlowPage},
+    flows::{self, FlowPage, KillError, Killed, NoFlowId},
     stats::{ListedBackend, Statistics, csv, metrics, observed::REGISTRY},
 };
 
@@ -28,6 +29,7 @@ pub(super) fn questions(handle: Handle) -> Router {
         .route("/api/v1/status", get(status))
         .route("/api/v1/backends", get(backends))
         .route("/api/v1/flows", get(flow_page))
+        .route("/api/v1/lookup", get(look_up))
         .fallback(nothing)
         .with_state(handle)
 }
@@ -35,6 +37,7 @@ pub(super) fn questions(handle: Handle) -> Router {
 /// Those and the orders, for whoever may open the control socket.
 pub(super) fn questions_and_orders(handle: Handle) -> Router {
     let orders = Router::new()
+        .route("/api/v1/flows/{flow}/kill", post(kill))
         .route("/api/v1/stop", post(stop))
         .with_state(handle.clone());
     questions(handle).merge(orders)
@@ -90,6 +93,35 @@ async fn flow_page(
         let status = match reason {
             FlowsError::NoService(_) => StatusCode::NOT_FOUND,
             FlowsError::Clock(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        error(status, &reason.to_string())
+    })
+}
+
+async fn look_up(
+    State(handle): State<Handle>,
+    query: Result<Query<LookUp>, QueryRejection>,
+) -> Result<Json<Found>, Response> {
+    let Query(flow) = query.map_err(misunderstood)?;
+    let found = handle.look_up(flow).await.map_err(IntoResponse::into_response)?;
+    found.map(Json).map_err(|reason| {
+        let status = match reason {
+            LookUpError::Families(..) | LookUpError::Protocol(_) => StatusCode::BAD_REQUEST,
+            LookUpError::Clock(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        error(status, &reason.to_string())
+    })
+}
+
+async fn kill(State(handle): State<Handle>, Path(flow): Path<String>) -> Result<Json<Killed>, Response> {
+    let flow = flow
+        .parse()
+        .map_err(|reason: NoFlowId| error(StatusCode::BAD_REQUEST, &reason.to_string()))?;
+    let killed = handle.kill(flow).await.map_err(IntoResponse::into_response)?;
+    killed.map(Json).map_err(|reason| {
+        let status = match reason {
+            KillError::NoFlow(_) => StatusCode::NOT_FOUND,
+            KillError::Clock(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
         error(status, &reason.to_string())
     })

@@ -9,8 +9,9 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::{
     config::types::Stats,
+    control::{Found, LookUp, LookUpError},
     daemon::{AttachedInterface, Ending, FlowsError, Handle, Request, Status, Stopping},
-    flows::{self, FlowPage},
+    flows::{self, FlowPage, KillError},
     stats::{ListedBackend, Statistics, sample},
 };
 
@@ -24,6 +25,8 @@ fn daemon() -> Handle {
                 Request::Statistics(answer) => answer.send(sample::statistics()).is_ok(),
                 Request::Status(answer) => answer.send(status()).is_ok(),
                 Request::Flows(query, answer) => answer.send(flow_page(query)).is_ok(),
+                Request::Kill(flow, answer) => answer.send(Err(KillError::NoFlow(flow))).is_ok(),
+                Request::LookUp(flow, answer) => answer.send(looked_up(&flow)).is_ok(),
                 Request::Stop(ending, answer) => answer.send(Ok(stopping(ending))).is_ok(),
             };
         }
@@ -40,6 +43,7 @@ fn status() -> Status {
         interfaces: vec![AttachedInterface {
             name: "eth0".to_owned(),
             mode: "xdp".to_owned(),
+            attached: true,
             why: None,
         }],
         stats: None,
@@ -58,6 +62,20 @@ fn flow_page(query: flows::Query) -> Result<FlowPage, FlowsError> {
             flows: Vec::new(),
             next: query.from,
         }),
+    }
+}
+
+/// A daemon that sends all of them to one backend.
+fn looked_up(flow: &LookUp) -> Result<Found, LookUpError> {
+    match flow.protocol.as_str() {
+        "tcp" => Ok(Found {
+            service: Some("fe".to_owned()),
+            backend: Some("fe/node1".to_owned()),
+            address: Some(flow.to),
+            why: "there is no other".to_owned(),
+            candidates: Vec::new(),
+        }),
+        other => Err(LookUpError::Protocol(other.to_owned())),
     }
 }
 
@@ -191,6 +209,40 @@ async fn flows_are_asked_for_by_service_and_page() {
         let (status, refusal) = ask(wrong).await;
         assert_eq!(status, StatusCode::BAD_REQUEST, "{refusal}");
         assert!(refusal["error"].is_string(), "{refusal}");
+    }
+}
+
+#[tokio::test]
+async fn a_flow_is_looked_up_and_killed_by_what_is_said_of_it() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("ballast.sock");
+    let _server = serve_socket(&path, daemon(), CancellationToken::new())
+        .await
+        .expect("a socket");
+    let client = over_socket(&path);
+    let lookup = "http://ballast/api/v1/lookup?from=10.0.0.1:5&to=10.0.0.100:9030";
+    for (arguments, status, said) in [
+        ("", StatusCode::OK, json!("fe/node1")),
+        ("&protocol=sctp", StatusCode::BAD_REQUEST, json!(null)),
+        ("&port=5", StatusCode::BAD_REQUEST, json!(null)),
+    ] {
+        let answer = client
+            .get(format!("{lookup}{arguments}"))
+            .send()
+            .await
+            .expect("an answer");
+        assert_eq!(answer.status(), status, "{arguments}");
+        assert_eq!(answer.json::<Value>().await.expect("a document")["backend"], said);
+    }
+    for (id, status) in [("3f-2", StatusCode::NOT_FOUND), ("3f", StatusCode::BAD_REQUEST)] {
+        let order = client.post(format!("http://ballast/api/v1/flows/{id}/kill"));
+        let answer = order.send().await.expect("an answer");
+        assert_eq!(answer.status(), status, "{id}");
+        let refusal: Value = answer.json().await.expect("a refusal");
+        assert!(
+            refusal["error"].as_str().is_some_and(|line| line.contains(id)),
+            "{refusal}"
+        );
     }
 }
 

@@ -56,7 +56,12 @@ impl Client {
 
     /// Asks the API for the document at `path`, such as `stats`.
     pub(super) fn ask<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
-        Ok(self.exchange(Method::GET, path, &())?)
+        Ok(self.question(path)?)
+    }
+
+    /// Asks for the document at `path`, of whoever may not be there.
+    pub(super) fn question<T: DeserializeOwned>(&self, path: &str) -> Result<T, AskError> {
+        self.exchange(Method::GET, path, &())
     }
 
     /// Asks for the document at `path` with these arguments.

@@ -6,14 +6,15 @@ use serde::Serialize;
 
 use super::{client::Client, output, table};
 use crate::{
-    flows::{Flow, FlowPage, Query},
+    flows::{Flow, FlowId, FlowPage, Killed, Query},
     stats::format,
 };
 
-/// Look at flows
+/// Look at flows, and end them
 #[derive(Debug, Subcommand)]
 pub(super) enum FlowCommand {
     List(List),
+    Kill(Kill),
 }
 
 /// List flows: who talks to which backend, and how far they have come
@@ -48,8 +49,66 @@ impl FlowCommand {
     pub(super) fn run(self) -> anyhow::Result<()> {
         match self {
             Self::List(list) => list.run(),
+            Self::Kill(kill) => kill.run(),
         }
     }
+}
+
+/// End flows: both ends of a TCP connection get a reset at once
+///
+/// A backend in mode tunnel hears of it when it next speaks.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:
+  ballast flow kill 3f2a-1
+  ballast flow list --service fe --json | jq -r '.flows[] | select(.idle_seconds > 3600) | .id' | xargs ballast flow kill")]
+pub(super) struct Kill {
+    #[command(flatten)]
+    client: Client,
+    /// Flows, by the ids that `ballast flow list` shows
+    #[arg(value_name = "ID", required = true)]
+    ids: Vec<FlowId>,
+    /// Print one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+impl Kill {
+    /// All that can be ended are, and the first that cannot is the error.
+    fn run(self) -> anyhow::Result<()> {
+        let order = |id: &FlowId| self.client.order(&format!("flows/{id}/kill"), &());
+        let (mut killed, mut failed) = (Vec::new(), None);
+        for outcome in self.ids.iter().map(order) {
+            match outcome {
+                Ok(flow) => killed.push(flow),
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
+        if self.json {
+            output::print_json(&killed)?;
+        } else {
+            output::print(&killed.iter().map(said).collect::<String>())?;
+        }
+        failed.map_or(Ok(()), |error| Err(error.into()))
+    }
+}
+
+/// What became of a flow.
+fn said(killed: &Killed) -> String {
+    let Killed {
+        flow,
+        client_reset,
+        backend_reset,
+    } = killed;
+    let told = match (client_reset, backend_reset) {
+        (true, true) => "both ends were sent a reset",
+        (true, false) => "its client was sent a reset",
+        (false, true) => "its backend was sent a reset",
+        (false, false) => "its ends will notice by themselves",
+    };
+    format!(
+        "{} {} to {}: ended; {told}\n",
+        flow.id, flow.client, flow.backend_address
+    )
 }
 
 impl List {
@@ -92,10 +151,11 @@ impl List {
 /// The flows as text for people.
 pub(super) fn text(listed: &Listed) -> String {
     let mut table = table::table(&[
-        "SERVICE", "CLIENT", "TO", "BACKEND", "MODE", "AS", "STATE", "IDLE",
+        "ID", "SERVICE", "CLIENT", "TO", "BACKEND", "MODE", "AS", "STATE", "IDLE",
     ]);
     for flow in &listed.flows {
         table.add_row([
+            Cell::new(flow.id),
             Cell::new(flow.service.as_deref().unwrap_or("-")),
             Cell::new(flow.client),
             Cell::new(format!("{} {}", flow.virtual_address, flow.protocol)),

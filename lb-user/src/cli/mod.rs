@@ -3,7 +3,10 @@
 mod backend;
 mod check;
 mod client;
+mod doctor;
 mod flow;
+mod health;
+mod look_up;
 mod output;
 mod run;
 mod stats;
@@ -41,6 +44,9 @@ enum Command {
     Backend(backend::Backend),
     #[command(subcommand)]
     Flow(flow::FlowCommand),
+    Lookup(look_up::LookUp),
+    Health(health::Health),
+    Doctor(doctor::Doctor),
 }
 
 /// Runs the command line of this process: a usage error exits 2, any other error prints one line and exits 1.
@@ -67,6 +73,9 @@ impl Cli {
             Command::Status(status) => status.run(),
             Command::Backend(backend) => backend.run(),
             Command::Flow(flow) => flow.run(),
+            Command::Lookup(look_up) => look_up.run(),
+            Command::Health(health) => health.run(),
+            Command::Doctor(doctor) => doctor.run(),
         }
     }
 }

@@ -12,11 +12,15 @@ use crate::{
 #[test]
 fn the_arguments_are_well_formed_and_every_help_has_an_example() {
     Cli::command().debug_assert();
-    let words: [&[&str]; 8] = [
+    let words: [&[&str]; 12] = [
         &[],
         &["run"],
         &["stop"],
         &["flow", "list"],
+        &["flow", "kill"],
+        &["lookup"],
+        &["health"],
+        &["doctor"],
         &["check"],
         &["stats"],
         &["status"],
@@ -78,6 +82,7 @@ fn a_status_says_why_an_interface_is_not_in_its_best_mode() {
     let interface = |name: &str, mode: &str, why: Option<&str>| AttachedInterface {
         name: name.to_owned(),
         mode: mode.to_owned(),
+        attached: true,
         why: why.map(str::to_owned),
     };
     let status = daemon::Status {

@@ -9,6 +9,7 @@ mod ends;
 mod inheritance;
 mod kept;
 mod layout;
+mod look_up;
 pub mod maglev;
 mod pace;
 mod plan;
@@ -38,6 +39,7 @@ use self::{
     standing::{Standing, Way, Ways},
 };
 pub use self::{
+    look_up::{Candidate, Found, LookUp, LookUpError},
     plan::{PlanError, capacity, destinations},
     write::IndexFull,
 };

@@ -292,6 +292,11 @@ fn add(cell: &Shared<u8>, bits: u8) {
     cell.store(cell.load() | bits);
 }
 
+/// A protocol's number.
+pub(super) fn number(protocol: Protocol) -> u8 {
+    number_and_bit(protocol).0
+}
+
 /// A protocol's number, and its bit in the [`PortFilter`].
 fn number_and_bit(protocol: Protocol) -> (u8, u8) {
     match protocol {

@@ -1,6 +1,6 @@
 //! What a running daemon does: it takes in what checks and look-ups find, and answers questions.
 
-use std::{borrow::Cow, iter, net::SocketAddr, time::Duration};
+use std::{borrow::Cow, io, iter, net::SocketAddr, time::Duration};
 
 use anyhow::{Context as _, Result};
 use lb_common::memory::Memory;
@@ -9,7 +9,7 @@ use tokio::{
     task,
     time::{Interval, MissedTickBehavior, interval},
 };
-use tracing::info;
+use tracing::{info, warn};
 
 use super::{
     CannotKeep, Ending, FlowsError, Request, Stopping, forwarding::Forwarding, run::Signals, status,
@@ -17,9 +17,9 @@ use super::{
 };
 use crate::{
     config::Config,
-    control::{self, Control, unix_milliseconds},
-    dataplane::Engine,
-    flows::{self, Clock, FlowPage, Query},
+    control::{self, Control, Found, LookUp, LookUpError, unix_milliseconds},
+    dataplane::{Engine, shoot},
+    flows::{self, Clock, FlowId, FlowPage, Kill, KillError, Killed, Query, Shot},
     health::{self, Monitor},
     next_hop::{NextHops, Resolver, Unresolved},
 };
@@ -128,6 +128,12 @@ impl Daemon {
                 let _gone = reply.send(status::status(&self.control, &self.engine, self.stats));
             }
             Request::Flows(query, reply) => self.list_flows(query, reply),
+            Request::Kill(flow, reply) => {
+                let _gone = reply.send(self.kill(flow));
+            }
+            Request::LookUp(flow, reply) => {
+                let _gone = reply.send(self.look_up(&flow));
+            }
             Request::Stop(..) => {}
         }
     }
@@ -145,14 +151,45 @@ impl Daemon {
             let _gone = reply.send(Err(FlowsError::NoService(service.clone())));
             return;
         }
-        let (now, tables) = (self.engine.now(), self.engine.tables());
-        let tick = self.engine.tick();
+        let (clock, tables) = (self.clock(), self.engine.tables());
         task::spawn_blocking(move || {
-            let page = now
-                .map(|now| flows::page(&tables.memory(), Clock { now, tick }, &names, &query))
+            let page = clock
+                .map(|clock| flows::page(&tables.memory(), clock, &names, &query))
                 .map_err(|error| FlowsError::Clock(error.to_string()));
             let _gone = reply.send(page);
         });
+    }
+
+    /// Ends a flow, and tells its ends at once.
+    fn kill(&mut self, flow: FlowId) -> Result<Killed, KillError> {
+        let clock = self
+            .clock()
+            .map_err(|error| KillError::Clock(error.to_string()))?;
+        let memory = self.engine.memory();
+        let Kill {
+            mut killed,
+            to_client,
+            to_backend,
+        } = flows::kill(&memory, self.sweep.worker(), clock, &self.control.names(), flow)?;
+        killed.client_reset = to_client.is_some_and(|shot| sent(&shot));
+        killed.backend_reset = to_backend.is_some_and(|shot| sent(&shot));
+        info!(flow = %flow, client = %killed.flow.client, backend = killed.flow.backend, "flow is killed");
+        Ok(killed)
+    }
+
+    fn look_up(&mut self, flow: &LookUp) -> Result<Found, LookUpError> {
+        let clock = self
+            .clock()
+            .map_err(|error| LookUpError::Clock(error.to_string()))?;
+        self.control.look_up(&self.engine.memory(), clock.now, flow)
+    }
+
+    /// The flow table's clock.
+    fn clock(&mut self) -> io::Result<Clock> {
+        Ok(Clock {
+            now: self.engine.now()?,
+            tick: self.engine.tick(),
+        })
     }
 
     fn stop(self, ending: Ending) -> Stopping {
@@ -171,6 +208,17 @@ impl Daemon {
                     interfaces: self.engine.interfaces().to_vec(),
                 }
             }
+        }
+    }
+}
+
+/// Sends a packet; says whether it went.
+fn sent(shot: &Shot) -> bool {
+    match shoot(shot) {
+        Ok(()) => true,
+        Err(error) => {
+            warn!(%error, "a reset could not be sent: its receiver hears of the flow's end when it next speaks");
+            false
         }
     }
 }

@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
-    flows::{FlowPage, Query},
+    control::{Found, LookUp, LookUpError},
+    flows::{FlowId, FlowPage, KillError, Killed, Query},
     stats::Statistics,
 };
 
@@ -19,6 +20,10 @@ pub enum Request {
     Status(oneshot::Sender<Status>),
     /// A part of the flow table.
     Flows(Query, oneshot::Sender<Result<FlowPage, FlowsError>>),
+    /// The end of a flow.
+    Kill(FlowId, oneshot::Sender<Result<Killed, KillError>>),
+    /// Where a flow would go.
+    LookUp(LookUp, oneshot::Sender<Result<Found, LookUpError>>),
     /// The end of the daemon.
     Stop(Ending, oneshot::Sender<Result<Stopping, CannotKeep>>),
 }
@@ -90,6 +95,9 @@ pub struct AttachedInterface {
     pub name: String,
     /// `xdp` (native), `xdp-generic` or `af-packet`.
     pub mode: String,
+    /// Whether the packet path is attached to it. It is not any more where the interface was removed, even if there is
+    /// another one of its name.
+    pub attached: bool,
     /// Why this mode, when a better one was tried and refused.
     pub why: Option<String>,
 }
@@ -124,6 +132,16 @@ impl Handle {
     /// A part of the flow table.
     pub async fn flows(&self, query: Query) -> Result<Result<FlowPage, FlowsError>, Stopped> {
         self.ask(|answer| Request::Flows(query, answer)).await
+    }
+
+    /// Ends a flow.
+    pub async fn kill(&self, flow: FlowId) -> Result<Result<Killed, KillError>, Stopped> {
+        self.ask(|answer| Request::Kill(flow, answer)).await
+    }
+
+    /// Which backend a flow would go to, and why.
+    pub async fn look_up(&self, flow: LookUp) -> Result<Result<Found, LookUpError>, Stopped> {
+        self.ask(|answer| Request::LookUp(flow, answer)).await
     }
 
     /// Stops the daemon; answered when the packet path is where it shall be, just before the daemon ends.

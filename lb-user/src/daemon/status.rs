@@ -28,6 +28,7 @@ pub(super) fn status(control: &Control, engine: &Engine, stats: Option<SocketAdd
     let interfaces = engine.interfaces().iter().map(|interface| AttachedInterface {
         name: interface.clone(),
         mode: mode.to_owned(),
+        attached: engine.is_attached(interface),
         why: engine.fallback().map(ToOwned::to_owned),
     });
     Status {

@@ -31,6 +31,11 @@ impl Sweep {
         }
     }
 
+    /// Where the daemon counts.
+    pub(super) fn worker(&self) -> u32 {
+        self.worker
+    }
+
     /// Looks at the next part of the table.
     pub(super) fn step(&mut self, engine: &mut Engine, control: &Control) -> io::Result<()> {
         let now = engine.now()?;

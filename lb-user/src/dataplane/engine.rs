@@ -98,6 +98,16 @@ impl Engine {
         }
     }
 
+    /// Whether it takes the packets of the interface that has this name now.
+    #[must_use]
+    pub fn is_attached(&self, interface: &str) -> bool {
+        match self {
+            Self::Xdp(xdp) => xdp.is_attached(interface),
+            // Its sockets are those of interfaces that there were at its start, by number, too.
+            Self::AfPacket(engine) => engine.is_attached(interface),
+        }
+    }
+
     /// Why a better one was not taken.
     #[must_use]
     pub fn fallback(&self) -> Option<&str> {

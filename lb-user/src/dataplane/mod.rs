@@ -7,6 +7,7 @@ pub mod af_packet;
 mod capacity;
 mod engine;
 mod mapped;
+mod shot;
 mod xdp;
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
@@ -14,6 +15,7 @@ use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 pub use af_packet::{AfPacket, KeptFromHost, Losses};
 pub use capacity::Capacity;
 pub use engine::{Engine, SharedTables};
+pub use shot::shoot;
 pub use xdp::{AdoptError, AttachError, LoadError, Mode, Object, Pins, PinsError, Tables, Xdp};
 
 /// The eBPF object, as `cargo xtask build` made it.

@@ -1,6 +1,6 @@
 //! What is asked of the flow table, and what it answers.
 
-use std::{fmt, net::SocketAddr};
+use std::{fmt, net::SocketAddr, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +42,8 @@ pub struct FlowPage {
 /// A flow.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Flow {
+    /// What `ballast flow kill` knows it by.
+    pub id: FlowId,
     /// Who began it.
     pub client: SocketAddr,
     /// What it was sent to.
@@ -62,6 +64,66 @@ pub struct Flow {
     pub state: FlowState,
     /// Since its last packet, in either direction.
     pub idle_seconds: u64,
+}
+
+/// Where in the flow table a flow stands, and which of the flows that stand there one after the other it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct FlowId {
+    /// The client's entry, counted over both families' tables.
+    pub position: u64,
+    /// The entry's generation.
+    pub generation: u32,
+}
+
+impl fmt::Display for FlowId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:x}-{:x}", self.position, self.generation)
+    }
+}
+
+impl FromStr for FlowId {
+    type Err = NoFlowId;
+
+    fn from_str(text: &str) -> Result<Self, NoFlowId> {
+        let parsed = text.split_once('-').and_then(|(position, generation)| {
+            Some(Self {
+                position: u64::from_str_radix(position, 16).ok()?,
+                generation: u32::from_str_radix(generation, 16).ok()?,
+            })
+        });
+        parsed.ok_or_else(|| NoFlowId(text.to_owned()))
+    }
+}
+
+impl From<FlowId> for String {
+    fn from(id: FlowId) -> Self {
+        id.to_string()
+    }
+}
+
+impl TryFrom<String> for FlowId {
+    type Error = NoFlowId;
+
+    fn try_from(text: String) -> Result<Self, NoFlowId> {
+        text.parse()
+    }
+}
+
+/// What should name a flow does not.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} is not a flow's id; `ballast flow list` shows them, such as 3f2a-1")]
+pub struct NoFlowId(String);
+
+/// A flow that was ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Killed {
+    /// The flow as it was.
+    pub flow: Flow,
+    /// Whether its client was sent a reset.
+    pub client_reset: bool,
+    /// Whether its backend was; if not, it hears of the end when it next speaks.
+    pub backend_reset: bool,
 }
 
 /// How far a flow has come.

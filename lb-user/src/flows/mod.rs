@@ -1,9 +1,13 @@
-//! The flow table for people: who talks to whom through which backend, and how far they have come.
+//! The flow table for people: who talks to whom through which backend, how far they have come, and the end of it.
 
 mod document;
+mod kill;
 mod read;
+mod segment;
 #[cfg(test)]
 mod tests;
 
-pub use document::{Flow, FlowPage, FlowState, Query};
+pub use document::{Flow, FlowId, FlowPage, FlowState, Killed, NoFlowId, Query};
+pub use kill::{Kill, KillError, kill};
 pub use read::{Clock, Names, backends, page};
+pub use segment::Shot;

@@ -14,7 +14,7 @@ use lb_common::{
     memory::{Memory, Worker},
 };
 
-use super::{Flow, FlowPage, FlowState, Query};
+use super::{Flow, FlowId, FlowPage, FlowState, Query};
 use crate::control::backend_address;
 
 /// How often an entry is read that changes meanwhile. An entry changes when its flow opens, closes or gets another
@@ -37,16 +37,20 @@ pub type Names = Vec<Option<(String, String)>>;
 #[must_use]
 pub fn page(memory: &Memory<'_>, clock: Clock, names: &Names, query: &Query) -> FlowPage {
     let v4 = memory.buckets_v4;
-    let mut reader = Reader {
-        memory,
-        clock,
-        names,
+    let reader = Reader { memory, clock, names };
+    let mut gathering = Gathering {
+        reader,
         query,
         page: FlowPage::default(),
     };
-    reader.add_all::<V4>(v4, 0);
-    reader.add_all::<V6>(memory.buckets_v6, (v4.len() * ENTRIES) as u64);
-    reader.page
+    gathering.add_all::<V4>(v4, 0);
+    gathering.add_all::<V6>(memory.buckets_v6, first_of_v6(memory));
+    gathering.page
+}
+
+/// The number of the IPv6 table's first entry among those of both.
+pub(super) fn first_of_v6(memory: &Memory<'_>) -> u64 {
+    (memory.buckets_v4.len() * ENTRIES) as u64
 }
 
 /// Rows of the backends that there are flows to, or are about to be.
@@ -61,28 +65,35 @@ pub fn backends(memory: &Memory<'_>) -> BTreeSet<u32> {
     of(memory.buckets_v4).chain(of(memory.buckets_v6)).collect()
 }
 
-struct Reader<'r> {
-    memory: &'r Memory<'r>,
-    clock: Clock,
-    names: &'r Names,
+/// Reads flows out of the table.
+#[derive(Clone)]
+pub(super) struct Reader<'r> {
+    pub(super) memory: &'r Memory<'r>,
+    pub(super) clock: Clock,
+    pub(super) names: &'r Names,
+}
+
+/// Gathers those of a page.
+struct Gathering<'r> {
+    reader: Reader<'r>,
     query: &'r Query,
     page: FlowPage,
 }
 
 /// What an entry and its partner say, all of the same moment.
-struct Found<A> {
-    flow: flow::Flow<A>,
-    state: State,
+pub(super) struct Found<A> {
+    pub(super) flow: flow::Flow<A>,
+    pub(super) control: flow::Control,
     /// Ticks since the last packet.
     idle: u32,
 }
 
-impl Reader<'_> {
+impl Gathering<'_> {
     /// Adds the flows of one family's table, whose first entry has the number `base` among those of both.
     fn add_all<A: Address>(&mut self, buckets: &[Bucket<A>], base: u64) {
         let entries = buckets.iter().flat_map(|bucket| &bucket.0);
         for (index, entry) in (0..).zip(entries) {
-            let Some(found) = self.read(entry, index) else {
+            let Some(found) = self.reader.read(entry, index) else {
                 continue;
             };
             if self.is_wanted(found.flow.backend) {
@@ -91,8 +102,28 @@ impl Reader<'_> {
         }
     }
 
+    fn is_wanted(&self, backend: u32) -> bool {
+        let service = self.reader.name(backend).map(|(service, _)| service);
+        self.query.service.is_none() || self.query.service.as_ref() == service
+    }
+
+    fn add<A: Address>(&mut self, position: u64, found: &Found<A>) {
+        self.page.total += 1;
+        if position < self.query.from.unwrap_or_default() || self.page.next.is_some() {
+            return;
+        }
+        if self.page.flows.len() == self.query.limit() {
+            self.page.next = Some(position);
+            return;
+        }
+        let flow = self.reader.document(position, found);
+        self.page.flows.push(flow);
+    }
+}
+
+impl Reader<'_> {
     /// The flow whose client's entry this is; the other direction's stands for none.
-    fn read<A: Address>(&self, entry: &flow::Entry<A>, index: u32) -> Option<Found<A>> {
+    pub(super) fn read<A: Address>(&self, entry: &flow::Entry<A>, index: u32) -> Option<Found<A>> {
         let tables = Worker::new(*self.memory, 0, self.clock.now);
         for _ in 0..TRIES {
             let control = entry.control();
@@ -108,7 +139,7 @@ impl Reader<'_> {
             let idle = self.age(entry);
             let found = Found {
                 flow: entry.flow(),
-                state,
+                control,
                 idle: hit
                     .partner(&tables)
                     .map_or(idle, |partner| idle.min(self.age(partner.entry))),
@@ -126,30 +157,13 @@ impl Reader<'_> {
         if age > u32::MAX / 2 { 0 } else { age }
     }
 
-    fn is_wanted(&self, backend: u32) -> bool {
-        let service = self.name(backend).map(|(service, _)| service);
-        self.query.service.is_none() || self.query.service.as_ref() == service
-    }
-
     fn name(&self, backend: u32) -> Option<&(String, String)> {
         self.names.get(backend as usize)?.as_ref()
     }
 
-    fn add<A: Address>(&mut self, position: u64, found: &Found<A>) {
-        self.page.total += 1;
-        if position < self.query.from.unwrap_or_default() || self.page.next.is_some() {
-            return;
-        }
-        if self.page.flows.len() == self.query.limit() {
-            self.page.next = Some(position);
-            return;
-        }
-        let flow = self.document(found);
-        self.page.flows.push(flow);
-    }
-
-    fn document<A: Address>(&self, found: &Found<A>) -> Flow {
-        let Found { flow, state, idle } = found;
+    /// A flow whose client's entry has this number among those of both families.
+    pub(super) fn document<A: Address>(&self, position: u64, found: &Found<A>) -> Flow {
+        let Found { flow, control, idle } = found;
         let (client, virtual_address) = ends(&flow.key);
         let (snat_address, translated) = ends(&flow.to);
         // Where nothing is translated, the backend's own record knows its address.
@@ -170,6 +184,10 @@ impl Reader<'_> {
             None => (None, backend_address.to_string()),
         };
         Flow {
+            id: FlowId {
+                position,
+                generation: control.generation(),
+            },
             client,
             virtual_address,
             protocol: if flow.protocol == TCP { "tcp" } else { "udp" }.to_owned(),
@@ -178,14 +196,14 @@ impl Reader<'_> {
             backend_address,
             snat_address,
             mode: mode.to_owned(),
-            state: word(*state),
+            state: word(control.state()),
             idle_seconds: (self.clock.tick * *idle).as_secs(),
         }
     }
 }
 
 /// Source and destination.
-fn ends<A: Address>(tuple: &Tuple<A>) -> (SocketAddr, SocketAddr) {
+pub(super) fn ends<A: Address>(tuple: &Tuple<A>) -> (SocketAddr, SocketAddr) {
     let ip = |address: A| IpAddr::from(Ipv6Addr::from(address.mapped().octets())).to_canonical();
     (
         SocketAddr::new(ip(tuple.src), tuple.src_port.number()),

@@ -94,6 +94,7 @@ fn a_flow_is_shown_once_with_both_translations() {
     let page = page(&memory, CLOCK, &names(), &Query::default());
     let address = |text: &str| text.parse().expect("an address");
     let flow = Flow {
+        id: page.flows[0].id,
         client: address("10.1.0.2:5"),
         virtual_address: address("10.0.0.100:80"),
         protocol: "tcp".to_owned(),
@@ -197,4 +198,96 @@ fn rows_of_live_flows_are_found() {
     open(&memory, v4_flow(1), TCP, 3, State::ESTABLISHED, [0, 0]);
     open(&memory, v4_flow(2), TCP, 5, State::CLOSED, [0, 0]);
     assert_eq!(backends(&memory).into_iter().collect::<Vec<_>>(), [3, 5]);
+}
+
+/// A flow that both ends have acknowledged something of, ended by its id; what is sent to its ends, parsed.
+fn killed(state: State) -> (Heap, Kill) {
+    let heap = tables();
+    let memory = heap.memory();
+    let hop = &memory.backends[0].hops[0];
+    hop.peer.store(7);
+    hop.interface.store(1);
+    open(&memory, v4_flow(5), TCP, 0, state, [9_000, 9_000]);
+    for bucket in memory.buckets_v4 {
+        for entry in &bucket.0 {
+            let reply = entry.control().state().has(State::REPLY);
+            entry.ack.store(u32::from_ne_bytes(
+                if reply { 2000_u32 } else { 1000 }.to_be_bytes(),
+            ));
+        }
+    }
+    let id = page(&memory, CLOCK, &names(), &Query::default()).flows[0].id;
+    let another = FlowId {
+        generation: id.generation + 1,
+        ..id
+    };
+    let refused = kill(&memory, 0, CLOCK, &names(), another);
+    assert!(
+        matches!(refused, Err(KillError::NoFlow(_))),
+        "another flow's id: {refused:?}"
+    );
+    let kill = kill(&memory, 0, CLOCK, &names(), id).expect("the flow is there");
+    (heap, kill)
+}
+
+fn tcp(shot: Option<Shot>) -> (String, etherparse::TcpHeader) {
+    let Some(Shot::Frame { interface, bytes }) = shot else {
+        panic!("no frame: {shot:?}");
+    };
+    assert_eq!(interface, 1);
+    let frame = etherparse::SlicedPacket::from_ethernet(&bytes).expect("a frame");
+    let Some(etherparse::NetSlice::Ipv4(ip)) = frame.net else {
+        panic!("no IPv4: {frame:?}");
+    };
+    let Some(etherparse::TransportSlice::Tcp(tcp)) = frame.transport else {
+        panic!("no TCP: {frame:?}");
+    };
+    let checksum = tcp
+        .calc_checksum_ipv4(ip.header().source(), ip.header().destination())
+        .expect("a checksum");
+    assert_eq!(tcp.checksum(), checksum);
+    let (header, ip) = (tcp.to_header(), ip.header());
+    let ends = (
+        ip.source_addr(),
+        header.source_port,
+        ip.destination_addr(),
+        header.destination_port,
+    );
+    (format!("{}:{} > {}:{}", ends.0, ends.1, ends.2, ends.3), header)
+}
+
+#[test]
+fn both_ends_of_a_killed_flow_get_the_reset_that_they_believe() {
+    let established = State::ANSWERED.with(State::ESTABLISHED);
+    let (heap, kill) = killed(established);
+    for (shot, way, numbers) in [
+        (kill.to_client, "10.0.0.100:80 > 10.1.0.2:5", (1000, 2000)),
+        (kill.to_backend, "10.1.1.1:1029 > 10.1.1.2:8080", (2000, 1000)),
+    ] {
+        let (ends, header) = tcp(shot);
+        assert_eq!(ends, way);
+        assert!(header.rst && header.ack && !header.syn, "{header:?}");
+        assert_eq!((header.sequence_number, header.acknowledgment_number), numbers);
+    }
+    let flows = page(&heap.memory(), CLOCK, &names(), &Query::default());
+    assert_eq!(flows.total, 0, "it has left the table");
+}
+
+#[test]
+fn a_flow_that_is_over_is_removed_in_silence() {
+    let (_heap, kill) = killed(State::ANSWERED.with(State::CLOSED));
+    assert_eq!((kill.to_client, kill.to_backend), (None, None));
+}
+
+#[test]
+fn ids_are_read_as_they_are_written() {
+    let id = FlowId {
+        position: 0x3f2a,
+        generation: 17,
+    };
+    assert_eq!(id.to_string(), "3f2a-11");
+    assert_eq!("3f2a-11".parse::<FlowId>().expect("an id"), id);
+    for wrong in ["", "3f2a", "-", "3f2a-", "3f2a-x", "3f2a-1-1"] {
+        assert!(wrong.parse::<FlowId>().is_err(), "{wrong}");
+    }
 }

@@ -3,10 +3,12 @@
 use std::{
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpStream},
+    os::fd::AsRawFd as _,
     time::Duration,
 };
 
 use anyhow::{Result, ensure};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrStorage, bind, connect, socket};
 
 /// An open connection, kept alive between requests.
 pub(crate) struct Connection {
@@ -18,7 +20,27 @@ pub(crate) struct Connection {
 impl Connection {
     /// Opens a connection, and asks who is at its other end.
     pub(crate) fn open(target: SocketAddr) -> Result<Self> {
-        let stream = TcpStream::connect(target)?;
+        Self::over(TcpStream::connect(target)?)
+    }
+
+    /// The same, from an address and port of the client's.
+    pub(crate) fn open_from(from: SocketAddr, target: SocketAddr) -> Result<Self> {
+        let family = match from {
+            SocketAddr::V4(_) => AddressFamily::Inet,
+            SocketAddr::V6(_) => AddressFamily::Inet6,
+        };
+        let socket = socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+        bind(socket.as_raw_fd(), &SockaddrStorage::from(from))?;
+        connect(socket.as_raw_fd(), &SockaddrStorage::from(target))?;
+        Self::over(socket.into())
+    }
+
+    /// The connection's socket.
+    pub(crate) fn stream(&self) -> &TcpStream {
+        &self.stream
+    }
+
+    fn over(stream: TcpStream) -> Result<Self> {
         stream.set_read_timeout(Some(Duration::from_secs(5)))?;
         let mut connection = Self {
             stream,

@@ -16,6 +16,7 @@ mod lifecycle;
 mod local;
 mod modes;
 mod one_armed;
+mod operator;
 mod removal;
 mod sizes;
 mod statistics;

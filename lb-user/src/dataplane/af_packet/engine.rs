@@ -171,6 +171,13 @@ impl AfPacket {
         worker::now()
     }
 
+    /// Whether frames are taken from the interface that has this name now.
+    #[must_use]
+    pub fn is_attached(&self, interface: &str) -> bool {
+        let number = if_nametoindex(interface);
+        number.is_ok_and(|number| self.groups.iter().any(|group| group.interface == number))
+    }
+
     /// The interfaces that frames are taken from.
     #[must_use]
     pub fn interfaces(&self) -> &[String] {

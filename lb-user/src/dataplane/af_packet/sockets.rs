@@ -94,6 +94,27 @@ pub(super) fn sender() -> io::Result<OwnedFd> {
     Ok(socket)
 }
 
+/// Sends one frame that is complete, out of the interface with this number.
+pub(in crate::dataplane) fn send(interface: u32, frame: &[u8]) -> io::Result<()> {
+    let socket = packet_socket()?;
+    let address = link_layer(interface);
+    // SAFETY: frame and address have the lengths that are given, and live until the call has ended.
+    let sent = unsafe {
+        libc::sendto(
+            socket.as_raw_fd(),
+            frame.as_ptr().cast(),
+            frame.len(),
+            0,
+            ptr::from_ref(&address).cast(),
+            ADDRESS_LENGTH,
+        )
+    };
+    if sent < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
 /// All that comes in by one interface.
 fn receiver(interface: u32) -> io::Result<OwnedFd> {
     let socket = packet_socket()?;

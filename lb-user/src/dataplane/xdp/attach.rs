@@ -100,6 +100,12 @@ impl Xdp {
         &self.interfaces
     }
 
+    /// Whether it is attached to the interface that has this name now.
+    #[must_use]
+    pub fn is_attached(&self, interface: &str) -> bool {
+        number(interface).is_ok_and(|number| self.pins.links().contains(&number))
+    }
+
     /// How it is attached to them.
     #[must_use]
     pub fn mode(&self) -> Mode {

@@ -1,0 +1,188 @@
+//! What an operator does beside looking on: ends a flow, asks where one would go, asks whether all is well.
+
+use std::{
+    io::{ErrorKind, Read as _},
+    net::TcpStream,
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, ensure};
+use lab::{Family, Lab, Role, observe, wait_for};
+use lb_user::flows::Flow;
+
+use crate::{
+    connection::Connection,
+    story::{Ended, usual, with_daemon},
+};
+
+/// Within which both ends of a killed flow have to know.
+const AT_ONCE: Duration = Duration::from_millis(100);
+
+#[test]
+fn both_ends_of_an_idle_connection_that_is_killed_are_reset_at_once() {
+    with_daemon(usual(), |lab| {
+        for family in Family::ALL {
+            let target = lab.web(family);
+            let connection = lab.client().run(move || Connection::open(target))?;
+            let client = connection.stream().local_addr()?;
+            let flow = flow_of(lab, |flow| flow.client == client)?;
+            ensure!(
+                holds(lab, &flow)?,
+                "the backend has no connection: the test proves nothing"
+            );
+            let waiting = wait_for_end(connection.stream().try_clone()?);
+            let began = Instant::now();
+            let killed = Ended::of(ballast(lab, &["flow", "kill", &flow.id.to_string()])?.arg("--json"))?;
+            let ordered = began.elapsed();
+            ensure!(killed.code == Some(0), "{killed:?}");
+            let (kind, at) = waiting.join().expect("no panic");
+            ensure!(kind == ErrorKind::ConnectionReset, "the client saw {kind:?}");
+            let client_took = at.saturating_duration_since(began);
+            let ((), backend_took) =
+                wait_for("the backend's connection to go", Duration::from_secs(5), || {
+                    Ok((!holds(lab, &flow)?).then_some(()))
+                })?;
+            println!(
+                "{family:?}: the order took {ordered:?}; from its beginning the client knew after {client_took:?}; the backend \
+                 had no connection {backend_took:?} after its end"
+            );
+            ensure!(client_took < ordered + AT_ONCE, "the client was told late");
+            ensure!(backend_took < AT_ONCE, "the backend was told late");
+            let again = Ended::of(&mut ballast(lab, &["flow", "kill", &flow.id.to_string()])?)?;
+            ensure!(again.refusal()?.contains("there is no flow"), "{again:?}");
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn a_killed_flows_late_packets_are_answered_with_a_reset() {
+    with_daemon(usual(), |lab| {
+        let target = lab.web(Family::V4);
+        let mut busy = lab.client().run(move || Connection::open(target))?;
+        let client = busy.stream().local_addr()?;
+        // Nobody hears what is sent to it: it has to find out by itself.
+        lab.client().ip_batch("link set eth0 down")?;
+        let flow = flow_of(lab, |flow| flow.client == client)?;
+        let killed = Ended::of(&mut ballast(lab, &["flow", "kill", &flow.id.to_string()])?)?;
+        ensure!(killed.code == Some(0), "{killed:?}");
+        lab.client().ip_batch(
+            "link set eth0 up\nroute replace default via 10.1.0.1\nroute replace 10.0.0.100 via 10.1.0.1",
+        )?;
+        let error = busy.ask().expect_err("a killed connection was answered");
+        let kind = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+        ensure!(kind == Some(ErrorKind::ConnectionReset), "{error:#}");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_look_up_names_the_backend_that_the_connection_then_goes_to() {
+    with_daemon(usual(), |lab| {
+        let target = lab.web(Family::V4);
+        let client = lab.config().wiring.address(Role::Client, Family::V4);
+        for port in 40_000..40_010_u16 {
+            let (from, to) = (format!("{client}:{port}"), target.to_string());
+            let found = Ended::of(&mut ballast(lab, &["lookup", "--from", &from, "--to", &to])?)?;
+            ensure!(found.code == Some(0), "{found:?}");
+            let bound = std::net::SocketAddr::new(client, port);
+            let connection = lab.client().run(move || Connection::open_from(bound, target))?;
+            let named = format!("web/{} at ", connection.backend);
+            ensure!(found.stdout.starts_with(&named), "{named} is not in {found:?}");
+        }
+        let nobody = ["lookup", "--from", "10.1.0.2:5", "--to", "10.9.9.9:80"];
+        let found = Ended::of(&mut ballast(lab, &nobody)?)?;
+        ensure!(found.stdout.starts_with("no service: no backend"), "{found:?}");
+        Ok(())
+    });
+}
+
+#[test]
+fn health_says_whether_packets_would_be_forwarded() {
+    with_daemon(usual(), |lab| {
+        let ask = |lab: &Lab, more: &[&str]| Ended::of(ballast(lab, &["health", "--quiet"])?.args(more));
+        let began = Instant::now();
+        let well = ask(lab, &[])?;
+        println!("asked in {:?}", began.elapsed());
+        ensure!(well.code == Some(0) && well.stdout.is_empty(), "{well:?}");
+        ensure!(ask(lab, &["--service", "nosuch"])?.refusal()?.contains("nosuch"));
+        lab.balancer().ip_batch("link set be1 down")?;
+        ensure!(ask(lab, &[])?.refusal()?.contains("be1 is down"));
+        lab.balancer().ip_batch("link set be1 up")?;
+        for number in 1..=3 {
+            lab.backend(&format!("be{number}"))?.kill()?;
+        }
+        lab.daemon()?
+            .wait_for_state("web", "be3", "down", Duration::from_secs(20))?;
+        let down = wait_for("every service to be down", Duration::from_secs(20), || {
+            let asked = ask(lab, &[])?;
+            Ok((asked.code == Some(1)).then_some(asked))
+        });
+        ensure!(down?.0.refusal()?.contains("every service is down"));
+        Ok(())
+    });
+}
+
+#[test]
+fn a_doctor_names_what_would_hurt_and_mends_it() {
+    with_daemon(usual(), |lab| {
+        let file = lab.write_config(&lab.config().to_toml())?;
+        let file = file.to_str().context("a path in UTF-8")?;
+        let range = |lab: &Lab, range: &str| {
+            let setting = format!("net.ipv4.ip_local_port_range={range}");
+            let status = lab
+                .balancer()
+                .command("sysctl")
+                .args(["-qw", &setting])
+                .status()?;
+            ensure!(status.success(), "sysctl ended with {status}");
+            Ok(())
+        };
+        let examine = |lab: &Lab, more: &[&str]| {
+            Ended::of(ballast(lab, &["doctor", "--json", "--config", file])?.args(more))
+        };
+        range(lab, "20000 60999")?;
+        let ill = examine(lab, &[])?;
+        ensure!(ill.code == Some(1), "{ill:?}");
+        ensure!(
+            ill.stdout.contains("ip_local_port_range=\\\"32768 60999\\\""),
+            "{ill:?}"
+        );
+        let mended = examine(lab, &["--fix"])?;
+        ensure!(mended.code == Some(0), "{mended:?}");
+        Ok(())
+    });
+}
+
+/// A `ballast` command that asks this lab's daemon.
+fn ballast(lab: &Lab, arguments: &[&str]) -> Result<Command> {
+    let mut command = lab.ballast()?;
+    command
+        .args(arguments)
+        .env("BALLAST_SOCKET", lab.config().socket());
+    Ok(command)
+}
+
+fn flow_of(lab: &Lab, is_it: impl Fn(&Flow) -> bool) -> Result<Flow> {
+    let (_, flows) = lab.daemon()?.flows()?;
+    flows.into_iter().find(is_it).context("the flow is not listed")
+}
+
+/// Whether the flow's backend has an established connection of it.
+fn holds(lab: &Lab, flow: &Flow) -> Result<bool> {
+    let number = flow.backend.trim_start_matches("be").parse()?;
+    let backend = lab.namespace(Role::Backend(number)).context("no such backend")?;
+    Ok(!observe::connections_to(backend, flow.snat_address)?.is_empty())
+}
+
+/// Waits for the end of a connection on a thread of its own; how it ended, and when.
+fn wait_for_end(mut stream: TcpStream) -> thread::JoinHandle<(ErrorKind, Instant)> {
+    thread::spawn(move || {
+        let kind = stream
+            .read(&mut [0; 1])
+            .map_or_else(|error| error.kind(), |_| ErrorKind::UnexpectedEof);
+        (kind, Instant::now())
+    })
+}
