@@ -75,6 +75,13 @@ impl Lab {
         self.start(self.ballast()?, config)
     }
 
+    /// Starts the daemon on another configuration, whatever its backends are.
+    pub fn start_daemon_as_it_is(&mut self, config: &str) -> Result<&Daemon> {
+        let file = self.write_config(config)?;
+        let daemon = Daemon::start(self.ballast()?, &file, self.config().socket(), &self.log())?;
+        Ok(self.daemon.insert(daemon))
+    }
+
     /// Starts the daemon of another build, and waits until it found all backends up.
     pub fn start_rebuilt_daemon(&mut self) -> Result<&Daemon> {
         self.start(self.rebuilt_ballast()?, &self.config().to_toml())

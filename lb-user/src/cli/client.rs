@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context as _, anyhow};
 use clap::Args;
-use reqwest::{Method, Response};
+use reqwest::{Method, RequestBuilder, Response};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::runtime::{self, Runtime};
 
@@ -76,10 +76,23 @@ impl Client {
     /// Asks for the text at `path`, such as `stats.csv`.
     pub(super) fn ask_text(&self, path: &str) -> anyhow::Result<String> {
         let text = async {
-            let answer = self.answer(Method::GET, path, &()).await?;
+            let answer = self.answer(self.request(Method::GET, path)?).await?;
             answer.text().await.context("the daemon's answer broke off")
         };
         runtime()?.block_on(text)
+    }
+
+    /// Gives the order at `path` that a document spells out.
+    pub(super) fn send<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        document: &impl Serialize,
+    ) -> anyhow::Result<T> {
+        let answered = async {
+            let request = self.request(Method::POST, path)?.json(document);
+            understood(self, self.answer(request).await?).await
+        };
+        Ok(runtime()?.block_on(answered)?)
     }
 
     /// Gives the order at `path` with these arguments.
@@ -98,33 +111,23 @@ impl Client {
         arguments: &impl Serialize,
     ) -> Result<T, AskError> {
         let document = async {
-            let answer = self.answer(method, path, arguments).await?;
-            let document = answer.json().await.with_context(|| {
-                format!(
-                    "cannot understand the daemon at {}; are the daemon and this program of the same version?",
-                    self.socket.display()
-                )
-            });
-            Ok(document?)
+            let request = self.request(method, path)?.query(arguments);
+            understood(self, self.answer(request).await?).await
         };
         runtime()?.block_on(document)
     }
 
-    /// The answer to a question that it could answer.
-    async fn answer(
-        &self,
-        method: Method,
-        path: &str,
-        arguments: &impl Serialize,
-    ) -> Result<Response, AskError> {
+    fn request(&self, method: Method, path: &str) -> anyhow::Result<RequestBuilder> {
         let client = reqwest::Client::builder()
             .unix_socket(self.socket.as_path())
             .timeout(PATIENCE)
             .build()
             .context("cannot make an HTTP client")?;
-        let request = client
-            .request(method, format!("http://ballast/api/v1/{path}"))
-            .query(arguments);
+        Ok(client.request(method, format!("http://ballast/api/v1/{path}")))
+    }
+
+    /// The answer to a request that could be answered.
+    async fn answer(&self, request: RequestBuilder) -> Result<Response, AskError> {
         let answer = request.send().await.map_err(|error| self.unreachable(&error))?;
         let status = answer.status();
         if status.is_success() {
@@ -162,6 +165,17 @@ impl Client {
             _ => anyhow!("cannot reach the daemon at {socket}: {cause}").into(),
         }
     }
+}
+
+/// The document in an answer.
+async fn understood<T: DeserializeOwned>(client: &Client, answer: Response) -> Result<T, AskError> {
+    let document = answer.json().await.with_context(|| {
+        format!(
+            "cannot understand the daemon at {}; are the daemon and this program of the same version?",
+            client.socket.display()
+        )
+    });
+    Ok(document?)
 }
 
 fn runtime() -> anyhow::Result<Runtime> {

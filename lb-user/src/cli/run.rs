@@ -1,23 +1,16 @@
 //! `ballast run`
 
-use std::{
-    collections::HashSet,
-    env,
-    io::{self, IsTerminal as _},
-    path::PathBuf,
-};
+use std::{collections::HashSet, path::PathBuf};
 
-use anyhow::{anyhow, bail};
+use anyhow::bail;
 use clap::{Args, ValueEnum, builder::PossibleValue};
-use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
+use super::log;
 use crate::{
-    config::{self, Config, types::DataplaneChoice},
+    config::{self, types::DataplaneChoice},
     daemon,
+    runtime::Source,
 };
-
-/// Variable that sets what is logged, such as `debug` or `info,lb_user::health=debug`.
-const LOG_VARIABLE: &str = "BALLAST_LOG";
 
 /// Run the load balancer until it is told to stop
 ///
@@ -35,31 +28,40 @@ pub(super) struct Run {
     /// Interface that service traffic arrives on, instead of the configuration's; may be repeated
     #[arg(long = "interface", value_name = "INTERFACE", value_parser = config::interface_name)]
     interfaces: Vec<String>,
+    /// How to log: lines for people or JSON on stderr, or to journald with all fields
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        env = "BALLAST_LOG_FORMAT",
+        value_enum,
+        default_value_t
+    )]
+    log_format: log::Format,
 }
 
 impl Run {
     pub(super) fn run(self) -> anyhow::Result<()> {
-        let config = self.merged_config()?;
-        start_logging()?;
-        daemon::run(config)
+        let format = self.log_format;
+        let source = self.source()?;
+        log::start(format)?;
+        daemon::run(source)
     }
 
-    /// The file's configuration, with what the command line says instead.
-    pub(super) fn merged_config(self) -> anyhow::Result<Config> {
-        let mut config = config::load(&self.config)?;
-        if let Some(dataplane) = self.dataplane {
-            config.global.dataplane = dataplane;
-        }
-        if !self.interfaces.is_empty() {
-            config.global.interfaces = each_once(self.interfaces);
-        }
+    /// Where the configuration comes from. What is wrong with it is said before anything is started.
+    pub(super) fn source(self) -> anyhow::Result<Source> {
+        let source = Source {
+            file: self.config,
+            dataplane: self.dataplane,
+            interfaces: each_once(self.interfaces),
+        };
+        let config = source.load()?;
         if config.global.interfaces.is_empty() {
             bail!(
                 "no interface to serve on; set `interfaces` in [global] of {} or give --interface",
-                self.config.display()
+                source.file.display()
             );
         }
-        Ok(config)
+        Ok(source)
     }
 }
 
@@ -69,23 +71,6 @@ fn each_once(names: Vec<String>) -> Vec<String> {
         .into_iter()
         .filter(|name| seen.insert(name.clone()))
         .collect()
-}
-
-fn start_logging() -> anyhow::Result<()> {
-    let filter = EnvFilter::builder()
-        .with_default_directive(LevelFilter::INFO.into())
-        .with_env_var(LOG_VARIABLE)
-        .from_env()
-        .map_err(|error| {
-            anyhow!("{LOG_VARIABLE} is not a log filter: {error}; write a level such as \"debug\"")
-        })?;
-    let no_colour = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    tracing_subscriber::fmt()
-        .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal() && !no_colour)
-        .with_env_filter(filter)
-        .init();
-    Ok(())
 }
 
 impl ValueEnum for DataplaneChoice {

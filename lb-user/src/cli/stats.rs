@@ -3,7 +3,7 @@
 use clap::Args;
 use comfy_table::{Cell, Table};
 
-use super::{client::Client, output, table};
+use super::{client::Client, output, table, watch};
 use crate::stats::{Backend, Counters, Packets, Service, Statistics, format};
 
 const HEADINGS: [&str; 11] = [
@@ -15,6 +15,7 @@ const HEADINGS: [&str; 11] = [
 #[command(after_help = "Example:
   ballast stats
   ballast stats --json | jq '.services[] | {name, state}'
+  ballast stats --watch
   ballast stats --csv | cut -d, -f1,2,18")]
 pub(super) struct Stats {
     #[command(flatten)]
@@ -25,10 +26,16 @@ pub(super) struct Stats {
     /// Print comma-separated values, in `HAProxy`'s columns
     #[arg(long, conflicts_with = "json")]
     csv: bool,
+    /// Show all backends live on the whole screen, with the actions of `ballast backend`
+    #[arg(long, conflicts_with_all = ["json", "csv"])]
+    watch: bool,
 }
 
 impl Stats {
     pub(super) fn run(self) -> anyhow::Result<()> {
+        if self.watch {
+            return watch::run(&self.client);
+        }
         if self.csv {
             return output::print(&self.client.ask_text("stats.csv")?);
         }

@@ -12,22 +12,21 @@ use crate::{
 #[test]
 fn the_arguments_are_well_formed_and_every_help_has_an_example() {
     Cli::command().debug_assert();
-    let words: [&[&str]; 12] = [
-        &[],
-        &["run"],
-        &["stop"],
-        &["flow", "list"],
-        &["flow", "kill"],
-        &["lookup"],
-        &["health"],
-        &["doctor"],
-        &["check"],
-        &["stats"],
-        &["status"],
-        &["backend", "list"],
-    ];
-    for words in words {
-        let line = ["ballast"].iter().chain(words).chain(&["--help"]);
+    let mut commands = vec![(Vec::new(), Cli::command())];
+    while let Some((words, command)) = commands.pop() {
+        for below in command.get_subcommands() {
+            commands.push((
+                [&words[..], &[below.get_name().to_owned()]].concat(),
+                below.clone(),
+            ));
+        }
+        if command.has_subcommands() && !words.is_empty() {
+            continue;
+        }
+        let line = ["ballast".to_owned()]
+            .into_iter()
+            .chain(words)
+            .chain(["--help".to_owned()]);
         let help = Cli::try_parse_from(line)
             .expect_err("help ends the parsing")
             .to_string();
@@ -127,8 +126,8 @@ fn merged(config: &str, arguments: &[&str]) -> Result<Config, String> {
     else {
         panic!("`run` was parsed as something else");
     };
-    run.merged_config()
-        .map_err(|error| error.to_string().replace(path, "FILE"))
+    let merged = run.source().and_then(|source| Ok(source.load()?));
+    merged.map_err(|error| error.to_string().replace(path, "FILE"))
 }
 
 const SERVICE: &str = r#"

@@ -5,6 +5,7 @@
 //! ([`ConfigError`]).
 
 mod convert;
+pub mod difference;
 mod error;
 mod raw;
 mod syntax;
@@ -21,11 +22,15 @@ pub use types::Config;
 
 /// Reads and parses the configuration file at `path`.
 pub fn load(path: &Path) -> Result<Config, ConfigError> {
-    let text = fs::read_to_string(path).map_err(|reason| ConfigError::Unreadable {
+    parse(&read(path)?, path)
+}
+
+/// The text of the configuration file at `path`.
+pub fn read(path: &Path) -> Result<String, ConfigError> {
+    fs::read_to_string(path).map_err(|reason| ConfigError::Unreadable {
         file: path.to_owned(),
         reason,
-    })?;
-    parse(&text, path)
+    })
 }
 
 /// Parses a configuration; `file` is what errors name as the place it came from.

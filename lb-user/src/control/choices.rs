@@ -98,7 +98,7 @@ impl Control {
         let able = |row: &u32| {
             let standing = self.standings.get(*row as usize)?;
             let backend = self.plan.backend(*row)?;
-            (standing.takes_flows() && backend.weight > 0).then_some((*row, backend))
+            (standing.takes_flows() && !backend.drained).then_some((*row, backend))
         };
         let (backups, usual): (Vec<_>, Vec<_>) =
             (pool.backends.iter().filter_map(able)).partition(|(_, backend)| backend.backup);

@@ -15,7 +15,8 @@ impl Control {
     /// is over.
     pub fn tend(&mut self, memory: &Memory<'_>) {
         self.take_pace(memory);
-        let drained = self.plan.placed().filter(|(_, backend)| backend.weight == 0);
+        self.give_rows_up(memory);
+        let drained = self.plan.placed().filter(|(_, backend)| backend.drained);
         let rows = drained.map(|(row, _)| row).collect();
         self.settle(memory, &rows, true);
     }
@@ -24,10 +25,10 @@ impl Control {
     pub(super) fn note_drains(&self, memory: &Memory<'_>, now: u64) {
         for (row, backend) in self.plan.placed() {
             let since = &memory.backends[row as usize].drained;
-            match (backend.weight, since.load()) {
-                (0, 0) => since.store(now),
-                (0, _) => {}
-                (_, _) => since.store(0),
+            match (backend.drained, since.load()) {
+                (true, 0) => since.store(now),
+                (true, _) => {}
+                (false, _) => since.store(0),
             }
         }
         // Of backends that are to keep their flows now.

@@ -178,6 +178,7 @@ impl<'i> Layout<'i> {
             weight: backend.weight,
             maxconn: backend.maxconn,
             backup: backend.backup,
+            drained: backend.is_drained(),
             identity: maglev::identity(address),
             life: Life::of(service),
             retries: Retries {

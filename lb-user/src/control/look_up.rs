@@ -11,17 +11,21 @@ use lb_common::{
     service,
 };
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
-use super::{Control, standing::Standing, write};
+use super::{Control, plan::Backend, standing::Standing, write};
 use crate::config::types::{Protocol, Scheduler};
 
 /// Which flow.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct LookUp {
     /// Its client.
+    #[param(value_type = String)]
     pub from: SocketAddr,
     /// The virtual address.
+    #[param(value_type = String)]
     pub to: SocketAddr,
     /// `tcp`, the default, or `udp`.
     #[serde(default = "tcp")]
@@ -29,13 +33,14 @@ pub struct LookUp {
 }
 
 /// Where it would go, and why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Found {
     /// The service, if the address is one's.
     pub service: Option<String>,
     /// `SERVICE/BACKEND`, if one takes it.
     pub backend: Option<String>,
     /// Where that is.
+    #[schema(value_type = Option<String>)]
     pub address: Option<SocketAddr>,
     /// Why it goes there, or nowhere.
     pub why: String,
@@ -44,7 +49,7 @@ pub struct Found {
 }
 
 /// A backend that could take the flow, or could if it were not for something.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Candidate {
     /// `SERVICE/BACKEND`.
     pub backend: String,
@@ -153,7 +158,7 @@ impl Control {
             Some(Candidate {
                 backend: backend.name.clone(),
                 weight: backend.weight,
-                obstacle: obstacle(&self.standings[*row as usize], backend.weight),
+                obstacle: obstacle(&self.standings[*row as usize], backend),
             })
         });
         Found {
@@ -195,15 +200,15 @@ fn how(scheduler: Scheduler) -> &'static str {
     }
 }
 
-fn obstacle(standing: &Standing, weight: u16) -> Option<String> {
+fn obstacle(standing: &Standing, backend: &Backend) -> Option<String> {
     if !standing.is_up() {
         let detail = standing
             .report()
             .map_or("not checked yet", |report| report.detail.as_ref());
         return Some(format!("down: {detail}"));
     }
-    if weight == 0 {
-        return Some("drained: its weight is 0".to_owned());
+    if backend.drained {
+        return Some("drained, or its weight is 0".to_owned());
     }
     let unresolved = standing.unresolved().filter(|_| !standing.takes_flows());
     unresolved.map(|reason| format!("no way to it: {reason}"))

@@ -16,6 +16,7 @@ mod plan;
 pub mod round_robin;
 mod standing;
 mod statistics;
+mod succession;
 mod taken;
 #[cfg(test)]
 mod tests;
@@ -46,10 +47,10 @@ pub use self::{
 use crate::{
     config::{
         Config,
-        types::{OnDown, Protocol, Service},
+        types::{Admin, OnDown, Protocol, Service},
     },
-    flows::{self, Names},
-    health::{Event, State, Target},
+    flows::Names,
+    health::{Event, Target},
     next_hop::NextHops,
     stats::observed,
 };
@@ -73,6 +74,8 @@ pub struct Control {
     standings: Vec<Standing>,
     paces: Paces,
     started: Instant,
+    /// When the configuration was stored, if rows may have been left over by it.
+    left_over: Option<Instant>,
 }
 
 impl Control {
@@ -93,6 +96,7 @@ impl Control {
             standings,
             paces: Paces::default(),
             started,
+            left_over: Some(started),
         })
     }
 
@@ -109,13 +113,15 @@ impl Control {
         let of_service = |(service, rows): (&Service, &Vec<u32>)| -> Vec<Target> {
             let check = Arc::new(service.check.clone());
             let rows = service.backends.iter().zip(rows);
-            rows.map(|(backend, row)| Target {
-                id: *row,
-                address: backend.address,
-                check: Arc::clone(&check),
-                known: self.plan.was_chosen(*row).then_some(State::Up),
-            })
-            .collect()
+            let checked = rows.filter(|(backend, _)| backend.state != Admin::Maint);
+            checked
+                .map(|(backend, row)| Target {
+                    id: *row,
+                    address: backend.address,
+                    check: Arc::clone(&check),
+                    known: self.standings[*row as usize].state(),
+                })
+                .collect()
         };
         service_rows.flat_map(of_service).collect()
     }
@@ -153,23 +159,6 @@ impl Control {
         write::port_pool(memory, self.plan.ports);
         self.free_rows(memory);
         Ok(())
-    }
-
-    /// Gives up the rows of backends that are not configured any more and to which no flow is left. Those that were
-    /// chosen a moment ago wait for the next time: a packet that chose them may still be on its way.
-    fn free_rows(&self, memory: &Memory<'_>) {
-        let gone = (0..)
-            .zip(memory.backends)
-            .filter(|(row, record)| record.service.load() != 0 && self.plan.backend(*row).is_none());
-        let mut gone: BTreeSet<u32> = gone.map(|(row, _)| row).collect();
-        gone.retain(|row| !self.plan.was_chosen(*row));
-        if gone.is_empty() {
-            return;
-        }
-        let in_use = flows::backends(memory);
-        for row in gone.difference(&in_use) {
-            write::free_backend(memory, *row);
-        }
     }
 
     /// Takes the results of health checks in. Each choice table that they change is built once: results that have

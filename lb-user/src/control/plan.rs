@@ -77,6 +77,8 @@ pub(super) struct Backend {
     pub(super) maxconn: Option<NonZeroU32>,
     /// Takes new flows only where no other backend does.
     pub(super) backup: bool,
+    /// Takes no new flows, whatever its checks say.
+    pub(super) drained: bool,
     /// What the choice table knows it by.
     pub(super) identity: u64,
     /// How long its flows live.

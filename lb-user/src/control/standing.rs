@@ -34,7 +34,7 @@ impl Ways<'_> {
 }
 
 /// What is known of a backend.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Standing {
     /// The last check's state and report; none before the first.
     health: Option<(State, Report)>,
@@ -136,12 +136,29 @@ impl Standing {
         self.is_up() && (self.way.is_some() || self.was_chosen)
     }
 
+    /// Forgets what checks have found.
+    pub(super) fn forget_health(&mut self) {
+        self.health = None;
+        self.was_chosen = false;
+        self.changed = Instant::now();
+    }
+
+    /// The way in force.
+    pub(super) fn way(&self) -> Option<&Way> {
+        self.way.as_ref()
+    }
+
+    /// What its last checks found, or what another daemon knew of it.
+    pub(super) fn state(&self) -> Option<State> {
+        match self.health {
+            Some((state, _)) => Some(state),
+            None => self.was_chosen.then_some(State::Up),
+        }
+    }
+
     /// Whether its last checks were good.
     pub(super) fn is_up(&self) -> bool {
-        match self.health {
-            Some((state, _)) => state == State::Up,
-            None => self.was_chosen,
-        }
+        self.state() == Some(State::Up)
     }
 
     /// The last check's report.

@@ -6,7 +6,7 @@ use lb_common::{Reason, layout::BackendCounters, memory::Memory};
 
 use super::{Control, standing::Standing};
 use crate::{
-    config::types::{self, CheckKind},
+    config::types::{self, Admin, CheckKind},
     dataplane::Losses,
     health::Outcome,
     stats::{Backend, Check, Counters, Packets, Service, ServiceState, Statistics, Verdicts},
@@ -61,7 +61,7 @@ impl Control {
         Backend {
             name: backend.name.to_string(),
             address: backend.address,
-            state: if standing.takes_flows() { "up" } else { "down" }.to_owned(),
+            state: word(backend, standing).to_owned(),
             weight: backend.weight,
             counters: self.paces.of_backend(row).tell(counters(memory, row)),
             check: check(standing, &service.check.kind),
@@ -149,13 +149,24 @@ fn add(sum: &Counters, other: &Counters) -> Counters {
 }
 
 fn state(backends: &[Backend]) -> ServiceState {
-    let up = backends.iter().filter(|backend| backend.state == "up");
-    if !up.clone().any(|backend| backend.weight > 0) {
+    let has = |state: &str| backends.iter().any(|backend| backend.state == state);
+    if !has("up") {
         ServiceState::Down
-    } else if up.count() < backends.len() {
+    } else if has("down") {
         ServiceState::Degraded
     } else {
         ServiceState::Up
+    }
+}
+
+/// What becomes of new flows to a backend, in one word.
+fn word(backend: &types::Backend, standing: &Standing) -> &'static str {
+    match backend.state {
+        Admin::Maint => "maint",
+        _ if !standing.takes_flows() => "down",
+        Admin::Drain => "drain",
+        Admin::Ready if backend.weight == 0 => "drain",
+        Admin::Ready => "up",
     }
 }
 

@@ -9,10 +9,13 @@ use tokio::{
     task,
     time::{Interval, MissedTickBehavior, interval},
 };
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::{
-    CannotKeep, Ending, FlowsError, Request, Stopping, forwarding::Forwarding, run::Signals, status,
+    CannotKeep, Ending, FlowsError, Order, Request, Stopping,
+    forwarding::Forwarding,
+    run::{Signals, Told},
+    service_manager, status,
     sweep::Sweep,
 };
 use crate::{
@@ -22,6 +25,7 @@ use crate::{
     flows::{self, Clock, FlowId, FlowPage, Kill, KillError, Killed, Query, Shot},
     health::{self, Monitor},
     next_hop::{NextHops, Resolver, Unresolved},
+    runtime::{Journal, Runtime},
 };
 
 /// Results of checks that are taken in at once, so that many that come together build a choice table once and not once
@@ -30,21 +34,26 @@ const GATHERED: usize = 1024;
 
 /// The running parts.
 pub(super) struct Daemon {
-    control: Control,
-    engine: Engine,
+    pub(super) control: Control,
+    pub(super) engine: Engine,
     sweep: Sweep,
     stats: Option<SocketAddr>,
     /// Checks for as long as it lives.
-    _monitor: Monitor,
+    pub(super) monitor: Monitor,
     checks: mpsc::Receiver<health::Event>,
+    /// Where those report that are checked from some time on.
+    pub(super) reports: mpsc::Sender<health::Event>,
     /// Resolves for as long as it lives.
-    _resolver: Resolver,
-    next_hops: watch::Receiver<NextHops>,
+    pub(super) resolver: Resolver,
+    pub(super) next_hops: watch::Receiver<NextHops>,
+    pub(super) runtime: Runtime,
+    pub(super) journal: Journal,
 }
 
 impl Daemon {
     /// Starts the packet path, or goes on with the one that is in force, and starts checks and look-ups.
-    pub(super) fn start(config: Config, stats: Option<SocketAddr>) -> Result<Self> {
+    pub(super) fn start(config: Config, runtime: Runtime, stats: Option<SocketAddr>) -> Result<Self> {
+        let journal = Journal::of(&config.global.state_dir);
         // Asks for routes while the programs are verified.
         let resolver = Resolver::start(control::destinations(&config))?;
         let Forwarding {
@@ -53,18 +62,21 @@ impl Daemon {
             workers,
         } = Forwarding::start(config)?;
         attended(&engine.memory());
-        let (sender, checks) = mpsc::channel(1024);
-        let monitor = Monitor::start(control.targets(), &sender);
+        let (reports, checks) = mpsc::channel(1024);
+        let monitor = Monitor::start(control.targets(), &reports);
         let sweep = Sweep::new(workers, engine.tick());
         Ok(Self {
             control,
             engine,
             sweep,
             stats,
-            _monitor: monitor,
+            monitor,
             checks,
+            reports,
             next_hops: resolver.next_hops(),
-            _resolver: resolver,
+            resolver,
+            runtime,
+            journal,
         })
     }
 
@@ -76,9 +88,13 @@ impl Daemon {
     ) -> Result<()> {
         let mut ticks = ticks();
         info!(version = env!("CARGO_PKG_VERSION"), "ballast is running");
+        service_manager::ready();
         let (ending, reply) = loop {
             tokio::select! {
-                () = signals.stop() => break (Ending::Detach, None),
+                signal = signals.next() => match signal {
+                    Told::Stop => break (Ending::Detach, None),
+                    Told::Reload => self.reload_by_signal(),
+                },
                 Some(event) = self.checks.recv() => {
                     let memory = self.engine.memory();
                     let gathered = iter::from_fn(|| self.checks.try_recv().ok()).take(GATHERED);
@@ -102,6 +118,7 @@ impl Daemon {
                 _ = ticks.tick() => self.tend()?,
             }
         };
+        service_manager::stopping();
         let stopping = self.stop(ending);
         if let Some(reply) = reply {
             // Who asked may have gone meanwhile.
@@ -115,6 +132,7 @@ impl Daemon {
         self.sweep.step(&mut self.engine, &self.control)?;
         self.control.tend(&self.engine.memory());
         attended(&self.engine.memory());
+        service_manager::alive();
         Ok(())
     }
 
@@ -133,6 +151,15 @@ impl Daemon {
             }
             Request::LookUp(flow, reply) => {
                 let _gone = reply.send(self.look_up(&flow));
+            }
+            Request::Configure(order, who, reply) => {
+                let _gone = reply.send(self.configure(&order, &who));
+            }
+            Request::Difference(reply) => {
+                let _gone = reply.send(self.runtime.difference());
+            }
+            Request::Journal(count, reply) => {
+                let _gone = reply.send(self.journal.last(count));
             }
             Request::Stop(..) => {}
         }
@@ -158,6 +185,13 @@ impl Daemon {
                 .map_err(|error| FlowsError::Clock(error.to_string()));
             let _gone = reply.send(page);
         });
+    }
+
+    /// Nobody waits for the answer: the log has it.
+    fn reload_by_signal(&mut self) {
+        if let Err(error) = self.configure(&Order::Reload, "SIGHUP") {
+            error!("{error}");
+        }
     }
 
     /// Ends a flow, and tells its ends at once.
@@ -236,7 +270,7 @@ fn ticks() -> Interval {
 
 /// Before flows go to backends on this host, their answers have to be translated; where they cannot be, such backends are
 /// not reachable.
-fn prepared_for<'n>(engine: &mut Engine, found: &'n NextHops) -> Cow<'n, NextHops> {
+pub(super) fn prepared_for<'n>(engine: &mut Engine, found: &'n NextHops) -> Cow<'n, NextHops> {
     let is_local = |found: &Result<_, Unresolved>| matches!(found, Err(Unresolved::Local));
     if !found.values().any(is_local) {
         return Cow::Borrowed(found);

@@ -1,13 +1,16 @@
 //! How the API talks to the daemon's loop: requests over a channel, each with a place for its answer.
 
-use std::net::SocketAddr;
+use std::{io, net::SocketAddr};
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
+use utoipa::ToSchema;
 
+use super::{Applied, ConfigureError, Order};
 use crate::{
     control::{Found, LookUp, LookUpError},
     flows::{FlowId, FlowPage, KillError, Killed, Query},
+    runtime::{Entry, RuntimeError},
     stats::Statistics,
 };
 
@@ -24,6 +27,12 @@ pub enum Request {
     Kill(FlowId, oneshot::Sender<Result<Killed, KillError>>),
     /// Where a flow would go.
     LookUp(LookUp, oneshot::Sender<Result<Found, LookUpError>>),
+    /// A change of the configuration, by somebody.
+    Configure(Order, String, oneshot::Sender<Result<Applied, ConfigureError>>),
+    /// What saving would change in the file.
+    Difference(oneshot::Sender<Result<String, RuntimeError>>),
+    /// The last so many changes.
+    Journal(usize, oneshot::Sender<io::Result<Vec<Entry>>>),
     /// The end of the daemon.
     Stop(Ending, oneshot::Sender<Result<Stopping, CannotKeep>>),
 }
@@ -38,7 +47,7 @@ pub enum Ending {
 }
 
 /// What became of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Stopping {
     /// Whether it goes on forwarding.
     pub keeps: bool,
@@ -66,7 +75,7 @@ pub enum FlowsError {
 }
 
 /// `ballast status`: is it running, on what, and can it serve.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Status {
     /// Version of the daemon.
     pub version: String,
@@ -79,6 +88,7 @@ pub struct Status {
     /// Interfaces, and how each is attached.
     pub interfaces: Vec<AttachedInterface>,
     /// The stats page, when there is one.
+    #[schema(value_type = Option<String>)]
     pub stats: Option<SocketAddr>,
     /// Services that can serve fully, partly, not at all.
     pub services_up: usize,
@@ -89,7 +99,7 @@ pub struct Status {
 }
 
 /// An interface that packets are taken from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AttachedInterface {
     /// Name, as in `ip link`.
     pub name: String,
@@ -142,6 +152,25 @@ impl Handle {
     /// Which backend a flow would go to, and why.
     pub async fn look_up(&self, flow: LookUp) -> Result<Result<Found, LookUpError>, Stopped> {
         self.ask(|answer| Request::LookUp(flow, answer)).await
+    }
+
+    /// Changes the configuration, in the name of whoever gave the order.
+    pub async fn configure(
+        &self,
+        order: Order,
+        who: String,
+    ) -> Result<Result<Applied, ConfigureError>, Stopped> {
+        self.ask(|answer| Request::Configure(order, who, answer)).await
+    }
+
+    /// What saving would change in the file, in the form of `diff -u`.
+    pub async fn difference(&self) -> Result<Result<String, RuntimeError>, Stopped> {
+        self.ask(Request::Difference).await
+    }
+
+    /// The last so many entries of the journal.
+    pub async fn journal(&self, count: usize) -> Result<io::Result<Vec<Entry>>, Stopped> {
+        self.ask(|answer| Request::Journal(count, answer)).await
     }
 
     /// Stops the daemon; answered when the packet path is where it shall be, just before the daemon ends.

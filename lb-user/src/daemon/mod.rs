@@ -1,12 +1,15 @@
 //! The running daemon.
 
+mod configure;
 mod event_loop;
 mod forwarding;
 mod handle;
 mod run;
+mod service_manager;
 mod status;
 mod sweep;
 
+pub use configure::{Applied, ConfigureError, Order};
 pub use handle::{
     AttachedInterface, CannotKeep, Ending, FlowsError, Handle, Request, Status, Stopped, Stopping,
 };

@@ -13,19 +13,24 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::{Handle, event_loop::Daemon, forwarding};
-use crate::{api, config::Config};
+use crate::{
+    api,
+    config::Config,
+    runtime::{Runtime, Source},
+};
 
-/// Runs the daemon with this configuration until it is told to stop, by SIGINT, SIGTERM or over its API, then detaches
+/// Runs the daemon with the configuration from this source until it is told to stop, by SIGINT, SIGTERM or over its API, then detaches
 /// unless it is told to keep forwarding.
-pub fn run(config: Config) -> Result<()> {
+pub fn run(source: Source) -> Result<()> {
     let runtime = runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()?;
-    runtime.block_on(serve(config))
+    let (kept, config) = Runtime::start(source)?;
+    runtime.block_on(serve(config, kept))
 }
 
-async fn serve(config: Config) -> Result<()> {
+async fn serve(config: Config, kept: Runtime) -> Result<()> {
     preflight(&config)?;
     let shutdown = CancellationToken::new();
     // Whoever asks to stop while we start is heard as well.
@@ -37,7 +42,7 @@ async fn serve(config: Config) -> Result<()> {
         None => None,
     };
     let address = stats.as_ref().map(|server| *server.address());
-    let outcome = match Daemon::start(config, address) {
+    let outcome = match Daemon::start(config, kept, address) {
         Ok(daemon) => daemon.serve(requests, signals).await,
         Err(error) => Err(error),
     };
@@ -77,10 +82,20 @@ fn raise_open_files() -> nix::Result<()> {
     setrlimit(Resource::RLIMIT_NOFILE, most, most)
 }
 
-/// What asks a daemon to stop.
+/// What a signal asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Told {
+    /// The end.
+    Stop,
+    /// To take the file in.
+    Reload,
+}
+
+/// What asks a daemon to stop or to reload.
 pub(super) struct Signals {
     interrupt: Signal,
     terminate: Signal,
+    hang_up: Signal,
 }
 
 impl Signals {
@@ -88,14 +103,16 @@ impl Signals {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
+            hang_up: signal(SignalKind::hangup())?,
         })
     }
 
     /// Waits until one of them comes.
-    pub(super) async fn stop(&mut self) {
+    pub(super) async fn next(&mut self) -> Told {
         tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => Told::Stop,
+            _ = self.terminate.recv() => Told::Stop,
+            _ = self.hang_up.recv() => Told::Reload,
         }
     }
 }

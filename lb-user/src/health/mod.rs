@@ -40,6 +40,13 @@ pub struct Target {
     pub known: Option<State>,
 }
 
+impl Target {
+    /// Whether another is checked just so.
+    fn is_checked_like(&self, other: &Self) -> bool {
+        self.address == other.address && self.check == other.check
+    }
+}
+
 /// A finished check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {

@@ -1,10 +1,14 @@
 //! The tasks that check backends, one each.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::HashMap,
+    mem,
+    time::{Duration, Instant},
+};
 
 use tokio::{
     sync::mpsc,
-    task::JoinSet,
+    task::{AbortHandle, JoinSet},
     time::{self, MissedTickBehavior},
 };
 use tracing::warn;
@@ -22,7 +26,9 @@ use crate::config::types::CheckKind;
 #[derive(Debug)]
 pub struct Monitor {
     /// Aborts its tasks when dropped.
-    _tasks: JoinSet<()>,
+    tasks: JoinSet<()>,
+    /// By its number, each backend that there is to check or to report, and its task if it has one.
+    watched: HashMap<u32, (Target, Option<AbortHandle>)>,
 }
 
 impl Monitor {
@@ -34,17 +40,60 @@ impl Monitor {
     /// Outside of a tokio runtime.
     #[must_use = "dropping the monitor ends the checks"]
     pub fn start(targets: Vec<Target>, events: &mpsc::Sender<Event>) -> Self {
+        let mut monitor = Self {
+            tasks: JoinSet::new(),
+            watched: HashMap::new(),
+        };
+        monitor.add(targets, events);
+        monitor
+    }
+
+    /// Checks these backends from now on. The checks of those that were checked before, in the same way, go on as if
+    /// nothing had happened.
+    pub fn retarget(&mut self, targets: Vec<Target>, events: &mpsc::Sender<Event>) {
+        let mut before = mem::take(&mut self.watched);
+        let mut new = Vec::new();
+        for target in targets {
+            match before.remove(&target.id) {
+                Some((watched, task)) if watched.is_checked_like(&target) => {
+                    self.watched.insert(target.id, (watched, task));
+                }
+                gone => {
+                    end(gone);
+                    new.push(target);
+                }
+            }
+        }
+        for gone in before.into_values() {
+            end(Some(gone));
+        }
+        // Those that have ended leave nothing behind.
+        while self.tasks.try_join_next().is_some() {}
+        self.add(new, events);
+    }
+
+    fn add(&mut self, targets: Vec<Target>, events: &mpsc::Sender<Event>) {
         let started = time::Instant::now();
         let is_checked = |target: &Target| target.check.kind != CheckKind::None;
         let (checked, unchecked): (Vec<_>, Vec<_>) = targets.into_iter().partition(is_checked);
         let count = u32::try_from(checked.len()).unwrap_or(u32::MAX);
-        let mut tasks = JoinSet::new();
-        tasks.spawn(report_up(unchecked, events.clone()));
+        for target in &unchecked {
+            self.watched.insert(target.id, (target.clone(), None));
+        }
+        self.tasks.spawn(report_up(unchecked, events.clone()));
         for (target, position) in checked.into_iter().zip(0..) {
             let schedule = Schedule::new(position, count, target.check.inter);
-            tasks.spawn(watch(target, started, schedule, events.clone()));
+            let task = watch(target.clone(), started, schedule, events.clone());
+            let task = self.tasks.spawn(task);
+            self.watched.insert(target.id, (target, Some(task)));
         }
-        Self { _tasks: tasks }
+    }
+}
+
+/// Ends a task.
+fn end(watched: Option<(Target, Option<AbortHandle>)>) {
+    if let Some((_, Some(task))) = watched {
+        task.abort();
     }
 }
 

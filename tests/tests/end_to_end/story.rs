@@ -125,6 +125,19 @@ impl Ended {
     }
 }
 
+/// Asking the daemon of a lab as an operator does.
+pub(crate) trait Asks {
+    /// What `ballast` says to these arguments.
+    fn ask(&self, arguments: &[&str]) -> Result<Ended>;
+}
+
+impl Asks for Lab {
+    fn ask(&self, arguments: &[&str]) -> Result<Ended> {
+        let socket = self.config().socket();
+        Ended::of(self.ballast()?.args(arguments).env("BALLAST_SOCKET", socket))
+    }
+}
+
 /// Labs share two cores' worth of machine and the BPF file system: one at a time.
 fn wait_for_turn() -> Flock<File> {
     let file =

@@ -12,7 +12,7 @@ use super::{address, forwarding, global::MOST_FLOWS, service::Binds, value};
 use crate::config::{
     error::Fault,
     raw::{self, Table, Text},
-    types::{Backend, Mode, Name},
+    types::{Admin, Backend, Mode, Name},
 };
 
 const DEFAULT_WEIGHT: u16 = 100;
@@ -56,6 +56,13 @@ fn backend(raw: &raw::Backend, binds: &Binds<'_>, mode: Mode, taken: &mut Taken)
         weight: value::number_or(DEFAULT_WEIGHT, "weight", raw.weight.as_ref(), 0..=MOST_WEIGHT)?,
         maxconn: value::limit("maxconn", raw.maxconn.as_ref(), MOST_FLOWS)?,
         backup: value::flag_or(false, raw.backup.as_ref()),
+        state: value::word_or(
+            Admin::Ready,
+            "state",
+            raw.state.as_ref(),
+            Admin::ALL,
+            Admin::as_str,
+        )?,
     })
 }
 

@@ -288,3 +288,44 @@ async fn every_one_of_many_backends_is_reported() {
         pending.remove(&next(&mut events).await.id);
     }
 }
+
+#[tokio::test]
+async fn checks_that_stay_go_on_and_others_begin_and_end() {
+    let (address, other) = (answering("HTTP/1.1 200 OK\r\n").await, closed_port().await);
+    let target = |id, address, check: &Check| Target {
+        id,
+        address,
+        check: check.clone().into(),
+        known: None,
+    };
+    let rare = Check {
+        inter: Duration::from_hours(1),
+        ..http()
+    };
+    let (sender, mut events) = mpsc::channel(16);
+    let mut monitor = Monitor::start(
+        vec![
+            target(1, address, &rare),
+            target(2, other, &check(CheckKind::Tcp)),
+        ],
+        &sender,
+    );
+    let first = [next(&mut events).await.id, next(&mut events).await.id];
+    assert!(first.contains(&1) && first.contains(&2), "{first:?}");
+    monitor.retarget(
+        vec![target(1, address, &rare), target(3, address, &rare)],
+        &sender,
+    );
+    let mut seen = Vec::new();
+    while seen.last() != Some(&3) {
+        seen.push(next(&mut events).await.id);
+    }
+    assert!(
+        !seen.contains(&1),
+        "it is checked once an hour, and was: {seen:?}"
+    );
+    while events.try_recv().is_ok() {}
+    monitor.retarget(Vec::new(), &sender);
+    drop(sender);
+    assert_eq!(events.recv().await, None, "nobody is left to report");
+}
