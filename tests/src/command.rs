@@ -71,7 +71,7 @@ pub(crate) fn ballast_lab() -> Result<PathBuf> {
 }
 
 /// `target` of the running executable.
-pub(crate) fn target_directory() -> Result<PathBuf> {
+pub fn target_directory() -> Result<PathBuf> {
     let profile = profile_directory()?;
     let target = profile
         .parent()

@@ -26,6 +26,7 @@ mod wait;
 mod xdp_pass;
 
 pub use builder::Builder;
+pub use command::target_directory;
 pub use daemon::Daemon;
 pub use daemon_config::{CheckTimes, DaemonConfig, Dataplane};
 pub use forwarding::Mode;

@@ -9,7 +9,7 @@ use axum::{
     response::Response,
 };
 
-use super::routes::error;
+use super::answer::error;
 use crate::stats::CONTENT_SECURITY_POLICY;
 
 /// Answers only requests made to this host by a name that can only mean this host.
@@ -37,7 +37,8 @@ pub(super) async fn with_security_headers(mut response: Response) -> Response {
         HeaderValue::from_static("nosniff"),
     );
     headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    // With none at all, browsers would not say either that a form is this site's own.
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(
         "cross-origin-resource-policy",

@@ -2,10 +2,16 @@
 
 use std::time::Duration;
 
-use axum::{Router, serve::Listener};
+use axum::{
+    Router,
+    extract::connect_info::Connected,
+    serve::{IncomingStream, Listener},
+};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
+
+use super::peer::Peer;
 
 /// How long answers that are under way at shutdown may take.
 const GRACE: Duration = Duration::from_secs(2);
@@ -29,6 +35,7 @@ impl<A> Server<A> {
     where
         L: Listener,
         L::Addr: std::fmt::Debug,
+        Peer: for<'s> Connected<IncomingStream<'s, L>>,
     {
         let task = tokio::spawn(async move {
             serve(listener, router, shutdown).await;
@@ -54,7 +61,9 @@ async fn serve<L>(listener: L, router: Router, shutdown: CancellationToken)
 where
     L: Listener,
     L::Addr: std::fmt::Debug,
+    Peer: for<'s> Connected<IncomingStream<'s, L>>,
 {
+    let router = router.into_make_service_with_connect_info::<Peer>();
     let server = axum::serve(listener, router).with_graceful_shutdown(shutdown.clone().cancelled_owned());
     let out_of_patience = async {
         shutdown.cancelled().await;

@@ -62,7 +62,7 @@ pub async fn serve_socket(
     Ok(Server::start(
         path.to_owned(),
         listener,
-        routes::questions_and_orders(handle),
+        routes::everything(handle),
         shutdown,
         owned,
     ))

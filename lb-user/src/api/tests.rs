@@ -2,6 +2,10 @@
 
 use std::{net::SocketAddr, os::unix::fs::PermissionsExt as _, path::Path, time::Duration};
 
+mod document;
+mod hostile;
+mod login;
+
 use axum::http::{StatusCode, header};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -10,8 +14,12 @@ use super::*;
 use crate::{
     config::types::Stats,
     control::{Found, LookUp, LookUpError},
-    daemon::{AttachedInterface, Ending, FlowsError, Handle, Request, Status, Stopping},
+    daemon::{
+        Applied, AttachedInterface, ConfigureError, Ending, FlowsError, Handle, Order, Request, Status,
+        Stopping,
+    },
     flows::{self, FlowPage, KillError},
+    runtime::{Entry, RuntimeError},
     stats::{ListedBackend, Statistics, sample},
 };
 
@@ -27,6 +35,9 @@ fn daemon() -> Handle {
                 Request::Flows(query, answer) => answer.send(flow_page(query)).is_ok(),
                 Request::Kill(flow, answer) => answer.send(Err(KillError::NoFlow(flow))).is_ok(),
                 Request::LookUp(flow, answer) => answer.send(looked_up(&flow)).is_ok(),
+                Request::Configure(order, who, answer) => answer.send(configured(&order, &who)).is_ok(),
+                Request::Difference(answer) => answer.send(Ok("-a\n+b\n".to_owned())).is_ok(),
+                Request::Journal(count, answer) => answer.send(Ok(journal(count))).is_ok(),
                 Request::Stop(ending, answer) => answer.send(Ok(stopping(ending))).is_ok(),
             };
         }
@@ -79,6 +90,26 @@ fn looked_up(flow: &LookUp) -> Result<Found, LookUpError> {
     }
 }
 
+/// A daemon that can do all but save.
+fn configured(order: &Order, who: &str) -> Result<Applied, ConfigureError> {
+    match order {
+        Order::Save => Err(RuntimeError::ChangedOnDisk("/etc/ballast.toml".into()).into()),
+        order => Ok(Applied {
+            changed: vec![format!("{who}: {order:?}")],
+            ..Applied::default()
+        }),
+    }
+}
+
+fn journal(count: usize) -> Vec<Entry> {
+    let entry = Entry {
+        at: "2026-01-02T03:04:05Z".to_owned(),
+        who: "root".to_owned(),
+        what: "fe/node1 drain".to_owned(),
+    };
+    vec![entry; count.min(2)]
+}
+
 fn stopping(ending: Ending) -> Stopping {
     Stopping {
         keeps: ending == Ending::Keep,
@@ -92,6 +123,8 @@ fn settings(uri: &str) -> Stats {
         uri: uri.to_owned(),
         hide_version: false,
         realm: "Ballast".to_owned(),
+        users: Vec::new(),
+        tls: None,
     }
 }
 
@@ -247,6 +280,57 @@ async fn a_flow_is_looked_up_and_killed_by_what_is_said_of_it() {
 }
 
 #[tokio::test]
+async fn the_configuration_is_changed_in_the_name_of_who_asked() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("ballast.sock");
+    let _server = serve_socket(&path, daemon(), CancellationToken::new())
+        .await
+        .expect("a socket");
+    let client = over_socket(&path);
+    let me = nix::unistd::User::from_uid(nix::unistd::geteuid())
+        .expect("users")
+        .expect("one");
+    let order = async |path: &str, body: Value| {
+        let request = client.post(format!("http://ballast/api/v1/{path}")).json(&body);
+        let answer = request.send().await.expect("an answer");
+        (answer.status(), answer.json::<Value>().await.expect("a document"))
+    };
+    let drain = json!({ "change": "state", "service": "fe", "backend": "node1", "state": "drain" });
+    let (status, applied) = order("changes", drain).await;
+    assert_eq!(status, StatusCode::OK, "{applied}");
+    let line = applied["changed"][0].as_str().expect("a line");
+    assert!(line.starts_with(&format!("{}: Change(State", me.name)), "{line}");
+    for wrong in [
+        json!({ "change": "state" }),
+        json!({ "change": "stat" }),
+        json!(5),
+    ] {
+        assert_eq!(order("changes", wrong).await.0, StatusCode::BAD_REQUEST);
+    }
+    for done in ["reload", "rollback"] {
+        assert_eq!(order(done, json!(null)).await.0, StatusCode::OK, "{done}");
+    }
+    let (status, refused) = order("save", json!(null)).await;
+    assert_eq!(status, StatusCode::CONFLICT);
+    assert!(
+        refused["error"]
+            .as_str()
+            .is_some_and(|line| line.contains("/etc/ballast.toml")),
+        "{refused}"
+    );
+    let ask = async |path: &str| {
+        let answer = client.get(format!("http://ballast/api/v1/{path}")).send().await;
+        answer
+            .expect("an answer")
+            .json::<Value>()
+            .await
+            .expect("a document")
+    };
+    assert_eq!(ask("diff").await, json!({ "difference": "-a\n+b\n" }));
+    assert_eq!(ask("journal?count=1").await[0]["what"], "fe/node1 drain");
+}
+
+#[tokio::test]
 async fn only_the_socket_takes_orders() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("ballast.sock");
@@ -271,7 +355,7 @@ async fn only_the_socket_takes_orders() {
     let stats = stats_server(daemon(), &shutdown).await;
     let url = format!("http://{}/api/v1/stop", stats.address());
     let refused = reqwest::Client::new().post(url).send().await.expect("an answer");
-    assert_eq!(refused.status(), StatusCode::NOT_FOUND);
+    assert_eq!(refused.status(), StatusCode::FORBIDDEN, "nobody is a user");
 }
 
 #[tokio::test]
@@ -349,7 +433,7 @@ async fn the_stats_address_shows_the_page_and_answers_questions() {
         .send()
         .await
         .expect("an answer");
-    assert_eq!(posted.status(), StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(posted.status(), StatusCode::FORBIDDEN);
 
     shutdown.cancel();
     server.finished().await;

@@ -57,6 +57,19 @@ pub(super) struct Stats {
     #[serde(default)]
     pub(super) hide_version: bool,
     pub(super) realm: Option<Text>,
+    #[serde(default)]
+    pub(super) users: Vec<Spanned<Table<User>>>,
+    pub(super) certificate: Option<Text>,
+    pub(super) private_key: Option<Text>,
+}
+
+/// One of `users` in `[stats]`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct User {
+    pub(super) name: Text,
+    pub(super) password_hash: Text,
+    pub(super) role: Option<Text>,
 }
 
 /// `[[service]]`
@@ -122,6 +135,7 @@ pub(super) struct Backend {
     pub(super) weight: Option<Number>,
     pub(super) maxconn: Option<Number>,
     pub(super) backup: Option<Flag>,
+    pub(super) state: Option<Text>,
 }
 
 /// A table, and nothing else: serde's derived structs would also be read from an array, by position.

@@ -5,6 +5,7 @@
 
 mod forwarding;
 mod sources;
+mod stats;
 
 use std::{
     collections::BTreeSet,
@@ -15,8 +16,12 @@ use std::{
     time::Duration,
 };
 
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
 pub use forwarding::{Encapsulation, Mode, OnDown, Scheduler};
 pub use sources::{Access, SourceLimits, SourceRules};
+pub use stats::{Role, Stats, Tls, User};
 
 /// A whole configuration file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,19 +84,6 @@ impl DataplaneChoice {
             Self::AfPacket => "af-packet",
         }
     }
-}
-
-/// The stats page and API address.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Stats {
-    /// Where it listens: a loopback address, as there is no authentication yet.
-    pub bind: SocketAddr,
-    /// Path of the page, starting with `/`, free of characters that need escaping; default `/stats`.
-    pub uri: String,
-    /// Leave the version out of the page; default no.
-    pub hide_version: bool,
-    /// Title of the page, and realm of its authentication; default `Ballast`.
-    pub realm: String,
 }
 
 /// A virtual service: addresses that clients connect to, and the backends behind them.
@@ -164,6 +156,7 @@ pub struct Backend {
     pub name: Name,
     /// Where packets go; no bind address of the service. Has the port of every bind that it serves where the mode
     /// does not translate ports.
+    #[schema(value_type = String)]
     pub address: SocketAddr,
     /// Share of new flows relative to the other backends, 0..=256; 0 takes no new flows; default 100.
     pub weight: u16,
@@ -171,6 +164,49 @@ pub struct Backend {
     pub maxconn: Option<NonZeroU32>,
     /// Takes new flows only while all backends that are not backups are down or drained; default no.
     pub backup: bool,
+    /// An operator's word on whether it takes flows; default ready.
+    pub state: Admin,
+}
+
+impl Backend {
+    /// Whether it takes no new flows, and may lose those it has after a time, whatever its checks say.
+    #[must_use]
+    pub fn is_drained(&self) -> bool {
+        self.weight == 0 || self.state != Admin::Ready
+    }
+}
+
+/// An operator's word on whether a backend takes flows, with the words of `HAProxy`'s `set server`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Admin {
+    /// It does, as long as its checks are good.
+    Ready,
+    /// It takes no new flows, and goes on being checked.
+    Drain,
+    /// It takes no new flows and is not checked.
+    Maint,
+}
+
+impl Admin {
+    /// All of them.
+    pub const ALL: &[Self] = &[Self::Ready, Self::Drain, Self::Maint];
+
+    /// The configuration's word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::Drain => "drain",
+            Self::Maint => "maint",
+        }
+    }
+}
+
+impl fmt::Display for Admin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
 /// A name of a service or backend: 1 to 64 of `A-Z a-z 0-9 . _ -`, beginning with a letter or digit, so that it

@@ -12,7 +12,7 @@ mod xdp;
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 
-pub use af_packet::{AfPacket, KeptFromHost, Losses};
+pub use af_packet::{AfPacket, HostError, KeptFromHost, Losses};
 pub use capacity::Capacity;
 pub use engine::{Engine, SharedTables};
 pub use shot::shoot;

@@ -3,10 +3,12 @@
 use std::{fmt, net::SocketAddr, str::FromStr};
 
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 /// Which flows.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Query {
     /// Only those of this service.
     pub service: Option<String>,
@@ -29,7 +31,7 @@ impl Query {
 
 /// A part of the flow table. The table goes on changing meanwhile: a flow that is there all the time is on one of
 /// the pages, one that comes or goes may be.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct FlowPage {
     /// Flows on all pages, as counted for this one.
     pub total: u64,
@@ -40,13 +42,16 @@ pub struct FlowPage {
 }
 
 /// A flow.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Flow {
     /// What `ballast flow kill` knows it by.
+    #[schema(value_type = String)]
     pub id: FlowId,
     /// Who began it.
+    #[schema(value_type = String)]
     pub client: SocketAddr,
     /// What it was sent to.
+    #[schema(value_type = String)]
     pub virtual_address: SocketAddr,
     /// `tcp` or `udp`.
     pub protocol: String,
@@ -55,8 +60,10 @@ pub struct Flow {
     /// Its backend's name, or the address of one that is not configured any more.
     pub backend: String,
     /// Where its packets are sent.
+    #[schema(value_type = String)]
     pub backend_address: SocketAddr,
     /// Where they seem to come from: the client itself in all modes but full NAT.
+    #[schema(value_type = String)]
     pub snat_address: SocketAddr,
     /// How its packets reach the backend, in the configuration's word.
     pub mode: String,
@@ -116,7 +123,7 @@ impl TryFrom<String> for FlowId {
 pub struct NoFlowId(String);
 
 /// A flow that was ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Killed {
     /// The flow as it was.
     pub flow: Flow,
@@ -127,7 +134,7 @@ pub struct Killed {
 }
 
 /// How far a flow has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum FlowState {
     /// The backend has not answered, or the client has not said anything since.

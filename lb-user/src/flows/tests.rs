@@ -237,10 +237,10 @@ fn tcp(shot: Option<Shot>) -> (String, etherparse::TcpHeader) {
     assert_eq!(interface, 1);
     let frame = etherparse::SlicedPacket::from_ethernet(&bytes).expect("a frame");
     let Some(etherparse::NetSlice::Ipv4(ip)) = frame.net else {
-        panic!("no IPv4: {frame:?}");
+        panic!("no IPv4");
     };
     let Some(etherparse::TransportSlice::Tcp(tcp)) = frame.transport else {
-        panic!("no TCP: {frame:?}");
+        panic!("no TCP");
     };
     let checksum = tcp
         .calc_checksum_ipv4(ip.header().source(), ip.header().destination())

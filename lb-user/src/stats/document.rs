@@ -3,11 +3,12 @@
 use std::{collections::BTreeMap, net::SocketAddr};
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::dataplane::Losses;
 
 /// Everything that is counted, at one moment.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Statistics {
     /// Version of the daemon.
     pub version: String,
@@ -30,7 +31,7 @@ impl Statistics {
 }
 
 /// Packets by what became of them; the verdicts add up to `total`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Packets {
     /// Packets seen.
     pub total: u64,
@@ -45,7 +46,7 @@ pub struct Packets {
 }
 
 /// Packets by verdict.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Verdicts {
     /// Handed to the host's own stack.
     pub pass: u64,
@@ -66,7 +67,7 @@ impl Verdicts {
 }
 
 /// Flows and traffic of a service or backend.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Counters {
     /// Flows in the flow table now.
     pub flows_active: u64,
@@ -96,11 +97,12 @@ pub struct Counters {
 }
 
 /// A service and its backends.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Service {
     /// Name in the configuration.
     pub name: String,
     /// Virtual addresses.
+    #[schema(value_type = Vec<String>)]
     pub bind: Vec<SocketAddr>,
     /// `tcp` or `udp`.
     pub protocol: String,
@@ -144,7 +146,7 @@ impl Service {
 }
 
 /// Whether a service can serve.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ServiceState {
     /// All backends that should take flows can.
@@ -168,11 +170,12 @@ impl ServiceState {
 }
 
 /// A backend of a service.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Backend {
     /// Name in the configuration.
     pub name: String,
     /// Where packets go.
+    #[schema(value_type = String)]
     pub address: SocketAddr,
     /// `up`, `down`, `drain` or `maint`.
     pub state: String,
@@ -192,7 +195,7 @@ impl Backend {
 }
 
 /// A backend outside its service, as `ballast backend list` shows it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ListedBackend {
     /// Name of the service it belongs to.
     pub service: String,
@@ -202,7 +205,7 @@ pub struct ListedBackend {
 }
 
 /// The last health check of a backend.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Check {
     /// `ok`, `failed`, `pending` (not yet checked) or `none` (no check configured).
     pub status: String,

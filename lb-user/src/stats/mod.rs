@@ -12,4 +12,4 @@ pub(crate) mod sample;
 pub use document::{
     Backend, Check, Counters, ListedBackend, Packets, Service, ServiceState, Statistics, Verdicts,
 };
-pub use page::{CONTENT_SECURITY_POLICY, Page};
+pub use page::{ASSETS, Action, Asset, CONTENT_SECURITY_POLICY, Confirmation, Form, Page, base};

@@ -36,10 +36,20 @@ const LAB: [Program; 2] = [
 ];
 
 /// Programs that the tests call besides.
-const TESTS: [Program; 1] = [Program {
-    command: "bpftool",
-    package: "bpftool",
-}];
+const TESTS: [Program; 3] = [
+    Program {
+        command: "bpftool",
+        package: "bpftool",
+    },
+    Program {
+        command: "chromium",
+        package: "chromium",
+    },
+    Program {
+        command: "prometheus",
+        package: "prometheus",
+    },
+];
 
 /// Programs that the bench calls besides: who Ballast is compared with, and who makes the load.
 const BENCH: [Program; 6] = [

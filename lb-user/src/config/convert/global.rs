@@ -137,7 +137,7 @@ fn socket(text: Option<&Text>) -> Result<PathBuf, Fault> {
 }
 
 /// An absolute path: the daemon's working directory is nobody's business.
-fn path(key: &str, text: Option<&Text>, default: &str) -> Result<PathBuf, Fault> {
+pub(super) fn path(key: &str, text: Option<&Text>, default: &str) -> Result<PathBuf, Fault> {
     let Some(text) = text else {
         return Ok(PathBuf::from(default));
     };

@@ -11,6 +11,7 @@ mod service;
 mod sources;
 mod stats;
 pub(super) mod unbuilt;
+mod users;
 mod value;
 
 pub use global::{DEFAULT_SOCKET, interface_name};

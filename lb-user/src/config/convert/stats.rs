@@ -2,11 +2,11 @@
 
 use std::net::SocketAddr;
 
-use super::address;
+use super::{address, global, users};
 use crate::config::{
     error::Fault,
     raw::{self, Text},
-    types::Stats,
+    types::{Stats, Tls, User},
 };
 
 const DEFAULT_URI: &str = "/stats";
@@ -15,30 +15,67 @@ const DEFAULT_REALM: &str = "Ballast";
 const TAKEN: [&str; 2] = ["api", "metrics"];
 
 pub(super) fn stats(raw: &raw::Stats) -> Result<Stats, Fault> {
+    let users = users::users(&raw.users)?;
     Ok(Stats {
-        bind: bind(&raw.bind)?,
+        bind: bind(&raw.bind, &users)?,
         uri: raw.uri.as_ref().map_or_else(|| Ok(DEFAULT_URI.to_owned()), uri)?,
         hide_version: raw.hide_version,
         realm: raw
             .realm
             .as_ref()
             .map_or_else(|| Ok(DEFAULT_REALM.to_owned()), realm)?,
+        users,
+        tls: tls(raw.certificate.as_ref(), raw.private_key.as_ref())?,
     })
 }
 
-fn bind(text: &Text) -> Result<SocketAddr, Fault> {
+/// Other hosts reach it by a password only, and by one that is not the first to be tried.
+fn bind(text: &Text, users: &[User]) -> Result<SocketAddr, Fault> {
     let bind = address::endpoint(text)?;
     if bind.ip().is_loopback() {
         return Ok(bind);
     }
-    Err(Fault::at(
-        text,
-        format!("{bind} can be reached from other hosts, and the stats page has no authentication yet"),
-        format!(
-            r#"write "127.0.0.1:{}" and reach it through an SSH tunnel"#,
-            bind.port()
-        ),
-    ))
+    if users.is_empty() {
+        return Err(Fault::at(
+            text,
+            format!("{bind} can be reached from other hosts, and there are no `users`"),
+            format!(
+                r#"add `users`, whose hashes `ballast passwd` makes, or write "127.0.0.1:{}""#,
+                bind.port()
+            ),
+        ));
+    }
+    match users.iter().find(|user| users::is_guessable(user)) {
+        None => Ok(bind),
+        Some(user) => Err(Fault::at(
+            text,
+            format!(
+                "{bind} can be reached from other hosts, and the password of user {:?} is the first that is tried",
+                user.name
+            ),
+            "give a hash of another password, made by `ballast passwd`",
+        )),
+    }
+}
+
+fn tls(certificate: Option<&Text>, private_key: Option<&Text>) -> Result<Option<Tls>, Fault> {
+    match (certificate, private_key) {
+        (None, None) => Ok(None),
+        (Some(_), Some(_)) => Ok(Some(Tls {
+            certificate: global::path("certificate", certificate, "")?,
+            private_key: global::path("private_key", private_key, "")?,
+        })),
+        (Some(alone), None) => Err(Fault::at(
+            alone,
+            "a certificate without its `private_key`",
+            "add that key",
+        )),
+        (None, Some(alone)) => Err(Fault::at(
+            alone,
+            "a private key without its `certificate`",
+            "add that key",
+        )),
+    }
 }
 
 /// A path that needs no escaping, in HTML or in a URL.

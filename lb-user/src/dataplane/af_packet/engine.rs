@@ -20,6 +20,7 @@ use lb_common::{
 use nix::{fcntl::OFlag, net::if_::if_nametoindex, unistd::pipe2};
 use serde::{Deserialize, Serialize};
 use tracing::info;
+use utoipa::ToSchema;
 
 use super::{
     host::{Host, HostError, KeptFromHost},
@@ -44,7 +45,7 @@ pub struct AfPacket {
 }
 
 /// Frames that were to be looked at or forwarded, and were not.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Losses {
     /// The socket was full, or the kernel could not hand them over.
     pub unread: u64,
