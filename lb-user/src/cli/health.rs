@@ -21,8 +21,8 @@ use crate::{
 /// the daemon last knew.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
-  vrrp_script ballast { script \"/usr/bin/ballast health --quiet\" interval 1 fall 2 rise 2 }
-  ballast health --service fe")]
+  ballast health --service fe
+  vrrp_script ballast { script \"/usr/bin/ballast health --quiet\" interval 1 fall 2 rise 2 }   # keepalived.conf")]
 pub(super) struct Health {
     #[command(flatten)]
     client: Client,

@@ -3,18 +3,25 @@
 mod backend;
 mod check;
 mod client;
+mod completions;
+mod configure;
 mod doctor;
 mod flow;
 mod health;
+mod log;
 mod look_up;
+mod man;
 mod output;
+mod passwd;
 mod run;
+mod service;
 mod stats;
 mod status;
 mod stop;
 mod table;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -44,9 +51,19 @@ enum Command {
     Backend(backend::Backend),
     #[command(subcommand)]
     Flow(flow::FlowCommand),
+    #[command(subcommand)]
+    Service(service::ServiceCommand),
+    Reload(configure::Reload),
+    Diff(configure::Diff),
+    Save(configure::Save),
+    Rollback(configure::Rollback),
+    Journal(configure::JournalCommand),
     Lookup(look_up::LookUp),
     Health(health::Health),
     Doctor(doctor::Doctor),
+    Passwd(passwd::Passwd),
+    Completions(completions::Completions),
+    Man(man::Man),
 }
 
 /// Runs the command line of this process: a usage error exits 2, any other error prints one line and exits 1.
@@ -73,9 +90,18 @@ impl Cli {
             Command::Status(status) => status.run(),
             Command::Backend(backend) => backend.run(),
             Command::Flow(flow) => flow.run(),
+            Command::Service(service) => service.run(),
+            Command::Reload(reload) => reload.run(),
+            Command::Diff(diff) => diff.run(),
+            Command::Save(save) => save.run(),
+            Command::Rollback(rollback) => rollback.run(),
+            Command::Journal(journal) => journal.run(),
             Command::Lookup(look_up) => look_up.run(),
             Command::Health(health) => health.run(),
             Command::Doctor(doctor) => doctor.run(),
+            Command::Passwd(passwd) => passwd.run(),
+            Command::Completions(completions) => completions.run(),
+            Command::Man(man) => man.run(),
         }
     }
 }

@@ -3,18 +3,17 @@
 use std::{
     io::{ErrorKind, Read as _},
     net::TcpStream,
-    process::Command,
     thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, ensure};
-use lab::{Family, Lab, Role, observe, wait_for};
-use lb_user::flows::Flow;
+use lab::{Family, Lab, Role, load::Requests, observe, wait_for};
+use lb_user::{flows::Flow, stats::ServiceState};
 
 use crate::{
     connection::Connection,
-    story::{Ended, usual, with_daemon},
+    story::{Asks as _, in_lab, usual, with_daemon},
 };
 
 /// Within which both ends of a killed flow have to know.
@@ -34,7 +33,7 @@ fn both_ends_of_an_idle_connection_that_is_killed_are_reset_at_once() {
             );
             let waiting = wait_for_end(connection.stream().try_clone()?);
             let began = Instant::now();
-            let killed = Ended::of(ballast(lab, &["flow", "kill", &flow.id.to_string()])?.arg("--json"))?;
+            let killed = lab.ask(&["flow", "kill", &flow.id.to_string(), "--json"])?;
             let ordered = began.elapsed();
             ensure!(killed.code == Some(0), "{killed:?}");
             let (kind, at) = waiting.join().expect("no panic");
@@ -50,7 +49,7 @@ fn both_ends_of_an_idle_connection_that_is_killed_are_reset_at_once() {
             );
             ensure!(client_took < ordered + AT_ONCE, "the client was told late");
             ensure!(backend_took < AT_ONCE, "the backend was told late");
-            let again = Ended::of(&mut ballast(lab, &["flow", "kill", &flow.id.to_string()])?)?;
+            let again = lab.ask(&["flow", "kill", &flow.id.to_string()])?;
             ensure!(again.refusal()?.contains("there is no flow"), "{again:?}");
         }
         Ok(())
@@ -66,7 +65,7 @@ fn a_killed_flows_late_packets_are_answered_with_a_reset() {
         // Nobody hears what is sent to it: it has to find out by itself.
         lab.client().ip_batch("link set eth0 down")?;
         let flow = flow_of(lab, |flow| flow.client == client)?;
-        let killed = Ended::of(&mut ballast(lab, &["flow", "kill", &flow.id.to_string()])?)?;
+        let killed = lab.ask(&["flow", "kill", &flow.id.to_string()])?;
         ensure!(killed.code == Some(0), "{killed:?}");
         lab.client().ip_batch(
             "link set eth0 up\nroute replace default via 10.1.0.1\nroute replace 10.0.0.100 via 10.1.0.1",
@@ -85,7 +84,7 @@ fn a_look_up_names_the_backend_that_the_connection_then_goes_to() {
         let client = lab.config().wiring.address(Role::Client, Family::V4);
         for port in 40_000..40_010_u16 {
             let (from, to) = (format!("{client}:{port}"), target.to_string());
-            let found = Ended::of(&mut ballast(lab, &["lookup", "--from", &from, "--to", &to])?)?;
+            let found = lab.ask(&["lookup", "--from", &from, "--to", &to])?;
             ensure!(found.code == Some(0), "{found:?}");
             let bound = std::net::SocketAddr::new(client, port);
             let connection = lab.client().run(move || Connection::open_from(bound, target))?;
@@ -93,7 +92,7 @@ fn a_look_up_names_the_backend_that_the_connection_then_goes_to() {
             ensure!(found.stdout.starts_with(&named), "{named} is not in {found:?}");
         }
         let nobody = ["lookup", "--from", "10.1.0.2:5", "--to", "10.9.9.9:80"];
-        let found = Ended::of(&mut ballast(lab, &nobody)?)?;
+        let found = lab.ask(&nobody)?;
         ensure!(found.stdout.starts_with("no service: no backend"), "{found:?}");
         Ok(())
     });
@@ -102,7 +101,7 @@ fn a_look_up_names_the_backend_that_the_connection_then_goes_to() {
 #[test]
 fn health_says_whether_packets_would_be_forwarded() {
     with_daemon(usual(), |lab| {
-        let ask = |lab: &Lab, more: &[&str]| Ended::of(ballast(lab, &["health", "--quiet"])?.args(more));
+        let ask = |lab: &Lab, more: &[&str]| lab.ask(&[&["health", "--quiet"], more].concat());
         let began = Instant::now();
         let well = ask(lab, &[])?;
         println!("asked in {:?}", began.elapsed());
@@ -140,9 +139,8 @@ fn a_doctor_names_what_would_hurt_and_mends_it() {
             ensure!(status.success(), "sysctl ended with {status}");
             Ok(())
         };
-        let examine = |lab: &Lab, more: &[&str]| {
-            Ended::of(ballast(lab, &["doctor", "--json", "--config", file])?.args(more))
-        };
+        let examine =
+            |lab: &Lab, more: &[&str]| lab.ask(&[&["doctor", "--json", "--config", file], more].concat());
         range(lab, "20000 60999")?;
         let ill = examine(lab, &[])?;
         ensure!(ill.code == Some(1), "{ill:?}");
@@ -156,13 +154,64 @@ fn a_doctor_names_what_would_hurt_and_mends_it() {
     });
 }
 
-/// A `ballast` command that asks this lab's daemon.
-fn ballast(lab: &Lab, arguments: &[&str]) -> Result<Command> {
-    let mut command = lab.ballast()?;
-    command
-        .args(arguments)
-        .env("BALLAST_SOCKET", lab.config().socket());
-    Ok(command)
+/// A hundred services of ten backends each: three that serve, and seven that stand there.
+fn large(lab: &Lab) -> Result<String> {
+    let text = lab.config().to_toml();
+    let mut text = text[..text.find("[[service]]").context("no service")?].to_owned();
+    for service in 0..SERVICES {
+        let bind = format!("{}:{}", Family::V4.vip(), FIRST_PORT + service);
+        let backends = (0..10).map(|number| {
+            let (host, port) = (1 + number % 3, 8080 + number / 3);
+            let weight = if number < 3 { 100 } else { 0 };
+            format!("  {{ name = \"b{number}\", address = \"10.1.{host}.2:{port}\", weight = {weight} }},\n")
+        });
+        let backends: String = backends.collect();
+        text += &format!(
+            "\n[[service]]\nname = \"s{service}\"\nbind = [\"{bind}\"]\nbackend = [\n{backends}]\n[service.check]\ntype = \
+             \"none\"\n"
+        );
+    }
+    Ok(text)
+}
+
+const SERVICES: u16 = 100;
+const FIRST_PORT: u16 = 2000;
+
+#[test]
+fn the_statistics_of_a_large_balancer_come_at_once() {
+    in_lab(usual(), |lab| {
+        let text = large(lab)?;
+        lab.start_daemon_as_it_is(&text)?;
+        let up = || {
+            let services = lab.daemon()?.stats()?.services;
+            Ok(services
+                .iter()
+                .all(|service| service.state == ServiceState::Up)
+                .then_some(()))
+        };
+        wait_for("all services to be up", Duration::from_secs(30), up)?;
+        for service in (0..SERVICES).step_by(5) {
+            let target = std::net::SocketAddr::new(Family::V4.vip(), FIRST_PORT + service);
+            let report = Requests::new(target, 500).run(lab.client())?;
+            ensure!(report.failed == 0, "{report}");
+        }
+        let (flows, _) = lab.daemon()?.flows()?;
+        let mut took = Vec::new();
+        for _ in 0..5 {
+            let began = Instant::now();
+            let ended = lab.ask(&["stats", "--json"])?;
+            took.push(began.elapsed());
+            ensure!(ended.code == Some(0), "{ended:?}");
+        }
+        let fastest = took.iter().min().context("none")?;
+        println!(
+            "{flows} flows, 1,000 backends, {SERVICES} services: `stats --json` took {fastest:?} to {:?}",
+            took.iter().max()
+        );
+        ensure!(flows >= 10_000, "only {flows} flows");
+        ensure!(*fastest < AT_ONCE, "{took:?}");
+        Ok(())
+    });
 }
 
 fn flow_of(lab: &Lab, is_it: impl Fn(&Flow) -> bool) -> Result<Flow> {
