@@ -1,12 +1,14 @@
 //! Choosing a backend for a new flow.
 
 use crate::{
+    access,
     address::{Address, TCP, Tuple, V4, V6},
     choice,
     manner::Forwarding,
     packet::Packet,
     parse::{self, Network, Parse, Segment},
     process::{Exit, Outcome, Stage, conclude},
+    quota,
     reason::Reason,
     room::has_room,
     service,
@@ -40,6 +42,9 @@ fn backend<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<Stage
         return Err(Reason::Impossible);
     }
     let service = tables.service(service).ok_or(Reason::NotReady)?;
+    for list in [&settings.denied, &service.denied] {
+        access::ask(tables, settings, list, segment.tuple.src)?;
+    }
     // Where the backend alone keeps a connection, it goes on without the entry that another balancer had for it, if
     // that would choose the same backend.
     let resumes =
@@ -51,12 +56,17 @@ fn backend<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<Stage
         return Err(Reason::ServiceFull);
     }
     let note = tables.note().ok_or(Reason::NotReady)?;
-    let backend = match note.take_avoided() {
+    let avoided = note.take_avoided();
+    let backend = match avoided {
         None => choice::pick(tables, service, &segment.tuple, segment.protocol)?,
         Some(avoided) => choice::pick_another(tables, service, &segment.tuple, segment.protocol, avoided)?,
     };
     note.backend.store(backend);
     let record = tables.backend(backend).ok_or(Reason::NoBackend)?;
+    // Last of all: what is counted here is uncounted only by who opens the flow.
+    let service = (record.service.load(), service);
+    let site = quota::site(segment.tuple.src);
+    quota::enter(tables, settings, note, service, site, avoided.is_some())?;
     Ok(if record.local.load() == 0 {
         Stage::Begin
     } else {

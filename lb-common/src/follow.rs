@@ -7,6 +7,7 @@ use crate::{
     layout::{Backend, PortFilter, Settings, mac_from_word},
     link::Link,
     manner::Forwarding,
+    meter,
     packet::{Packet, Wire},
     parse::{self, Network, Parse, Part, Segment},
     process::{Exit, Outcome, Stage, conclude},
@@ -59,6 +60,9 @@ where
     if segment.flags & (SYN | RST) != 0 {
         connecting(tables, settings, segment, &hit)?;
     }
+    if hit.entry.is_metered() {
+        meter::ask(tables, hit.entry.backend())?;
+    }
     let forwarding = hit.entry.forwarding();
     if forwarding == Forwarding::Local {
         return Err(Exit::To(Stage::Deliver));
@@ -94,7 +98,8 @@ where
 /// Where a packet goes on that is not forwarded yet, which then finds noted what it needs.
 #[inline(always)]
 pub(crate) fn leave<A, T: Tables>(tables: &T, segment: &Segment<A>, exit: Exit) -> Exit {
-    if segment.part == Part::LATER && exit != Exit::To(Stage::Encapsulate) {
+    let goes_on = matches!(exit, Exit::To(Stage::Encapsulate | Stage::Meter));
+    if segment.part == Part::LATER && !goes_on {
         // Nobody is told of a later fragment (RFC 1122 3.2.2), which opens nothing either.
         return match exit {
             Exit::To(_) => Reason::FragmentUnknown.into(),

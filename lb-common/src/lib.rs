@@ -44,6 +44,7 @@
 #[cfg(any(test, feature = "memory"))]
 extern crate alloc;
 
+mod access;
 pub mod address;
 mod answer;
 mod begin;
@@ -66,10 +67,12 @@ pub mod link;
 pub mod manner;
 #[cfg(any(test, feature = "memory"))]
 pub mod memory;
+mod meter;
 mod mss;
 pub mod packet;
 pub mod parse;
 mod process;
+mod quota;
 mod rate;
 pub mod reason;
 mod retry;
@@ -96,6 +99,7 @@ pub use egress::{Egress, egress};
 pub use encapsulate::encapsulate;
 pub use follow::follow;
 pub use icmp::icmp;
+pub use meter::meter;
 pub use packet::Packet;
 pub use parse::Segment;
 pub use process::{Outcome, Stage, process, refuse};

@@ -361,6 +361,13 @@ pub fn noted_network<T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<Netwo
     }
 }
 
+/// The source address of a packet whose place is noted, which a later fragment has too.
+#[inline(always)]
+pub(crate) fn noted_source<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<A, Reason> {
+    let Place { network, .. } = Place::noted(tables)?;
+    Ok(A::carried(packet, network)?.src)
+}
+
 /// Parses a packet whose place is noted.
 #[inline(always)]
 pub fn noted<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<Segment<A>, Reason> {

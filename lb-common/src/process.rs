@@ -11,6 +11,7 @@ use crate::{
     follow::follow,
     icmp::icmp,
     layout::PacketCounters,
+    meter::meter,
     packet::Packet,
     parse::NotPlain,
     reason::Reason,
@@ -49,11 +50,13 @@ pub enum Stage {
     Deliver,
     /// Opens flows to them: [`begin_local`].
     BeginLocal,
+    /// Counts packets of sources that may send so many: [`meter`].
+    Meter,
 }
 
 impl Stage {
     /// All of them, each at its number.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Follow,
         Self::Choose,
         Self::Begin,
@@ -65,6 +68,7 @@ impl Stage {
         Self::Error,
         Self::Deliver,
         Self::BeginLocal,
+        Self::Meter,
     ];
 
     /// The name of its program in the eBPF object.
@@ -82,6 +86,7 @@ impl Stage {
             Self::Error => "error",
             Self::Deliver => "deliver",
             Self::BeginLocal => "begin_local",
+            Self::Meter => "meter",
         }
     }
 }
@@ -114,6 +119,7 @@ pub fn process<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Verdict {
             Stage::Error => error(packet, tables),
             Stage::Deliver => deliver(packet, tables),
             Stage::BeginLocal => begin_local(packet, tables),
+            Stage::Meter => meter(packet, tables),
         };
         match outcome {
             Outcome::Decided(verdict) => return verdict,

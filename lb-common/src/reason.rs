@@ -60,6 +60,10 @@ reasons! {
     Impossible, "impossible", Drop, "A packet that no honest sender sends: to itself, or with TCP flags that cannot be.";
     BackendFull, "backend_full", Drop, "Every backend that was tried has as many flows as its `maxconn` allows.";
     ServiceFull, "service_full", Drop, "The service has as many flows as its `maxconn` allows.";
+    Denied, "denied", Drop, "Its source may not open flows: `allow` and `deny`, global or of the service.";
+    SourceFull, "source_full", Drop, "Its source has as many flows of the service as `active_flows` allows.";
+    SourceFlows, "source_flows", Drop, "Its source has opened as many flows in this second as `new_flows_per_second` allows.";
+    SourcePackets, "source_packets", Drop, "Its source has sent as many packets in this second as `packets_per_second` allows.";
     NoNextHop, "no_next_hop", Drop, "The backend's MAC address is not known yet.";
     NoSource, "no_source", Drop, "No source address for full NAT is known towards the backend.";
     NoSourcePort, "no_source_port", Drop, "The source ports tried are all in use towards this backend.";

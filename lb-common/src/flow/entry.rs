@@ -36,7 +36,7 @@ pub struct Entry<A: Address> {
     /// MAC address of the client, then the lower two bytes of the backend.
     client: Shared<u64>,
     /// Our MAC address, then a byte whose lowest bit is the protocol ([`UDP_BIT`]), whose next two are the
-    /// [`Forwarding`] and whose three after those count the moves ([`ATTEMPTS`]), then the backend's third byte.
+    /// [`Forwarding`] and whose three after those count the moves ([`ATTEMPTS`]), and [`METERED`]; then four bits of the backend and four of `Flow::counted`.
     own: Shared<u64>,
     /// The four ports: source, destination, new source, new destination.
     ports: Shared<u64>,
@@ -61,9 +61,16 @@ pub const NO_PARTNER: u32 = u32::MAX;
 const ATTEMPTS_SHIFT: u32 = 3;
 const ATTEMPTS: u8 = MAX_RETRIES << ATTEMPTS_SHIFT;
 
+/// Set where the entry's packets are counted among their source's: only the client's, and never the backend's.
+const METERED: u8 = 1 << 6;
+
+/// The backend's bits of the last byte, and where the others are.
+const BACKEND: u8 = 0xf;
+const COUNTED_SHIFT: u32 = 4;
+
 const _: () = assert!(MAX_RETRIES == 0b111, "an entry has three bits for moves");
 const _: () = assert!(TCP & UDP_BIT == 0 && UDP & UDP_BIT == UDP_BIT);
-const _: () = assert!(MAX_BACKENDS <= 1 << 24, "an entry has three bytes for a backend");
+const _: () = assert!(MAX_BACKENDS <= 1 << 20, "an entry has twenty bits for a backend");
 
 /// What is done to the packets of one direction: an entry's content as a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +91,10 @@ pub struct Flow<A> {
     pub partner: u32,
     /// How often it was moved to another backend before it was answered, at most [`MAX_RETRIES`].
     pub attempts: u8,
+    /// Where it is counted among its source's active flows: four bits, 0 where it is not; see `quota::counted`.
+    pub counted: u8,
+    /// Whether its client's packets are counted among their source's.
+    pub metered: bool,
 }
 
 /// The way to a client: the way that its last packet came.
@@ -106,6 +117,7 @@ impl<A: Address> Flow<A> {
             key: self.to.reversed(),
             to: self.key.reversed(),
             partner,
+            metered: false,
             ..*self
         }
     }
@@ -160,7 +172,22 @@ impl<A: Address> Entry<A> {
     pub fn backend(&self) -> u32 {
         let ([.., first, second], [.., third]) =
             (self.client.load().to_ne_bytes(), self.own.load().to_ne_bytes());
-        u32::from_le_bytes([first, second, third, 0])
+        u32::from_le_bytes([first, second, third & BACKEND, 0])
+    }
+
+    /// Where it is counted among its source's active flows; 0: nowhere.
+    #[inline(always)]
+    #[must_use]
+    pub fn counted(&self) -> u8 {
+        let [.., last] = self.own.load().to_ne_bytes();
+        last >> COUNTED_SHIFT
+    }
+
+    /// The source address of its packets.
+    #[inline(always)]
+    #[must_use]
+    pub fn source(&self) -> A {
+        self.src.load()
     }
 
     /// The protocol.
@@ -182,6 +209,13 @@ impl<A: Address> Entry<A> {
     #[must_use]
     pub fn attempts(&self) -> u8 {
         (self.kind() & ATTEMPTS) >> ATTEMPTS_SHIFT
+    }
+
+    /// Whether its packets are counted among their source's.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_metered(&self) -> bool {
+        self.kind() & METERED != 0
     }
 
     /// The byte that tells protocol, forwarding, and how often the flow was moved.
@@ -246,6 +280,8 @@ impl<A: Address> Entry<A> {
             client: self.client(),
             partner: self.partner(),
             attempts: self.attempts(),
+            counted: self.counted(),
+            metered: self.is_metered(),
         }
     }
 
@@ -263,8 +299,10 @@ impl<A: Address> Entry<A> {
         self.client.store(mac_with(mac, [first, second]));
         let kind = flow.protocol & UDP_BIT
             | (flow.forwarding as u8) << FORWARDING_SHIFT
-            | flow.attempts << ATTEMPTS_SHIFT & ATTEMPTS;
-        self.own.store(mac_with(own_mac, [kind, third]));
+            | flow.attempts << ATTEMPTS_SHIFT & ATTEMPTS
+            | u8::from(flow.metered) << METERED.trailing_zeros();
+        self.own
+            .store(mac_with(own_mac, [kind, third | flow.counted << COUNTED_SHIFT]));
         self.interface.store(flow.client.interface);
     }
 

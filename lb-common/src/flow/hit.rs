@@ -11,7 +11,7 @@ use crate::{
         entry::{Client, Entry},
         table::{is_alone, partner},
     },
-    room,
+    quota, room,
     tables::Tables,
 };
 
@@ -59,10 +59,10 @@ impl<'t, A: Address> Hit<'t, A> {
                 return false;
             };
             let (old, new) = (now.state(), now.state().with(gained).settled());
-            let backend = self.entry.backend();
+            let counted = Counted::of(self.entry);
             if self.entry.control.compare_exchange(now.0, now.with_state(new).0) {
                 if new.has(State::CLOSED) && old.is_active() {
-                    count_closed(tables, backend);
+                    counted.close(tables);
                 }
                 return true;
             }
@@ -129,13 +129,13 @@ impl<'t, A: Address> Hit<'t, A> {
     /// the client's entry of an active flow counts it as closed.
     #[inline(always)]
     fn free<T: Tables>(&self, tables: &T) -> bool {
-        let backend = self.entry.backend();
+        let counted = Counted::of(self.entry);
         let ours = self
             .entry
             .control
             .compare_exchange(self.control.0, self.control.freed().0);
         if ours && self.control.state().is_active() {
-            count_closed(tables, backend);
+            counted.close(tables);
         }
         ours
     }
@@ -166,16 +166,37 @@ impl<'t, A: Address> Hit<'t, A> {
     }
 }
 
-/// One active flow less.
-#[inline(always)]
-fn count_closed<T: Tables>(tables: &T, backend: u32) {
-    if let Some(backend) = tables.backend(backend) {
-        room::leave(tables, backend);
+/// Where a flow is counted as active: to be read before it is closed, for after that the entry may be another's.
+struct Counted {
+    backend: u32,
+    /// See [`Entry::counted`].
+    of_source: u8,
+    /// The source.
+    site: u64,
+}
+
+impl Counted {
+    #[inline(always)]
+    fn of<A: Address>(entry: &Entry<A>) -> Self {
+        Self {
+            backend: entry.backend(),
+            of_source: entry.counted(),
+            site: quota::site(entry.source()),
+        }
     }
-    let counters = tables
-        .settings()
-        .and_then(|settings| tables.backend_counters(settings, backend));
-    if let Some(counters) = counters {
-        counters.flows_closed.add(1);
+
+    /// One active flow less.
+    #[inline(always)]
+    fn close<T: Tables>(self, tables: &T) {
+        if let Some(backend) = tables.backend(self.backend) {
+            room::leave(tables, backend);
+            quota::leave(tables, backend.service.load(), self.site, self.of_source);
+        }
+        let counters = tables
+            .settings()
+            .and_then(|settings| tables.backend_counters(settings, self.backend));
+        if let Some(counters) = counters {
+            counters.flows_closed.add(1);
+        }
     }
 }

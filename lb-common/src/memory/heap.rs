@@ -7,8 +7,8 @@ use crate::{
     address::{V4, V6},
     flow::Bucket,
     layout::{
-        Backend, BackendCounters, ChoiceWord, DATAGRAM_ROWS, Datagrams, Note, PacketCounters, PortFilter,
-        Service, ServiceSlot, Settings, Source, VERSION,
+        Backend, BackendCounters, Border, ChoiceWord, DATAGRAM_ROWS, Datagrams, Note, PacketCounters,
+        PortFilter, Quotas, Service, ServiceSlot, Settings, Source, VERSION,
     },
 };
 
@@ -29,6 +29,10 @@ pub struct Sizes {
     pub buckets_v4: u32,
     /// Buckets of the IPv6 flow table: a power of two, 2 at least.
     pub buckets_v6: u32,
+    /// Rows of all lists of networks.
+    pub borders: u32,
+    /// Buckets of the table of sources' quotas: a power of two.
+    pub quotas: u32,
     /// Threads that forward and count.
     pub workers: u32,
 }
@@ -45,6 +49,8 @@ pub struct Heap {
     buckets_v4: Vec<Bucket<V4>>,
     buckets_v6: Vec<Bucket<V6>>,
     datagrams: Vec<Datagrams>,
+    borders: Vec<Border>,
+    quotas: Vec<Quotas>,
     notes: Vec<Note>,
     packet_counters: Vec<PacketCounters>,
     backend_counters: Vec<BackendCounters>,
@@ -58,6 +64,7 @@ impl Heap {
         settings.service_mask.store(sizes.service_slots.wrapping_sub(1));
         settings.bucket_mask_v4.store(sizes.buckets_v4.wrapping_sub(1));
         settings.bucket_mask_v6.store(sizes.buckets_v6.wrapping_sub(1));
+        settings.quota_mask.store(sizes.quotas.wrapping_sub(1));
         settings.backend_capacity.store(sizes.backends);
         settings.version.store(VERSION);
         Self {
@@ -71,6 +78,8 @@ impl Heap {
             buckets_v4: rows(sizes.buckets_v4),
             buckets_v6: rows(sizes.buckets_v6),
             datagrams: rows(DATAGRAM_ROWS),
+            borders: rows(sizes.borders),
+            quotas: rows(sizes.quotas),
             notes: rows(sizes.workers),
             packet_counters: rows(sizes.workers),
             backend_counters: rows(sizes.workers.saturating_mul(sizes.backends)),
@@ -91,6 +100,8 @@ impl Heap {
             buckets_v4: &self.buckets_v4,
             buckets_v6: &self.buckets_v6,
             datagrams: &self.datagrams,
+            borders: &self.borders,
+            quotas: &self.quotas,
             notes: &self.notes,
             packet_counters: &self.packet_counters,
             backend_counters: &self.backend_counters,

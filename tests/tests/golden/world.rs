@@ -389,7 +389,7 @@ fn narrow(number: u32) -> u16 {
     number.try_into().expect("a few rows")
 }
 
-fn mapped(address: IpAddr) -> V6 {
+pub(crate) fn mapped(address: IpAddr) -> V6 {
     match address {
         IpAddr::V4(address) => V4(address.octets()).mapped(),
         IpAddr::V6(address) => V6::from_octets(address.octets()),
@@ -408,10 +408,19 @@ fn clear(memory: &Memory<'_>) {
         .store(mask(memory.buckets_v6.len()));
     let ports = memory.ports.destinations.iter().chain(&memory.ports.sources);
     ports.for_each(|port| port.store(0));
-    memory
-        .services
-        .iter()
-        .for_each(|service| service.forwarding.store(0));
+    memory.settings.quota_mask.store(mask(memory.quotas.len()));
+    memory.settings.denied.store(0);
+    for service in memory.services {
+        service.denied.store(0);
+        let limits = [&service.flow_rate, &service.source_flows, &service.packet_rate];
+        for word in limits.into_iter().chain([&service.forwarding]) {
+            word.store(0);
+        }
+    }
+    for bucket in memory.quotas {
+        let words = bucket.holders.iter().chain(&bucket.flows).chain(&bucket.packets);
+        words.for_each(|word| word.store(0));
+    }
     memory.service_slots.iter().for_each(|slot| slot.key.store(0));
     entries(memory.buckets_v4).for_each(|entry| entry.control.store(0));
     entries(memory.buckets_v6).for_each(|entry| entry.control.store(0));

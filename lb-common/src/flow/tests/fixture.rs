@@ -30,6 +30,8 @@ pub(super) fn heap(buckets: u32, workers: u32) -> Heap {
         sources: 1,
         buckets_v4: buckets,
         buckets_v6: 2,
+        borders: 1,
+        quotas: 1,
         workers,
     });
     heap.memory().settings.seed.store(0x5eed);
@@ -98,6 +100,8 @@ fn publish(worker: &Worker<'_>, n: u16, ours: Claim, reply: Claim, now: u32) {
         client: client(n),
         partner: reply.index,
         attempts: 0,
+        counted: 0,
+        metered: false,
     };
     room::enter(worker, worker.backend(BACKEND).unwrap()).expect("no limit is set");
     let answer = flow.reply(ours.index);

@@ -55,6 +55,7 @@ pub(crate) fn capacity() -> Capacity {
         sources: 4,
         flows_v4: 4096,
         flows_v6: 4096,
+        borders: 64,
         workers: u32::try_from(workers).unwrap_or(1),
     }
 }

@@ -18,6 +18,7 @@ mod retries;
 mod room;
 mod schedulers;
 mod services;
+mod sources;
 mod tables;
 mod tunnels;
 
@@ -67,6 +68,7 @@ fn the_list_of_rows_has_each_once() {
         ("room", room::ROWS),
         ("schedulers", schedulers::ROWS),
         ("services", services::ROWS),
+        ("sources", sources::ROWS),
         ("tables", tables::ROWS),
         ("tunnels", tunnels::ROWS),
     ];
