@@ -18,6 +18,7 @@ mod modes;
 mod one_armed;
 mod removal;
 mod sizes;
+mod sources;
 mod statistics;
 mod story;
 mod survival;
