@@ -20,6 +20,7 @@ mod hit;
 mod sweep;
 mod table;
 mod track;
+mod way;
 
 #[cfg(test)]
 mod tests;
@@ -30,3 +31,4 @@ pub use hit::Hit;
 pub use sweep::{Limits, sweep};
 pub use table::{Claim, claim, find, is_free};
 pub use track::track;
+pub use way::Way;
