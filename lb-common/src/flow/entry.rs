@@ -63,7 +63,7 @@ pub struct Flow<A> {
     pub client: Client,
     /// Where the other direction's entry stands: bucket × [`ENTRIES`] + place; [`NO_PARTNER`] if there is none.
     pub partner: u32,
-    /// How often it was moved to another backend before it was answered, at most [`MAX_RETRIES`].
+    /// How often it was moved to another backend before it was answered, at most [`crate::layout::MAX_RETRIES`].
     pub attempts: u8,
 }
 
