@@ -415,28 +415,6 @@ const _: () = {
     assert!(crate::Reason::ALL.len() <= MAX_REASONS);
 };
 
-impl Default for PacketCounters {
-    fn default() -> Self {
-        Self {
-            verdicts: Default::default(),
-            reasons: [const { Shared::<u64>::new(0) }; MAX_REASONS],
-        }
-    }
-}
-
-#[expect(
-    clippy::large_stack_arrays,
-    reason = "for the heap of userspace engines; the kernel makes its own"
-)]
-impl Default for PortFilter {
-    fn default() -> Self {
-        Self {
-            destinations: [const { Shared::<u8>::new(0) }; 65536],
-            sources: [const { Shared::<u8>::new(0) }; 65536],
-        }
-    }
-}
-
 /// A MAC address in the first six bytes of a word.
 #[inline(always)]
 #[must_use]
