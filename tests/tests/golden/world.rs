@@ -478,6 +478,7 @@ fn clear(memory: &Memory<'_>) {
 fn empty<A: lb_common::Address>(entry: &Entry<A>) {
     entry.control.store(0);
     entry.seen.store(0);
+    entry.ack.store(0);
 }
 
 fn entries<A: lb_common::Address>(buckets: &[Bucket<A>]) -> impl Iterator<Item = &Entry<A>> {

@@ -140,7 +140,7 @@ impl<'k> Twins<'k> {
         for row in 0..u32::try_from(plain.backends.len()).expect("a few rows") {
             let state = |memory| (world::active(memory, row), world::not_taken(memory, row));
             same(
-                &format!("flows of backend {row}"),
+                format_args!("flows of backend {row}"),
                 &state(&plain),
                 &state(&kernel),
             )?;
