@@ -6,7 +6,7 @@ use crate::{
     parse::{self, Network, Parse},
     process::{Exit, Outcome, Stage, conclude},
     quota,
-    reason::Reason,
+    reason::{OrRefuse as _, Reason, seldom},
     tables::Tables,
 };
 
@@ -39,11 +39,11 @@ fn count<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<(), Rea
 /// Lets a packet of a flow to a backend go on that has been counted; sends it there first if it has not.
 #[inline(always)]
 pub(crate) fn ask<T: Tables>(tables: &T, backend: u32) -> Result<(), Exit> {
-    let note = tables.note().ok_or(Reason::NotReady)?;
+    let note = tables.note().or_refuse(Reason::NotReady)?;
     if note.metered.load() != 0 {
         note.metered.store(0);
         return Ok(());
     }
     note.backend.store(backend);
-    Err(Exit::To(Stage::Meter))
+    Err(seldom(Exit::To(Stage::Meter)))
 }

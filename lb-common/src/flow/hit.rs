@@ -29,6 +29,17 @@ pub struct Hit<'t, A: Address> {
 }
 
 impl<'t, A: Address> Hit<'t, A> {
+    /// The entry that stands at `index`, as it is now.
+    #[inline(always)]
+    #[must_use]
+    pub fn at(entry: &'t Entry<A>, index: u32) -> Self {
+        Self {
+            entry,
+            index,
+            control: entry.control(),
+        }
+    }
+
     /// Whether the entry is still what it was when it was found, and so all that was read of it since belongs
     /// together.
     #[inline(always)]
@@ -169,7 +180,7 @@ impl<'t, A: Address> Hit<'t, A> {
 /// Where a flow is counted as active: to be read before it is closed, for after that the entry may be another's.
 struct Counted {
     backend: u32,
-    /// See [`Entry::counted`].
+    /// See [`Way::counted`](super::way::Way::counted).
     of_source: u8,
     /// The source.
     site: u64,
@@ -178,9 +189,10 @@ struct Counted {
 impl Counted {
     #[inline(always)]
     fn of<A: Address>(entry: &Entry<A>) -> Self {
+        let way = entry.way();
         Self {
-            backend: entry.backend(),
-            of_source: entry.counted(),
+            backend: way.backend(),
+            of_source: way.counted(),
             site: quota::site(entry.source()),
         }
     }
