@@ -8,8 +8,9 @@ use std::{
 
 use lb_user::{
     api,
-    daemon::{AttachedInterface, Handle, Request, Status, Stopping},
-    flows::{Flow, FlowPage, FlowState, Query},
+    control::LookUpError,
+    daemon::{Applied, AttachedInterface, Handle, Order, Request, Status, Stopping},
+    flows::{Flow, FlowId, FlowPage, FlowState, KillError, Query},
     stats::Statistics,
 };
 use serde_json::Value;
@@ -19,9 +20,9 @@ use tokio_util::sync::CancellationToken;
 const DOCUMENT: &str = r#"{ "version": "1.2.3", "dataplane": "xdp", "uptime_seconds": 1,
   "packets": { "total": 3, "verdicts": {"pass":0,"tx":2,"redirect":0,"drop":1}, "reasons": {"no_backend":1}, "lost": {"unread":0, "truncated":0, "unsent":0} },
   "services": [ { "name":"fe", "bind":["10.0.0.100:9030"], "protocol":"tcp", "mode":"full-nat", "scheduler":"maglev",
-     "state":"up", "flows_active":0, "flows_total":0, "packets_in":0, "bytes_in":0, "packets_out":0, "bytes_out":0, "retries": 0, "refused": 0,
+     "state":"up", "flows_active":0, "flows_total":0, "flows_max":0, "flows_rate":0, "flows_rate_max":0, "packets_in":0, "bytes_in":0, "packets_out":0, "bytes_out":0, "retries": 0, "refused": 0,
      "backends": [ { "name":"node1", "address":"10.0.0.80:9030", "state":"up", "weight":100, "flows_active":0,
-        "flows_total":0, "packets_in":0, "bytes_in":0, "packets_out":0, "bytes_out":0, "retries": 0, "refused": 0,
+        "flows_total":0, "flows_max":0, "flows_rate":0, "flows_rate_max":0, "packets_in":0, "bytes_in":0, "packets_out":0, "bytes_out":0, "retries": 0, "refused": 0,
         "check": {"status":"ok","detail":"HTTP 200","duration_ms":1,"changed_seconds_ago":3} } ] } ] }"#;
 
 const CONFIGURATION: &str = r#"
@@ -66,6 +67,7 @@ fn status() -> Status {
         interfaces: vec![AttachedInterface {
             name: "eth0".to_owned(),
             mode: "xdp".to_owned(),
+            attached: true,
             why: None,
         }],
         stats: None,
@@ -78,6 +80,10 @@ fn status() -> Status {
 /// Three flows on two pages.
 fn flow_page(query: &Query) -> FlowPage {
     let flow = |port: u16| Flow {
+        id: FlowId {
+            position: port.into(),
+            generation: 1,
+        },
         client: ([10, 0, 0, 7], port).into(),
         virtual_address: ([10, 0, 0, 100], 9030).into(),
         protocol: "tcp".to_owned(),
@@ -95,6 +101,15 @@ fn flow_page(query: &Query) -> FlowPage {
         total: 3,
         flows: (first..=last).rev().map(flow).take(query.limit()).collect(),
         next: (first == 1).then_some(17),
+    }
+}
+
+/// An order that was carried out; what was ordered is what has changed.
+fn applied(order: &Order) -> Applied {
+    Applied {
+        changed: vec![format!("{order:?}")],
+        unsaved: vec!["fe/node1 drain".to_owned()],
+        left_out: Vec::new(),
     }
 }
 
@@ -119,13 +134,20 @@ fn daemon(socket: &Path) -> tokio::runtime::Runtime {
                 }
                 Request::Status(answer) => answer.send(status()).is_ok(),
                 Request::Flows(query, answer) => answer.send(Ok(flow_page(&query))).is_ok(),
+                Request::Kill(flow, answer) => answer.send(Err(KillError::NoFlow(flow))).is_ok(),
+                Request::LookUp(flow, answer) => {
+                    answer.send(Err(LookUpError::Protocol(flow.protocol))).is_ok()
+                }
+                Request::Configure(order, _, answer) => answer.send(Ok(applied(&order))).is_ok(),
+                Request::Difference(answer) => answer.send(Ok("-a\n+b\n".to_owned())).is_ok(),
+                Request::Journal(_, answer) => answer.send(Ok(Vec::new())).is_ok(),
                 // Taken, and never carried out.
                 Request::Stop(_, answer) => answer.send(Ok(stopping())).is_ok(),
             };
         }
     });
     runtime
-        .block_on(api::serve_socket(socket, handle, CancellationToken::new()))
+        .block_on(api::serve_socket(socket, None, handle, CancellationToken::new()))
         .expect("a socket");
     runtime
 }
@@ -286,5 +308,59 @@ fn stop_says_when_there_is_nothing_to_stop() {
         let line = error_line(&ballast(&[arguments, &["--socket", socket]].concat())).to_owned();
         let start = format!("nothing to stop: nobody listens on {socket}, and no daemon has left anything");
         assert!(line.starts_with(&start), "{line}");
+    }
+}
+
+#[test]
+fn orders_are_sent_as_they_are_given_and_say_what_is_left_to_do() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let socket = directory.path().join("ballast.sock");
+    let _daemon = daemon(&socket);
+    let socket = socket.to_str().expect("UTF-8");
+    for (arguments, order) in [
+        (
+            &["backend", "maint", "fe/node1"][..],
+            "State { service: \"fe\", backend: \"node1\", state: Maint }",
+        ),
+        (
+            &["backend", "weight", "fe/node1", "7"],
+            "Weight { service: \"fe\", backend: \"node1\", weight: 7 }",
+        ),
+        (
+            &["backend", "remove", "fe/node1"],
+            "RemoveBackend { service: \"fe\", backend: \"node1\" }",
+        ),
+        (&["service", "remove", "fe"], "RemoveService { service: \"fe\" }"),
+        (&["reload"], "Reload"),
+        (&["save"], "Save"),
+        (&["rollback"], "RollBack"),
+    ] {
+        let output = ballast(&[arguments, &["--socket", socket]].concat());
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        let text = stdout(&output);
+        assert!(text.contains(order), "{arguments:?}: {text}");
+        assert!(text.ends_with("`ballast save` writes it\n"), "{text}");
+    }
+    let refused = ballast(&["flow", "kill", "3f-2", "--socket", socket]);
+    assert!(
+        error_line(&refused).starts_with("there is no flow 3f-2"),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn shells_and_man_are_told_of_every_subcommand() {
+    for shell in ["bash", "zsh", "fish"] {
+        let script = ballast(&["completions", shell]);
+        for word in ["rollback", "doctor", "drain"] {
+            assert!(stdout(&script).contains(word), "{shell}: {word}");
+        }
+    }
+    let directory = tempfile::tempdir().expect("a directory");
+    let pages = ballast(&["man", "--directory", directory.path().to_str().expect("UTF-8")]);
+    assert_eq!(pages.status.code(), Some(0), "{pages:?}");
+    for page in ["ballast.1", "ballast-reload.1", "ballast-backend-drain.1"] {
+        let text = fs::read_to_string(directory.path().join(page)).expect(page);
+        assert!(text.contains("Example"), "{page}");
     }
 }

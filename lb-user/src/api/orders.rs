@@ -1,5 +1,10 @@
 //! Orders, each in the name of whoever gives it.
 
+#![expect(
+    unused_qualifications,
+    reason = "the macro that describes them writes paths in full"
+)]
+
 use axum::{
     Json,
     extract::{

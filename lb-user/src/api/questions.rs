@@ -1,5 +1,10 @@
 //! Questions, which change nothing.
 
+#![expect(
+    unused_qualifications,
+    reason = "the macro that describes them writes paths in full"
+)]
+
 use axum::{
     Json,
     extract::{Query, State, rejection::QueryRejection},

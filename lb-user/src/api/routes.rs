@@ -4,21 +4,28 @@ use axum::{Json, Router, routing::get};
 use utoipa::{
     OpenApi as _,
     openapi::{
-        OpenApi, SecurityRequirement,
+        Content, OpenApi, Ref, ResponseBuilder, SecurityRequirement,
         security::{Http, HttpAuthScheme, SecurityScheme},
     },
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{
-    answer,
-    orders::{change, kill, reload, roll_back, save, stop},
-    questions::{backends, difference, flow_page, journal, look_up, metrics, statistics, status, values},
-};
+use super::{answer, orders, questions};
 use crate::daemon::Handle;
 
 /// Where the document is.
 const DOCUMENT: &str = "/api/v1/openapi.json";
+
+/// What may be answered to anything, with why: doors and the daemon's end come before questions and orders.
+const REFUSALS: [(&str, &str); 7] = [
+    ("400", "It cannot be understood."),
+    ("401", "Nobody has logged in who may come in."),
+    ("403", "The user may not, or another site's page has asked."),
+    ("415", "An order over the stats address is not JSON."),
+    ("421", "It asks for this host by a name that need not be its own."),
+    ("429", "Too many log-ins have failed."),
+    ("503", "The daemon is stopping."),
+];
 
 /// What is the same for all of it.
 #[derive(utoipa::OpenApi)]
@@ -63,6 +70,19 @@ fn document() -> OpenApi {
         .merge(every_order())
         .merge(the_end());
     let mut document = all.into_openapi();
+    for item in document.paths.paths.values_mut() {
+        for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
+            for (status, description) in REFUSALS {
+                let refusal = Content::new(Some(Ref::from_schema_name("Refusal")));
+                let response = ResponseBuilder::new().description(description);
+                let response = response.content("application/json", refusal).build();
+                let responses = &mut operation.responses.responses;
+                responses
+                    .entry(status.to_owned())
+                    .or_insert_with(|| response.into());
+            }
+        }
+    }
     let basic = SecurityScheme::Http(Http::new(HttpAuthScheme::Basic));
     let components = document.components.get_or_insert_default();
     components.add_security_scheme("basic", basic);
@@ -76,26 +96,26 @@ fn document() -> OpenApi {
 
 fn every_question() -> OpenApiRouter<Handle> {
     OpenApiRouter::new()
-        .routes(routes!(metrics))
-        .routes(routes!(statistics))
-        .routes(routes!(values))
-        .routes(routes!(status))
-        .routes(routes!(backends))
-        .routes(routes!(flow_page))
-        .routes(routes!(look_up))
-        .routes(routes!(difference))
-        .routes(routes!(journal))
+        .routes(routes!(questions::metrics))
+        .routes(routes!(questions::statistics))
+        .routes(routes!(questions::values))
+        .routes(routes!(questions::status))
+        .routes(routes!(questions::backends))
+        .routes(routes!(questions::flow_page))
+        .routes(routes!(questions::look_up))
+        .routes(routes!(questions::difference))
+        .routes(routes!(questions::journal))
 }
 
 fn every_order() -> OpenApiRouter<Handle> {
     OpenApiRouter::new()
-        .routes(routes!(kill))
-        .routes(routes!(change))
-        .routes(routes!(reload))
-        .routes(routes!(save))
-        .routes(routes!(roll_back))
+        .routes(routes!(orders::kill))
+        .routes(routes!(orders::change))
+        .routes(routes!(orders::reload))
+        .routes(routes!(orders::save))
+        .routes(routes!(orders::roll_back))
 }
 
 fn the_end() -> OpenApiRouter<Handle> {
-    OpenApiRouter::new().routes(routes!(stop))
+    OpenApiRouter::new().routes(routes!(orders::stop))
 }

@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File, OpenOptions, Permissions},
     io::{self, ErrorKind},
-    os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, OpenOptionsExt as _, PermissionsExt as _},
+    os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, OpenOptionsExt as _, PermissionsExt as _, chown},
     path::{Path, PathBuf},
 };
 
@@ -41,17 +41,19 @@ pub enum SocketError {
     },
 }
 
-/// Listens on the Unix socket at `path` and serves the API there until `shutdown`, then removes the socket.
+/// Listens on the Unix socket at `path` and serves the API there until `shutdown`, then removes the socket. Beside its owner
+/// the members of `group` may use it, or of the daemon's own group.
 ///
 /// A socket that a dead daemon left behind is replaced; one that somebody listens on is not.
 pub async fn serve_socket(
     path: &Path,
+    group: Option<u32>,
     handle: Handle,
     shutdown: CancellationToken,
 ) -> Result<Server<PathBuf>, SocketError> {
     let lock = claim(path)?;
     clear(path).await?;
-    let listener = listen(path).map_err(|reason| SocketError::Io {
+    let listener = listen(path, group).map_err(|reason| SocketError::Io {
         path: path.to_owned(),
         reason,
     })?;
@@ -131,10 +133,11 @@ async fn clear(path: &Path) -> Result<(), SocketError> {
     }
 }
 
-/// Binds, sets the mode and only then listens: before that nobody can connect, whatever the umask was.
-fn listen(path: &Path) -> io::Result<UnixListener> {
+/// Binds, sets group and mode and only then listens: before that nobody can connect, whatever the umask was.
+fn listen(path: &Path, group: Option<u32>) -> io::Result<UnixListener> {
     let socket = UnixSocket::new_stream()?;
     socket.bind(path)?;
+    chown(path, None, group)?;
     fs::set_permissions(path, Permissions::from_mode(SOCKET_MODE))?;
     socket.listen(BACKLOG)
 }

@@ -1,13 +1,19 @@
 //! The API as its users see it: over a Unix socket and over TCP, with a daemon's loop that answers samples.
 
-use std::{net::SocketAddr, os::unix::fs::PermissionsExt as _, path::Path, time::Duration};
-
 mod document;
 mod hostile;
 mod login;
 
+use std::{
+    net::SocketAddr,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
 use axum::http::{StatusCode, header};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
@@ -141,8 +147,19 @@ fn over_socket(path: &Path) -> reqwest::Client {
         .expect("a client")
 }
 
+/// A server on a socket, with the directory that it is in; and who asks it.
+async fn socket_server() -> ((TempDir, Server<PathBuf>), reqwest::Client) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("ballast.sock");
+    let server = serve_socket(&path, None, daemon(), CancellationToken::new())
+        .await
+        .expect("a socket");
+    let client = over_socket(&path);
+    ((directory, server), client)
+}
+
 async fn refusal(path: &Path) -> String {
-    let refused = serve_socket(path, daemon(), CancellationToken::new()).await;
+    let refused = serve_socket(path, None, daemon(), CancellationToken::new()).await;
     refused.expect_err("it should be refused").to_string()
 }
 
@@ -151,7 +168,7 @@ async fn the_socket_answers_every_question() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("made/for/it/ballast.sock");
     let shutdown = CancellationToken::new();
-    let server = serve_socket(&path, daemon(), shutdown.clone())
+    let server = serve_socket(&path, None, daemon(), shutdown.clone())
         .await
         .expect("a socket");
     let mode = path.metadata().expect("the socket's file").permissions().mode() & 0o777;
@@ -186,7 +203,7 @@ async fn the_socket_answers_every_question() {
 async fn the_document_has_the_shape_that_is_promised() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("ballast.sock");
-    let _server = serve_socket(&path, daemon(), CancellationToken::new())
+    let _server = serve_socket(&path, None, daemon(), CancellationToken::new())
         .await
         .expect("a socket");
     let answer = over_socket(&path)
@@ -218,7 +235,7 @@ async fn the_document_has_the_shape_that_is_promised() {
 async fn flows_are_asked_for_by_service_and_page() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("ballast.sock");
-    let _server = serve_socket(&path, daemon(), CancellationToken::new())
+    let _server = serve_socket(&path, None, daemon(), CancellationToken::new())
         .await
         .expect("a socket");
     let ask = async |arguments: &str| {
@@ -247,12 +264,7 @@ async fn flows_are_asked_for_by_service_and_page() {
 
 #[tokio::test]
 async fn a_flow_is_looked_up_and_killed_by_what_is_said_of_it() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let path = directory.path().join("ballast.sock");
-    let _server = serve_socket(&path, daemon(), CancellationToken::new())
-        .await
-        .expect("a socket");
-    let client = over_socket(&path);
+    let (_socket, client) = socket_server().await;
     let lookup = "http://ballast/api/v1/lookup?from=10.0.0.1:5&to=10.0.0.100:9030";
     for (arguments, status, said) in [
         ("", StatusCode::OK, json!("fe/node1")),
@@ -281,12 +293,7 @@ async fn a_flow_is_looked_up_and_killed_by_what_is_said_of_it() {
 
 #[tokio::test]
 async fn the_configuration_is_changed_in_the_name_of_who_asked() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let path = directory.path().join("ballast.sock");
-    let _server = serve_socket(&path, daemon(), CancellationToken::new())
-        .await
-        .expect("a socket");
-    let client = over_socket(&path);
+    let (_socket, client) = socket_server().await;
     let me = nix::unistd::User::from_uid(nix::unistd::geteuid())
         .expect("users")
         .expect("one");
@@ -335,7 +342,7 @@ async fn only_the_socket_takes_orders() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("ballast.sock");
     let shutdown = CancellationToken::new();
-    let _socket = serve_socket(&path, daemon(), shutdown.clone())
+    let _socket = serve_socket(&path, None, daemon(), shutdown.clone())
         .await
         .expect("a socket");
     let order = async |arguments: &str| {
@@ -363,7 +370,7 @@ async fn a_socket_that_somebody_listens_on_is_left_alone() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("ballast.sock");
     let shutdown = CancellationToken::new();
-    let first = serve_socket(&path, daemon(), shutdown.clone())
+    let first = serve_socket(&path, None, daemon(), shutdown.clone())
         .await
         .expect("a socket");
     let said = refusal(&path).await;
@@ -393,7 +400,7 @@ async fn only_what_a_dead_daemon_left_is_replaced() {
     let path = directory.path().join("ballast.sock");
     drop(std::os::unix::net::UnixListener::bind(&path).expect("a socket"));
     assert!(path.exists(), "as after a crash");
-    serve_socket(&path, daemon(), CancellationToken::new())
+    serve_socket(&path, None, daemon(), CancellationToken::new())
         .await
         .expect("the stale socket is replaced");
 

@@ -39,6 +39,7 @@ pub fn fixed(old: &Config, new: &Config) -> Option<&'static str> {
         ("`max_flows`", before.max_flows != after.max_flows),
         ("`state_dir`", before.state_dir != after.state_dir),
         ("`socket`", before.socket != after.socket),
+        ("`socket_group`", before.socket_group != after.socket_group),
         ("[stats]", old.stats != new.stats),
     ]
     .into_iter()

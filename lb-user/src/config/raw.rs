@@ -46,6 +46,7 @@ pub(super) struct Global {
     pub(super) deny: Option<Networks>,
     pub(super) state_dir: Option<Text>,
     pub(super) socket: Option<Text>,
+    pub(super) socket_group: Option<Text>,
 }
 
 /// `[stats]`

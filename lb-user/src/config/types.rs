@@ -55,6 +55,8 @@ pub struct Global {
     pub state_dir: PathBuf,
     /// The control socket; default `/run/ballast/ballast.sock`.
     pub socket: PathBuf,
+    /// Number of the group whose members may use the control socket, beside root; absent: the daemon's own group.
+    pub socket_group: Option<u32>,
 }
 
 /// Which engine forwards packets.
@@ -156,7 +158,6 @@ pub struct Backend {
     pub name: Name,
     /// Where packets go; no bind address of the service. Has the port of every bind that it serves where the mode
     /// does not translate ports.
-    #[schema(value_type = String)]
     pub address: SocketAddr,
     /// Share of new flows relative to the other backends, 0..=256; 0 takes no new flows; default 100.
     pub weight: u16,

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use lb_common::{
-    Address, Port, Reason, Tuple, V4, V6,
+    Address, Port, Reason, Tuple, V4, V6, access,
     address::TCP,
     choice, flow,
     layout::Service,
@@ -125,7 +125,7 @@ impl Control {
         };
         if let Ok(Some(hit)) = flow::find(tables, memory.settings, tuple, protocol) {
             let (backend, kind) = (
-                hit.entry.backend(),
+                hit.entry.way().backend(),
                 if protocol == TCP { "connection" } else { "flow" },
             );
             return self.goes_to(
@@ -133,6 +133,11 @@ impl Control {
                 backend,
                 &format!("the flow table has this {kind}, which stays where it is"),
             );
+        }
+        let lists = [&memory.settings.denied, &record.denied];
+        let asked = lists.map(|list| access::ask(tables, memory.settings, list, tuple.src));
+        if let Some(reason) = asked.into_iter().find_map(Result::err) {
+            return self.nowhere(Some(pool), reason.description());
         }
         match choice::pick(tables, &aside(record), tuple, protocol) {
             _ if is_full(record) => self.nowhere(Some(pool), Reason::ServiceFull.description()),

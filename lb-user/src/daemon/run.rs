@@ -36,7 +36,14 @@ async fn serve(config: Config, kept: Runtime) -> Result<()> {
     // Whoever asks to stop while we start is heard as well.
     let signals = Signals::new()?;
     let (handle, requests) = Handle::new();
-    let socket = api::serve_socket(&config.global.socket, handle.clone(), shutdown.clone()).await?;
+    let global = &config.global;
+    let socket = api::serve_socket(
+        &global.socket,
+        global.socket_group,
+        handle.clone(),
+        shutdown.clone(),
+    )
+    .await?;
     let stats = match config.stats.clone() {
         Some(stats) => Some(api::serve_stats(stats, handle, shutdown.clone()).await?),
         None => None,

@@ -79,11 +79,10 @@ fn one<A: Address>(
     if found.control.generation() != id.generation {
         return None;
     }
-    let hit = Hit {
-        entry,
-        index,
-        control: found.control,
-    };
+    let hit = Hit::at(entry, index);
+    if hit.control != found.control {
+        return None;
+    }
     let expected = Expected {
         by_client: expected(entry),
         by_backend: hit.partner(tables).map(|reply| expected(reply.entry)),
@@ -107,7 +106,7 @@ fn one<A: Address>(
         return None;
     }
     if found.flow.protocol == TCP && !found.control.state().has(State::CLOSED) {
-        kill.to_client = to_client(entry, &found, expected);
+        kill.to_client = to_client(&found, expected);
         kill.to_backend = to_backend(reader, &found, expected);
     }
     Some(kill)
@@ -126,8 +125,8 @@ fn expected<A: Address>(entry: &Entry<A>) -> u32 {
     u32::from_be_bytes(entry.ack.load().to_ne_bytes())
 }
 
-fn to_client<A: Address>(entry: &Entry<A>, found: &Found<A>, expected: Expected) -> Option<Shot> {
-    let client = entry.client();
+fn to_client<A: Address>(found: &Found<A>, expected: Expected) -> Option<Shot> {
+    let client = found.flow.client;
     let way = Way::Out {
         interface: client.interface,
         to: client.mac,

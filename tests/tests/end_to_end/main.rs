@@ -22,6 +22,7 @@ mod prometheus;
 mod reload;
 mod removal;
 mod sizes;
+mod sources;
 mod statistics;
 mod story;
 mod survival;

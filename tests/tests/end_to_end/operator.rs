@@ -166,10 +166,11 @@ fn large(lab: &Lab) -> Result<String> {
             format!("  {{ name = \"b{number}\", address = \"10.1.{host}.2:{port}\", weight = {weight} }},\n")
         });
         let backends: String = backends.collect();
-        text += &format!(
+        let service = format!(
             "\n[[service]]\nname = \"s{service}\"\nbind = [\"{bind}\"]\nbackend = [\n{backends}]\n[service.check]\ntype = \
              \"none\"\n"
         );
+        text.push_str(&service);
     }
     Ok(text)
 }

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::story::{usual, with_daemon};
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 
 /// Where Prometheus listens, in the balancer's namespace.
 const ADDRESS: &str = "127.0.0.1:9090";

@@ -11,12 +11,7 @@ async fn document() -> Value {
 
 #[tokio::test]
 async fn every_operation_of_the_document_is_there_and_answers_as_it_says() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let path = directory.path().join("ballast.sock");
-    let _server = serve_socket(&path, daemon(), CancellationToken::new())
-        .await
-        .expect("a socket");
-    let client = over_socket(&path);
+    let (_socket, client) = socket_server().await;
     let document = document().await;
     let (mut operations, paths) = (0, document["paths"].as_object().expect("paths"));
     for (path, methods) in paths {

@@ -175,14 +175,14 @@ impl Watch {
                 return Next::Do(change);
             }
             (Mode::Asking(_), _) | (Mode::Filtering, KeyCode::Enter | KeyCode::Esc) => {
-                self.mode = Mode::Looking
+                self.mode = Mode::Looking;
             }
             (Mode::Filtering, KeyCode::Backspace) => drop(self.filter.pop()),
             (Mode::Filtering, KeyCode::Char(letter)) => self.filter.push(letter),
             (Mode::Looking, KeyCode::Char('q') | KeyCode::Esc) => return Next::Leave,
             (Mode::Looking, KeyCode::Down | KeyCode::Char('j')) => self.selected += 1,
             (Mode::Looking, KeyCode::Up | KeyCode::Char('k')) => {
-                self.selected = self.selected.saturating_sub(1)
+                self.selected = self.selected.saturating_sub(1);
             }
             (Mode::Looking, KeyCode::Char('/')) => self.mode = Mode::Filtering,
             (Mode::Looking, KeyCode::Char('s')) => self.order = self.order.next(),

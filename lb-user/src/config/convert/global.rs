@@ -2,6 +2,8 @@
 
 use std::{net::IpAddr, num::NonZeroU16, path::PathBuf};
 
+use nix::unistd::Group;
+
 use super::{address, sources::Lists, value};
 use crate::config::{
     error::Fault,
@@ -46,6 +48,7 @@ pub(super) fn global(raw: &raw::Global, lists: &mut Lists) -> Result<Global, Fau
         sources: lists.rules(raw.allow.as_ref(), raw.deny.as_ref())?,
         state_dir: path("state_dir", raw.state_dir.as_ref(), DEFAULT_STATE_DIR)?,
         socket: socket(raw.socket.as_ref())?,
+        socket_group: raw.socket_group.as_ref().map(group).transpose()?,
     })
 }
 
@@ -133,6 +136,18 @@ fn socket(text: Option<&Text>) -> Result<PathBuf, Fault> {
             format!("write one of at most {LONGEST_SOCKET} bytes"),
         )),
         _ => Ok(socket),
+    }
+}
+
+fn group(text: &Text) -> Result<u32, Fault> {
+    let name = text.get_ref();
+    match Group::from_name(name) {
+        Ok(Some(group)) => Ok(group.gid.as_raw()),
+        Ok(None) | Err(_) => Err(Fault::at(
+            text,
+            format!("this host has no group {name:?}"),
+            format!("make it (`groupadd --system {name}`), or write another one"),
+        )),
     }
 }
 

@@ -10,7 +10,6 @@ mod life;
 mod service;
 mod sources;
 mod stats;
-pub(super) mod unbuilt;
 mod users;
 mod value;
 

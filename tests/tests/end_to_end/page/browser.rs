@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tungstenite::{Message, WebSocket};
 
 /// For a page to come to a state, on a machine that is busy.
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_mins(1);
 
 /// A browser with one page open; ended when dropped.
 pub(crate) struct Browser {
@@ -69,11 +69,11 @@ impl Browser {
             requests: Vec::new(),
             complaints: Vec::new(),
         };
-        let target = browser.call("Target.createTarget", json!({ "url": "about:blank" }))?;
+        let target = browser.call("Target.createTarget", &json!({ "url": "about:blank" }))?;
         let attached = json!({ "targetId": target["targetId"], "flatten": true });
-        browser.session = browser.call("Target.attachToTarget", attached)?["sessionId"].clone();
+        browser.session = browser.call("Target.attachToTarget", &attached)?["sessionId"].clone();
         for domain in ["Network", "Page", "Runtime", "Log"] {
-            browser.call(&format!("{domain}.enable"), json!({}))?;
+            browser.call(&format!("{domain}.enable"), &json!({}))?;
         }
         Ok(browser)
     }
@@ -82,12 +82,12 @@ impl Browser {
     pub(crate) fn log_in(&mut self, name: &str, password: &str) -> Result<()> {
         let credentials = STANDARD.encode(format!("{name}:{password}"));
         let headers = json!({ "headers": { "Authorization": format!("Basic {credentials}") } });
-        self.call("Network.setExtraHTTPHeaders", headers).map(drop)
+        self.call("Network.setExtraHTTPHeaders", &headers).map(drop)
     }
 
     /// Opens a page.
     pub(crate) fn open(&mut self, url: &str) -> Result<()> {
-        let opened = self.call("Page.navigate", json!({ "url": url }))?;
+        let opened = self.call("Page.navigate", &json!({ "url": url }))?;
         ensure!(opened["errorText"].is_null(), "{url} cannot be opened: {opened}");
         self.wait_until("document.readyState === 'complete'").map(drop)
     }
@@ -95,15 +95,15 @@ impl Browser {
     /// Shows pages in a size, on a phone or not, light or dark.
     pub(crate) fn look(&mut self, (width, height): (u32, u32), phone: bool, theme: &str) -> Result<()> {
         let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": phone });
-        self.call("Emulation.setDeviceMetricsOverride", size)?;
+        self.call("Emulation.setDeviceMetricsOverride", &size)?;
         let theme = json!({ "features": [{ "name": "prefers-color-scheme", "value": theme }] });
-        self.call("Emulation.setEmulatedMedia", theme).map(drop)
+        self.call("Emulation.setEmulatedMedia", &theme).map(drop)
     }
 
     /// The value of an expression in the page.
     pub(crate) fn evaluate(&mut self, expression: &str) -> Result<Value> {
         let asked = json!({ "expression": expression, "returnByValue": true, "awaitPromise": true });
-        let mut answer = self.call("Runtime.evaluate", asked)?;
+        let mut answer = self.call("Runtime.evaluate", &asked)?;
         ensure!(answer["exceptionDetails"].is_null(), "{expression}: {answer}");
         Ok(answer["result"]["value"].take())
     }
@@ -123,12 +123,12 @@ impl Browser {
 
     /// Keeps what the page looks like.
     pub(crate) fn picture(&mut self, file: &Path) -> Result<()> {
-        let picture = self.call("Page.captureScreenshot", json!({ "format": "png" }))?;
+        let picture = self.call("Page.captureScreenshot", &json!({ "format": "png" }))?;
         let data = picture["data"].as_str().context("no picture")?;
         fs::write(file, STANDARD.decode(data)?).with_context(|| format!("cannot write {}", file.display()))
     }
 
-    fn call(&mut self, method: &str, parameters: Value) -> Result<Value> {
+    fn call(&mut self, method: &str, parameters: &Value) -> Result<Value> {
         self.last += 1;
         let mut message = json!({ "id": self.last, "method": method, "params": parameters });
         if !self.session.is_null() {
