@@ -3,6 +3,7 @@
 mod adoption;
 mod modes;
 mod scheduling;
+mod succession;
 
 use std::{
     collections::BTreeMap,
@@ -68,7 +69,7 @@ impl World {
         let heap = Heap::new(&Sizes {
             buckets_v4: 2,
             buckets_v6: 2,
-            ..capacity(&config, 1).sizes()
+            ..capacity(&config, 1).with_room().sizes()
         });
         let control = Control::new(config, &heap.memory()).unwrap();
         control.install(&heap.memory()).unwrap();
@@ -88,6 +89,15 @@ impl World {
             world.check(target.id, State::Up);
         }
         world
+    }
+
+    /// Puts another configuration in the place of this one.
+    fn succeed(&mut self, text: &str) {
+        let config = config::parse(text, Path::new("test.toml")).unwrap();
+        let memory = self.heap.memory();
+        let mut next = self.control.succeed(config, &memory).unwrap();
+        next.take_over(&mut self.control, &memory).unwrap();
+        self.control = next;
     }
 
     fn check(&mut self, row: u32, state: State) {
