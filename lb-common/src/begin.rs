@@ -7,7 +7,7 @@ use crate::{
     layout::{Backend, Settings},
     manner::{Forwarding, Manner},
     packet::Packet,
-    parse::{self, Network, Parse, Segment},
+    parse::{self, Parse, Segment},
     process::{Exit, Outcome, Stage, conclude},
     reason::Reason,
     room, source,
@@ -24,15 +24,21 @@ pub(crate) const PORT_STEP: u32 = 4211;
 /// Seed of the hash that places a client in the port pool; not that of the choice, lest the two correlate.
 const PORT_SEED: u64 = 0x1d8e_4e27_c47d_124f;
 
-/// Opens a packet's flow, after which its way goes on by it; else says what becomes of the packet.
+/// Opens the flow of an IPv4 packet, after which its way goes on by it; else says what becomes of the packet.
 #[inline(always)]
-pub fn begin<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
-    let opened = match parse::noted_network(packet, tables) {
-        Ok(Network::V4) => translate::<V4, T>(packet, tables),
-        Ok(Network::V6) => translate::<V6, T>(packet, tables),
-        Err(reason) => Err(reason.into()),
-    };
-    let next = opened.map_or_else(|exit| exit, |()| Exit::To(Stage::Follow));
+pub fn begin_v4<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
+    begin::<V4, T>(packet, tables)
+}
+
+/// The same for an IPv6 packet.
+#[inline(always)]
+pub fn begin_v6<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
+    begin::<V6, T>(packet, tables)
+}
+
+#[inline(always)]
+fn begin<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Outcome {
+    let next = translate::<A, T>(packet, tables).map_or_else(|exit| exit, |()| Exit::To(Stage::Follow));
     conclude(tables, Err(next))
 }
 
@@ -98,6 +104,7 @@ pub(crate) fn open<A: Parse, T: Tables>(
         },
         partner: reply.index,
         attempts: (attempts & 0xff) as u8,
+        cookie: note.cookie.load(),
     };
     // Where there is none, there is no entry to publish either.
     reply.publish(

@@ -2,7 +2,7 @@
 
 use crate::{
     address::{Address, TCP, Tuple, V4, V6},
-    choice,
+    choice, cookie,
     manner::Forwarding,
     packet::Packet,
     parse::{self, Network, Parse, Segment},
@@ -45,23 +45,31 @@ fn backend<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<Stage
     let resumes =
         !Forwarding::from_word(service.forwarding.load()).sees_answers() && !choice::takes_turns(service);
     if segment.protocol == TCP && segment.flags & (SYN | ACK | RST) != SYN && !resumes {
-        return Ok(Stage::Reset);
+        return Ok(if cookie::may_prove(service, segment) {
+            Stage::Cookie
+        } else {
+            Stage::Reset
+        });
     }
     if !has_room(&service.active, &service.maxconn) {
         return Err(Reason::ServiceFull);
     }
     let note = tables.note().ok_or(Reason::NotReady)?;
+    let proven = note.cookie.load() != 0;
     let backend = match note.take_avoided() {
+        None if !proven && cookie::is_due(service, segment) => return Ok(Stage::Cookie),
         None => choice::pick(tables, service, &segment.tuple, segment.protocol)?,
         Some(avoided) => choice::pick_another(tables, service, &segment.tuple, segment.protocol, avoided)?,
     };
     note.backend.store(backend);
     let record = tables.backend(backend).ok_or(Reason::NoBackend)?;
-    Ok(if record.local.load() == 0 {
-        Stage::Begin
-    } else {
-        Stage::BeginLocal
-    })
+    match record.local.load() {
+        0 if A::HEADER_LEN == V4::HEADER_LEN => Ok(Stage::BeginV4),
+        0 => Ok(Stage::BeginV6),
+        // The host's own stack is in between, and gives cookies of its own.
+        _ if proven => Err(Reason::NoBackend),
+        _ => Ok(Stage::BeginLocal),
+    }
 }
 
 /// Whether no honest sender sends this: to itself (LAND), or a segment that begins and ends a connection, or says nothing.

@@ -29,14 +29,17 @@ pub struct Entry<A: Address> {
     /// When its last packet came, in ticks.
     pub seen: Shared<u32>,
     /// Acknowledgement number of its last packet, as it lies in memory: the sequence number that its sender
-    /// expects next, which a RST to it must carry (RFC 9293 3.5.2).
+    /// expects next, which a RST to it must carry (RFC 9293 3.5.2). In entries of a spliced flow something else, in host
+    /// order: the cookie; in the client's, once the backend has answered, how much more it is than the backend's own
+    /// initial sequence number.
     pub ack: Shared<u32>,
     partner: Shared<u32>,
     interface: Shared<u32>,
     /// MAC address of the client, then the lower two bytes of the backend.
     client: Shared<u64>,
     /// Our MAC address, then a byte whose lowest bit is the protocol ([`UDP_BIT`]), whose next two are the
-    /// [`Forwarding`] and whose three after those count the moves ([`ATTEMPTS`]), then the backend's third byte.
+    /// [`Forwarding`], whose three after those count the moves ([`ATTEMPTS`]) and whose next one is [`SPLICED`], then the
+    /// backend's third byte.
     own: Shared<u64>,
     /// The four ports: source, destination, new source, new destination.
     ports: Shared<u64>,
@@ -61,6 +64,9 @@ pub const NO_PARTNER: u32 = u32::MAX;
 const ATTEMPTS_SHIFT: u32 = 3;
 const ATTEMPTS: u8 = MAX_RETRIES << ATTEMPTS_SHIFT;
 
+/// Set where the two ends count by different sequence numbers, since a SYN cookie stood for the backend's.
+const SPLICED: u8 = 1 << 6;
+
 const _: () = assert!(MAX_RETRIES == 0b111, "an entry has three bits for moves");
 const _: () = assert!(TCP & UDP_BIT == 0 && UDP & UDP_BIT == UDP_BIT);
 const _: () = assert!(MAX_BACKENDS <= 1 << 24, "an entry has three bytes for a backend");
@@ -84,6 +90,9 @@ pub struct Flow<A> {
     pub partner: u32,
     /// How often it was moved to another backend before it was answered, at most [`MAX_RETRIES`].
     pub attempts: u8,
+    /// The SYN cookie that opened it, which the client takes for the backend's initial sequence number; 0: it has the
+    /// backend's own. Of an entry whose backend has answered, what [`Entry::ack`] says.
+    pub cookie: u32,
 }
 
 /// The way to a client: the way that its last packet came.
@@ -184,7 +193,14 @@ impl<A: Address> Entry<A> {
         (self.kind() & ATTEMPTS) >> ATTEMPTS_SHIFT
     }
 
-    /// The byte that tells protocol, forwarding, and how often the flow was moved.
+    /// Whether the two ends count by different sequence numbers.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_spliced(&self) -> bool {
+        self.kind() & SPLICED != 0
+    }
+
+    /// The byte that tells protocol, forwarding, how often the flow was moved, and whether it is spliced.
     #[inline(always)]
     fn kind(&self) -> u8 {
         let [.., kind, _] = self.own.load().to_ne_bytes();
@@ -246,6 +262,7 @@ impl<A: Address> Entry<A> {
             client: self.client(),
             partner: self.partner(),
             attempts: self.attempts(),
+            cookie: if self.is_spliced() { self.ack.load() } else { 0 },
         }
     }
 
@@ -263,9 +280,11 @@ impl<A: Address> Entry<A> {
         self.client.store(mac_with(mac, [first, second]));
         let kind = flow.protocol & UDP_BIT
             | (flow.forwarding as u8) << FORWARDING_SHIFT
-            | flow.attempts << ATTEMPTS_SHIFT & ATTEMPTS;
+            | flow.attempts << ATTEMPTS_SHIFT & ATTEMPTS
+            | if flow.cookie == 0 { 0 } else { SPLICED };
         self.own.store(mac_with(own_mac, [kind, third]));
         self.interface.store(flow.client.interface);
+        self.ack.store(flow.cookie);
     }
 
     /// Changes the way to the client in an entry that is claimed.

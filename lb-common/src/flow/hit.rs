@@ -61,9 +61,7 @@ impl<'t, A: Address> Hit<'t, A> {
             let (old, new) = (now.state(), now.state().with(gained).settled());
             let backend = self.entry.backend();
             if self.entry.control.compare_exchange(now.0, now.with_state(new).0) {
-                if new.has(State::CLOSED) && old.is_active() {
-                    count_closed(tables, backend);
-                }
+                count(tables, backend, old, new);
                 return true;
             }
         }
@@ -134,8 +132,8 @@ impl<'t, A: Address> Hit<'t, A> {
             .entry
             .control
             .compare_exchange(self.control.0, self.control.freed().0);
-        if ours && self.control.state().is_active() {
-            count_closed(tables, backend);
+        if ours {
+            count(tables, backend, self.control.state(), State::FREE);
         }
         ours
     }
@@ -163,6 +161,20 @@ impl<'t, A: Address> Hit<'t, A> {
     fn give(&self, before: Control) {
         let published = before.claimed(before.tag()).with_state(before.state());
         self.entry.control.store(published.0);
+    }
+}
+
+/// Counts what a change of an entry's state means for its flow: it is open, or active no more.
+#[inline(always)]
+fn count<T: Tables>(tables: &T, backend: u32, old: State, new: State) {
+    if old.is_half_open()
+        && !new.is_half_open()
+        && let Some(backend) = tables.backend(backend)
+    {
+        room::open(tables, backend);
+    }
+    if old.is_active() && !new.is_active() {
+        count_closed(tables, backend);
     }
 }
 

@@ -26,7 +26,9 @@ pub struct Note {
     pub echoes: Allowance,
     /// ICMP errors sent.
     pub errors: Allowance,
-    reserved: [u32; 3],
+    /// The cookie that the client of the flow has proven; 0: it has proven none.
+    pub cookie: Shared<u32>,
+    reserved: [u32; 2],
 }
 
 impl Note {

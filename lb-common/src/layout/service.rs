@@ -31,7 +31,10 @@ pub struct Service {
     pub slots: Shared<u64>,
     /// A [`crate::manner::Forwarding`]: what is done to its packets.
     pub forwarding: Shared<u32>,
-    reserved: [u32; 3],
+    /// As long as so many flows less one are half-open, SYNs are answered with cookies; 0: never.
+    pub cookies: Shared<u32>,
+    /// Flows that are active and not established, over all backends.
+    pub half_open: Shared<u64>,
 }
 
 impl Service {

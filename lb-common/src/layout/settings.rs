@@ -35,6 +35,9 @@ pub struct Settings {
     pub echo: Shared<u32>,
     /// Cookie of the network namespace whose processes' connections find services; 0: none has it.
     pub namespace: Shared<u64>,
+    /// Secret of SYN cookies, so that nobody can make one.
+    pub cookie_key: [Shared<u64>; 2],
+    reserved: [u32; 12],
 }
 
 impl Settings {
@@ -64,5 +67,5 @@ pub const KEEP_PARTIAL: u32 = 1;
 pub const ANSWER_ECHO: u32 = 1;
 
 const _: () = {
-    assert!(size_of::<Settings>() == 64);
+    assert!(size_of::<Settings>() == 128);
 };

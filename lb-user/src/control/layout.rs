@@ -10,12 +10,12 @@ use lb_common::layout::{MAX_BACKENDS, Retries, Span};
 use super::{
     inheritance::Inheritance,
     maglev,
-    plan::{Backend, Life, Part, Plan, PlanError, Pool},
+    plan::{self, Backend, Life, Part, Plan, PlanError, Pool},
     taken::Taken,
 };
 use crate::config::{
     Config,
-    types::{self, Service},
+    types::{self, Service, SynCookies},
 };
 
 /// A plan under way.
@@ -27,6 +27,8 @@ pub(super) struct Layout<'i> {
     /// Rows of backends that nobody has, lowest last.
     free_backends: Vec<u32>,
     slots: Taken,
+    /// How many half-open flows of a service are many.
+    many_half_open: u32,
 }
 
 impl<'i> Layout<'i> {
@@ -52,6 +54,7 @@ impl<'i> Layout<'i> {
                 ..Plan::default()
             },
             slots,
+            many_half_open: 0,
         }
     }
 
@@ -62,6 +65,7 @@ impl<'i> Layout<'i> {
         }
         let (first, last) = config.global.snat_ports;
         self.plan.ports = (first.get(), last.get());
+        self.many_half_open = plan::many_half_open(config.global.max_flows);
         self.add_sources(&config.global.snat_addresses)?;
         for service in &config.services {
             refuse_crowd(service)?;
@@ -116,6 +120,11 @@ impl<'i> Layout<'i> {
             table_size: service.table_size,
             scheduler: service.scheduler,
             maxconn: service.maxconn,
+            cookies_from: match service.syn_cookies {
+                SynCookies::Auto => Some(self.many_half_open),
+                SynCookies::Always => Some(0),
+                SynCookies::Never => None,
+            },
             backends: Vec::new(),
         };
         pool.row = self.service_row(&pool)?;

@@ -64,6 +64,7 @@ fn open<A: Address>(
         },
         partner: reply.index,
         attempts: 0,
+        cookie: 0,
     };
     let state = state.with(State::READY);
     reply.publish(

@@ -85,6 +85,18 @@ const BEGIN_LOCAL: Budget = Budget {
     size: 42_000,
 };
 
+const COOKIE: Budget = Budget {
+    verified: 100_000,
+    stack: 448,
+    size: 60_000,
+};
+
+const SPLICE: Budget = Budget {
+    verified: 200_000,
+    stack: 448,
+    size: 80_000,
+};
+
 const EGRESS: Budget = Budget {
     verified: 30_000,
     stack: 448,
@@ -121,15 +133,17 @@ fn the_programs_stay_within_their_budgets() {
         let budget = match name {
             "ballast" => BALLAST,
             "choose" => CHOOSE,
-            "begin" => BEGIN,
+            "begin_v4" | "begin_v6" => BEGIN,
             "reset" => RESET,
             "encapsulate" => ENCAPSULATE,
             "retry" => RETRY,
             "icmp" => ICMP,
-            "detour" => DETOUR,
+            "detour" | "detour_v6" => DETOUR,
             "error" => ERROR,
             "deliver" => DELIVER,
             "begin_local" => BEGIN_LOCAL,
+            "cookie" => COOKIE,
+            "splice" => SPLICE,
             "egress" => EGRESS,
             "connect4" | "connect6" => CONNECT,
             _ => SMALL,

@@ -18,6 +18,7 @@ fn flow(protocol: u8, backend: u32) -> Flow<V4> {
         client: client(1),
         partner: 7,
         attempts: 5,
+        cookie: 0x8000_0001,
     }
 }
 

@@ -98,6 +98,7 @@ fn publish(worker: &Worker<'_>, n: u16, ours: Claim, reply: Claim, now: u32) {
         client: client(n),
         partner: reply.index,
         attempts: 0,
+        cookie: 0,
     };
     room::enter(worker, worker.backend(BACKEND).unwrap()).expect("no limit is set");
     let answer = flow.reply(ours.index);

@@ -161,6 +161,7 @@ fn open_flow(memory: &Memory<'_>, backend: u32) {
         },
         partner: 0,
         attempts: 0,
+        cookie: 0,
     };
     claim.publish(&tables, &flow, FlowState::READY, 0);
 }

@@ -209,6 +209,7 @@ impl Object {
         settings.service_mask.store(mask(memory.service_slots));
         settings.backend_capacity.store(rows(memory.backends));
         settings.seed.store(secret());
+        settings.cookie_key.iter().for_each(|word| word.store(secret()));
         settings.version.store(layout::VERSION);
     }
 }
