@@ -72,8 +72,10 @@ pub(crate) fn open<A: Parse, T: Tables>(
     let (backend, attempts) = (note.backend.load(), note.attempts.load());
     let record = tables.backend(backend).ok_or(Reason::NoBackend)?;
     let frame = packet.header::<EthernetHeader>(0).ok_or(Reason::Malformed)?;
+    // A copy, for the calls: what is behind a pointer stays on the stack, and the rest of the segment need not.
+    let key = segment.tuple;
     let (protocol, now) = (segment.protocol, tables.now());
-    let client = flow::claim::<A, T>(tables, &segment.tuple, protocol, now)?;
+    let client = flow::claim::<A, T>(tables, &key, protocol, now)?;
     let reply = if forwarding.sees_answers() {
         match flow::claim::<A, T>(tables, &to.reversed(), protocol, now) {
             Ok(reply) => reply,
@@ -92,7 +94,7 @@ pub(crate) fn open<A: Parse, T: Tables>(
         return Err(Exit::To(Stage::Choose));
     }
     let flow = Flow {
-        key: segment.tuple,
+        key,
         to,
         protocol,
         forwarding,

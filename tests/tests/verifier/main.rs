@@ -25,9 +25,9 @@ const BALLAST: Budget = Budget {
 
 const BEGIN: Budget = Budget {
     // Some of it is for being sure, where a flow's other direction seems gone, that it is not just being changed.
-    verified: 200_000,
-    stack: 480,
-    size: 44_000,
+    verified: 80_000,
+    stack: 448,
+    size: 26_000,
 };
 
 /// Looks at up to 256 backends for one flow.
@@ -40,7 +40,7 @@ const CHOOSE: Budget = Budget {
 const RESET: Budget = Budget {
     verified: 9_000,
     stack: 192,
-    size: 20_000,
+    size: 22_000,
 };
 
 const ENCAPSULATE: Budget = Budget {
@@ -52,7 +52,7 @@ const ENCAPSULATE: Budget = Budget {
 const RETRY: Budget = Budget {
     verified: 8_000,
     stack: 256,
-    size: 26_000,
+    size: 29_000,
 };
 
 const ICMP: Budget = Budget {
