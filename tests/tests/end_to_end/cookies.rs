@@ -17,6 +17,9 @@ use lb_common::Reason;
 
 use crate::story::{in_lab, usual};
 
+/// A client that is not told of the backend's window asks for it after 200 ms (Linux's `TCP_RTO_MIN`).
+const AT_ONCE: Duration = Duration::from_millis(190);
+
 /// For anything that a healthy lab does at once.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -48,6 +51,10 @@ fn transfers_are_intact(lab: &mut Lab) -> Result<()> {
         let before = cookies(lab)?;
         let report = Requests::new(lab.web(family), 300).run(lab.client())?;
         ensure!(report.failed == 0, "{family:?}: {report}");
+        ensure!(
+            report.latency(50.0) < AT_ONCE,
+            "{family:?}: clients wait: {report}"
+        );
         ensure!(
             cookies(lab)? >= before + 300,
             "{family:?}: not all were answered with a cookie"

@@ -163,3 +163,9 @@ pub(super) fn active(memory: &Memory<'_>) -> usize {
         .filter(|(state, _)| state.has(State::READY) && !state.has(State::REPLY) && !state.has(State::CLOSED))
         .count()
 }
+
+/// Client entries that count as half-open.
+pub(super) fn half_open(memory: &Memory<'_>) -> usize {
+    let entries = entries(memory.buckets_v4);
+    entries.iter().filter(|(state, _)| state.is_half_open()).count()
+}
