@@ -3,6 +3,7 @@
 use crate::{
     address::{Address, TCP, Tuple, V4, V6},
     choice, cookie,
+    layout::Backend,
     manner::Forwarding,
     packet::Packet,
     parse::{self, Network, Parse, Segment},
@@ -34,6 +35,9 @@ pub fn choose<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
 fn backend<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<Stage, Reason> {
     let segment = &parse::noted::<A, T>(packet, tables)?;
     let settings = tables.settings().ok_or(Reason::NotReady)?;
+    let note = tables.note().ok_or(Reason::NotReady)?;
+    // Whatever becomes of this flow, the next one is not moved.
+    let avoided = note.take_avoided();
     let service =
         service::find(tables, settings, &segment.tuple, segment.protocol).ok_or(Reason::NotForService)?;
     if is_impossible(segment) {
@@ -45,24 +49,30 @@ fn backend<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<Stage
     let resumes =
         !Forwarding::from_word(service.forwarding.load()).sees_answers() && !choice::takes_turns(service);
     if segment.protocol == TCP && segment.flags & (SYN | ACK | RST) != SYN && !resumes {
-        return Ok(if cookie::may_prove(service, segment) {
-            Stage::Cookie
+        // A RST is not answered (RFC 9293 3.10.7.1).
+        return if segment.flags & RST != 0 {
+            Err(Reason::NoFlow)
+        } else if cookie::may_prove(service, segment) {
+            Ok(Stage::Cookie)
         } else {
-            Stage::Reset
-        });
+            Ok(Stage::Reset)
+        };
     }
     if !has_room(&service.active, &service.maxconn) {
         return Err(Reason::ServiceFull);
     }
-    let note = tables.note().ok_or(Reason::NotReady)?;
     let proven = note.cookie.load() != 0;
-    let backend = match note.take_avoided() {
+    let backend = match avoided {
         None if !proven && cookie::is_due(service, segment) => return Ok(Stage::Cookie),
         None => choice::pick(tables, service, &segment.tuple, segment.protocol)?,
         Some(avoided) => choice::pick_another(tables, service, &segment.tuple, segment.protocol, avoided)?,
     };
     note.backend.store(backend);
     let record = tables.backend(backend).ok_or(Reason::NoBackend)?;
+    if record.hop.load() & Backend::ENDS != 0 {
+        // Its flows end: this one would begin and end for as long as stages may follow each other.
+        return Err(Reason::NoBackend);
+    }
     match record.local.load() {
         0 if A::HEADER_LEN == V4::HEADER_LEN => Ok(Stage::BeginV4),
         0 => Ok(Stage::BeginV6),

@@ -33,14 +33,15 @@ fn decide<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<Stage,
         // It has ended since this packet was seen first.
         return Ok(Stage::Choose);
     };
-    let (backend, attempts) = (hit.entry.backend(), hit.entry.attempts());
+    let way = hit.entry.way();
+    let (backend, attempts) = (way.backend(), way.attempts());
     if !hit.is_current() {
         return Err(Reason::FlowContended);
     }
     let record = tables.backend(backend).ok_or(Reason::NoBackend)?;
     let retries = Retries::from_word(record.retries.load());
     let may_move = attempts < retries.most;
-    if segment.flags & RST != 0 && hit.entry.is_spliced() {
+    if segment.flags & RST != 0 && way.is_spliced() {
         // Its client would not send another SYN. What it gets is told where its numbers are known.
         count_refusal(tables, settings, backend);
         return Ok(Stage::Splice);
@@ -67,7 +68,7 @@ fn refused<A: Parse, T: Tables>(
     hit: &Hit<'_, A>,
     hides: bool,
 ) -> Result<Stage, Reason> {
-    count_refusal(tables, settings, hit.entry.backend());
+    count_refusal(tables, settings, hit.entry.way().backend());
     if hides {
         return Err(Reason::RefusalHidden);
     }
@@ -91,12 +92,9 @@ fn moved<A: Parse, T: Tables>(
     hit: &Hit<'_, A>,
     note: &Note,
 ) -> Result<Stage, Reason> {
-    let (backend, attempts) = (hit.entry.backend(), hit.entry.attempts());
-    let cookie = if hit.entry.is_spliced() {
-        hit.entry.ack.load()
-    } else {
-        0
-    };
+    let way = hit.entry.way();
+    let (backend, attempts) = (way.backend(), way.attempts());
+    let cookie = if way.is_spliced() { hit.entry.ack.load() } else { 0 };
     if !hit.end(tables) {
         return Err(Reason::FlowContended);
     }

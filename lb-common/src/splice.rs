@@ -53,7 +53,7 @@ fn forward<A: Parse<Header: Wire>, T: Tables>(packet: &mut Packet<'_>, tables: &
         // It has ended since this packet was seen first.
         return Err(Exit::To(Stage::Choose));
     };
-    if !hit.entry.is_spliced() {
+    if !hit.entry.way().is_spliced() {
         return Err(Reason::FlowContended.into());
     }
     let state = hit.control.state();
@@ -129,7 +129,7 @@ fn send<A: Parse<Header: Wire>, T: Tables>(
         ack: hit.entry.ack.load(),
         ..*segment
     };
-    let route = route(packet, tables, &tracked, hit)?;
+    let route = route(packet, tables, &tracked, hit, hit.entry.way())?;
     let length = packet.len();
     follow::check_length(tables, settings, segment, route.mtu, length)?;
     if segment.ttl <= 1 {
