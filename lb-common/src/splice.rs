@@ -100,6 +100,7 @@ fn from_backend<A: Parse<Header: Wire>, T: Tables>(
             flags: ACK,
             window,
             behind: [0],
+            finished: cookie::is_finished(tables, settings, segment),
         };
         cookie::become_own(packet, tables, segment, reminder)?;
     } else if !answered && segment.flags & RST != 0 {

@@ -49,6 +49,8 @@ pub(crate) struct Own<const BEHIND: usize> {
     pub(crate) window: [u8; 2],
     /// What is behind the header.
     pub(crate) behind: [u8; BEHIND],
+    /// Whether its checksum is finished; else it is left to whoever sends the frame on.
+    pub(crate) finished: bool,
 }
 
 impl<const BEHIND: usize> Own<BEHIND> {
@@ -96,15 +98,19 @@ impl<const BEHIND: usize> Own<BEHIND> {
             check: [0; 2],
             urgent: [0; 2],
         };
-        let sum = tuple
-            .address_sum()
-            .add_protocol(TCP, Self::LENGTH)
-            .add(tuple.port_sum())
-            .add_u32(self.seq.to_be())
-            .add_u32(self.ack.to_be())
-            .add_bytes([header.data_offset, header.flags])
-            .add_bytes(header.window);
-        header.check = self.sum_behind(sum).checksum().to_ne_bytes();
+        let pseudo_header = tuple.address_sum().add_protocol(TCP, Self::LENGTH);
+        let check = if self.finished {
+            let sum = pseudo_header
+                .add(tuple.port_sum())
+                .add_u32(self.seq.to_be())
+                .add_u32(self.ack.to_be())
+                .add_bytes([header.data_offset, header.flags])
+                .add_bytes(header.window);
+            self.sum_behind(sum).checksum()
+        } else {
+            pseudo_header.fold()
+        };
+        header.check = check.to_ne_bytes();
         header
     }
 

@@ -86,5 +86,6 @@ fn to<A: Parse>(packet: &Packet<'_>, segment: &Segment<A>) -> Result<Own<0>, Rea
         flags,
         window: [0; 2],
         behind: [],
+        finished: true,
     })
 }

@@ -13,13 +13,14 @@ pub(crate) use opening::Opening;
 use crate::{
     address::{TCP, V4, V6},
     answer::Own,
-    layout::{Service, Span},
+    layout::{Service, Settings, Span},
     link::Link,
     mss,
     packet::{Packet, Wire},
     parse::{self, Network, Parse, Place, Segment},
     process::{Exit, Outcome, Stage, conclude},
     reason::Reason,
+    rewrite::is_unfinished,
     tables::Tables,
     verdict::Verdict,
     wire::{ACK, EthernetHeader, RST, SYN, TcpHeader},
@@ -102,6 +103,7 @@ fn give<A: Parse<Header: Wire>, T: Tables>(
         flags: SYN | ACK,
         window: [0; 2],
         behind: mss::option(full_size::<A>()),
+        finished: true,
     };
     if !answer.put(packet, tables, &segment.tuple.reversed())? {
         return Err(Reason::NoHeadroom);
@@ -149,9 +151,21 @@ pub(crate) fn take<A: Parse<Header: Wire>, T: Tables>(
         flags: SYN,
         window,
         behind: mss::option(size),
+        finished: is_finished(tables, settings, segment),
     };
     become_own(packet, tables, segment, syn)?;
     Ok(Some(cookie))
+}
+
+/// Whether a segment in the place of this one has to have a finished checksum: not where its sender has left that to whoever
+/// sends the frame on, who knows of it.
+#[inline(always)]
+pub(crate) fn is_finished<A: Parse, T: Tables>(
+    tables: &T,
+    settings: &Settings,
+    segment: &Segment<A>,
+) -> bool {
+    !is_unfinished(segment) || !tables.keeps_partial_checksum(settings)
 }
 
 /// Makes a frame a segment of our own in the place of its own one, and notes where its headers are now.

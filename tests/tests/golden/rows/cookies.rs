@@ -26,6 +26,7 @@ rows! {
     numbers_are_each_ends_own: v4 v6;
     numbers_wrap_around: v4 v6;
     checksums_that_a_nic_finishes_stay_for_it: v4 v6;
+    segments_of_our_own_are_left_to_the_nic_that_would_finish_the_senders: v4 v6;
     a_client_that_keeps_its_address_is_served_too: v4 v6;
     a_connection_ends_by_fin: v4 v6;
     a_reset_has_the_number_that_its_receiver_expects: v4 v6;
@@ -348,6 +349,27 @@ fn checksums_that_a_nic_finishes_stay_for_it(bench: &mut Bench<'_>) {
         connection.passes(bench, &Frame { check, ..query });
         let answer = connection.answer(ACK, b"a row");
         connection.backend_says(bench, &Frame { check, ..answer });
+    }
+}
+
+fn segments_of_our_own_are_left_to_the_nic_that_would_finish_the_senders(bench: &mut Bench<'_>) {
+    world::pool(&bench.memory(), world::POOL, 100);
+    let check = Check::Partial;
+    for (port, partial) in [(40_001, COMPLETE_PARTIAL), (40_002, KEEP_PARTIAL)] {
+        bench.memory().settings.partial_checksums.store(partial);
+        let syn = flooded(bench).sent_from(port);
+        let row = row(bench, &syn);
+        let cookie = cookie(bench, &syn);
+        let partial = |frame: Frame| Frame { check, ..frame };
+        let (said, meant) = (next(&syn, cookie, ACK, b""), meant(&syn, 1460));
+        let left = bench.reaches_backend_as(&partial(said), &partial(meant), row);
+        let opened = Opened {
+            syn: syn.clone(),
+            cookie,
+            left,
+        };
+        let accepted = partial(opened.accepted(8));
+        bench.reaches_client_as(&accepted, &opened.reminder(&accepted), &syn);
     }
 }
 
