@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-pub use forwarding::{Encapsulation, Mode, OnDown, Scheduler};
+pub use forwarding::{Encapsulation, Mode, OnDown, Scheduler, SynCookies};
 pub use sources::{Access, SourceLimits, SourceRules};
 
 /// A whole configuration file.
@@ -128,6 +128,9 @@ pub struct Service {
     /// Whether a backend's refusal (RST for a SYN) is kept from the client, so that its retry lands elsewhere;
     /// default no, and never without `retries`.
     pub hide_refused: bool,
+    /// When SYNs are answered with cookies; default when many flows are half-open, and never for UDP and where answers
+    /// are not seen.
+    pub syn_cookies: SynCookies,
     /// Who may open flows, of those whom `Global::sources` lets.
     pub sources: SourceRules,
     /// What one source address may take.

@@ -211,6 +211,7 @@ impl Control {
             if let Some(way) = standing.resolved(next_hop, &ways, &backend.name) {
                 new += 1;
                 lead(memory, row, backend, pool.protocol, &way);
+                write::cookies(memory, pool);
             }
             if took_flows != standing.takes_flows() {
                 changed.insert(backend.pool);

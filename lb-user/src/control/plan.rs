@@ -77,6 +77,8 @@ pub(super) struct Pool {
     pub(super) denied: Span,
     /// What one source may take.
     pub(super) limits: SourceLimits,
+    /// How many of its flows are half-open when SYNs are answered with cookies; absent: they never are.
+    pub(super) cookies_from: Option<u32>,
     /// Rows of its backends.
     pub(super) backends: Vec<u32>,
 }
@@ -130,6 +132,12 @@ impl Pool {
             }
         }
     }
+}
+
+/// How many half-open flows are many: one in 64 of what the flow table is sized for, so that a flood of one service
+/// leaves all others their room.
+pub(super) fn many_half_open(max_flows: u32) -> u32 {
+    (max_flows / 64).max(1)
 }
 
 /// Which of a service's virtual addresses and backends belong together, as one pool.

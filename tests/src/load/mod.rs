@@ -1,6 +1,7 @@
 //! Traffic made in the client's namespace. Nothing is ever tried twice: a failure is a failure.
 
 mod echo;
+mod flood;
 mod report;
 mod requests;
 mod transfer;
@@ -11,6 +12,7 @@ use anyhow::{Context as _, Result};
 use tokio::runtime;
 
 pub use echo::{Echo, EchoReport, RunningEcho};
+pub use flood::{Flood, SynFlood};
 pub use report::{Failure, Report};
 pub use requests::{Requests, Running};
 pub use transfer::{Direction, SlowTransfer, Transfer, TransferReport};

@@ -9,6 +9,7 @@ mod broken_configuration;
 mod choosing;
 mod connection;
 mod control;
+mod cookies;
 mod ends;
 mod failover;
 mod integrity;

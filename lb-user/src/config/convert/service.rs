@@ -80,6 +80,7 @@ fn service(
         on_down,
         retries,
         hide_refused: life::hide_refused(&raw, protocol, mode, retries)?,
+        syn_cookies: life::syn_cookies(&raw, protocol, mode)?,
         sources: lists.rules(raw.allow.as_ref(), raw.deny.as_ref())?,
         limits: sources::limits(raw.limits.as_ref())?,
         table_size: table_size(raw.table_size.as_ref(), backends.len())?,

@@ -163,6 +163,7 @@ fn open_flow(memory: &Memory<'_>, backend: u32) {
         attempts: 0,
         counted: 0,
         metered: false,
+        cookie: 0,
     };
     claim.publish(&tables, &flow, FlowState::READY, 0);
 }

@@ -12,6 +12,9 @@ use crate::world::{BACK, FRONT, Family, PORT, SECOND_PORT};
 /// Ticks of a second: so many that what passes while a story is told is nothing beside any time limit.
 pub(super) const SECOND: u32 = 10_000_000;
 
+/// The number of the client's address among its neighbours.
+const CLIENT: u8 = 7;
+
 /// How far a service's second backend is from its first.
 const NEXT_BACKEND: u32 = 6;
 
@@ -29,6 +32,7 @@ pub(super) fn arrangement(random: &mut Random) -> Vec<Step> {
             let all = vec![service, service + NEXT_BACKEND];
             steps.push(Step::Backends(family, service, all));
             steps.push(choices(random, service));
+            steps.extend(defence(random, family, service));
             steps.push(Step::Scheduler(
                 service,
                 random.of(&[
@@ -95,6 +99,19 @@ fn choices(random: &mut Random, service: u32) -> Step {
         _ => vec![first, second],
     };
     Step::Choices(service, rows)
+}
+
+/// What keeps clients from a service.
+fn defence(random: &mut Random, family: Family, service: u32) -> Option<Step> {
+    match random.below(12) {
+        0 => Some(Step::Denied(family, service, CLIENT)),
+        1 => Some(Step::SourceLimits(
+            service,
+            random.of(&[[2, 0, 0], [0, 2, 0], [0, 0, 4], [3, 3, 9]]),
+        )),
+        2 => Some(Step::Cookies(service, random.of(&[1, 1, 3]))),
+        _ => None,
+    }
 }
 
 fn manner(random: &mut Random, family: Family) -> Option<Step> {

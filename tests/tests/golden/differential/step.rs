@@ -62,6 +62,12 @@ pub(crate) enum Step {
     Ends(u32, bool),
     /// How often a backend's connections are moved, and whether its refusals are hidden.
     Retries(u32, u8, bool),
+    /// A service's list denies the address of its family's neighbour of that number.
+    Denied(Family, u32, u8),
+    /// What one source may have of a service: active flows, new flows and packets in a second; 0: no limit.
+    SourceLimits(u32, [u32; 3]),
+    /// From how many half-open flows less one on a service's SYNs are answered with cookies; 0: never.
+    Cookies(u32, u32),
 }
 
 impl Step {
@@ -128,6 +134,16 @@ impl Step {
             Self::Retries(row, most, hides_refusals) => {
                 world::retries(memory, row, Retries { most, hides_refusals });
             }
+            Self::Denied(family, row, number) => {
+                let list = world::deny(memory, 2 * row, family.neighbour(number));
+                service(row).denied.store(list);
+            }
+            Self::SourceLimits(row, [flows, new_flows, packets]) => {
+                service(row).source_flows.store(flows);
+                service(row).flow_rate.store(new_flows);
+                service(row).packet_rate.store(packets);
+            }
+            Self::Cookies(row, from) => service(row).cookies.store(from),
             ref other => panic!("{other:?} is no change of a record"),
         }
     }

@@ -5,7 +5,6 @@ use std::net::IpAddr;
 use lb_common::{
     Reason,
     address::{TCP, UDP},
-    layout::Span,
     memory::Memory,
     wire::{ACK, FIN, RST},
 };
@@ -49,22 +48,6 @@ fn a_second_later(bench: &Bench<'_>) {
     }
 }
 
-/// Rows of a list that denies one address.
-fn deny(bench: &Bench<'_>, first: u32, address: IpAddr) -> u64 {
-    let memory = bench.memory();
-    let address = u128::from_be_bytes(world::mapped(address).octets());
-    for (row, border) in memory.borders[first as usize..]
-        .iter()
-        .zip([address, address + 1])
-    {
-        let [high, low] =
-            [border >> 64, border & u128::from(u64::MAX)].map(|half| half.try_into().expect("a half"));
-        row.high.store(high);
-        row.low.store(low);
-    }
-    Span { first, count: 2 }.to_word()
-}
-
 /// The client's service over TCP.
 fn service(bench: &Bench<'_>) -> usize {
     bench.family.row(TCP, PORT) as usize
@@ -92,7 +75,7 @@ fn counted(memory: &Memory<'_>) -> u64 {
 }
 
 fn a_denied_source_opens_nothing(bench: &mut Bench<'_>) {
-    let list = deny(bench, 4, bench.family.client().ip());
+    let list = world::deny(&bench.memory(), 4, bench.family.client().ip());
     bench.memory().services[service(bench)].denied.store(list);
     bench.drops(&flow(bench, 0), Reason::Denied);
     bench.reaches_backend(&of_neighbour(bench, &flow(bench, 0)));
@@ -101,19 +84,19 @@ fn a_denied_source_opens_nothing(bench: &mut Bench<'_>) {
 }
 
 fn a_list_of_one_service_is_not_anothers(bench: &mut Bench<'_>) {
-    let list = deny(bench, 4, bench.family.client().ip());
+    let list = world::deny(&bench.memory(), 4, bench.family.client().ip());
     bench.memory().services[service(bench)].denied.store(list);
     bench.reaches_backend(&Frame::datagram(bench.family));
 }
 
 fn what_is_denied_everywhere_is_denied_to_each_service(bench: &mut Bench<'_>) {
-    let list = deny(bench, 0, bench.family.client().ip());
+    let list = world::deny(&bench.memory(), 0, bench.family.client().ip());
     bench.memory().settings.denied.store(list);
     bench.drops(&flow(bench, 0), Reason::Denied);
     bench.drops(&Frame::datagram(bench.family), Reason::Denied);
     bench.reaches_backend(&of_neighbour(bench, &flow(bench, 0)));
     // Whom the service's own list denies is not let in by the other.
-    let list = deny(bench, 4, of_neighbour(bench, &flow(bench, 0)).from.ip());
+    let list = world::deny(&bench.memory(), 4, of_neighbour(bench, &flow(bench, 0)).from.ip());
     bench.memory().services[service(bench)].denied.store(list);
     bench.drops(&of_neighbour(bench, &flow(bench, 1)), Reason::Denied);
 }
@@ -121,7 +104,7 @@ fn what_is_denied_everywhere_is_denied_to_each_service(bench: &mut Bench<'_>) {
 fn flows_of_a_source_that_is_denied_later_stay(bench: &mut Bench<'_>) {
     let syn = flow(bench, 0);
     bench.handshake(&syn);
-    let list = deny(bench, 4, bench.family.client().ip());
+    let list = world::deny(&bench.memory(), 4, bench.family.client().ip());
     bench.memory().settings.denied.store(list);
     bench.reaches_backend(&syn.with(ACK, b"still here"));
     bench.drops(&flow(bench, 1), Reason::Denied);
@@ -129,7 +112,7 @@ fn flows_of_a_source_that_is_denied_later_stay(bench: &mut Bench<'_>) {
 
 /// Else a segment of no flow is answered with RST.
 fn a_denied_source_is_told_nothing(bench: &mut Bench<'_>) {
-    let list = deny(bench, 4, bench.family.client().ip());
+    let list = world::deny(&bench.memory(), 4, bench.family.client().ip());
     bench.memory().settings.denied.store(list);
     bench.drops(&flow(bench, 0).with(ACK, b"whose?"), Reason::Denied);
 }
