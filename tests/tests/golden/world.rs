@@ -334,6 +334,21 @@ pub(crate) fn retries(memory: &Memory<'_>, backend: u32, retries: Retries) {
     memory.backends[backend as usize].retries.store(retries.to_word());
 }
 
+/// Writes a list that denies one address to rows from `first` on: the word that puts it in force.
+pub(crate) fn list(memory: &Memory<'_>, first: u32, address: IpAddr) -> u64 {
+    let address = u128::from_be_bytes(mapped(address).octets());
+    for (row, border) in memory.borders[first as usize..]
+        .iter()
+        .zip([address, address + 1])
+    {
+        let [high, low] =
+            [border >> 64, border & u128::from(u64::MAX)].map(|half| half.try_into().expect("a half"));
+        row.high.store(high);
+        row.low.store(low);
+    }
+    Span { first, count: 2 }.to_word()
+}
+
 /// Packets so far, by verdict and by reason, over all workers.
 pub(crate) fn packets(memory: &Memory<'_>) -> (Vec<u64>, Vec<u64>) {
     let rows = memory.packet_counters;
@@ -418,7 +433,7 @@ fn narrow(number: u32) -> u16 {
     number.try_into().expect("a few rows")
 }
 
-pub(crate) fn mapped(address: IpAddr) -> V6 {
+fn mapped(address: IpAddr) -> V6 {
     match address {
         IpAddr::V4(address) => V4(address.octets()).mapped(),
         IpAddr::V6(address) => V6::from_octets(address.octets()),

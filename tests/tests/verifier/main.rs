@@ -26,13 +26,13 @@ const BALLAST: Budget = Budget {
 const BEGIN: Budget = Budget {
     // Some of it is for being sure, where a flow's other direction seems gone, that it is not just being changed.
     verified: 200_000,
-    stack: 480,
+    stack: 448,
     size: 54_000,
 };
 
 /// Looks at up to 256 backends for one flow.
 const CHOOSE: Budget = Budget {
-    verified: 80_000,
+    verified: 150_000,
     stack: 256,
     size: 26_000,
 };
@@ -81,7 +81,7 @@ const DELIVER: Budget = Budget {
 
 const BEGIN_LOCAL: Budget = Budget {
     verified: 120_000,
-    stack: 480,
+    stack: 448,
     size: 52_000,
 };
 
