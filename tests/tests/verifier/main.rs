@@ -18,9 +18,9 @@ struct Budget {
 }
 
 const BALLAST: Budget = Budget {
-    verified: 120_000,
+    verified: 70_000,
     stack: 448,
-    size: 54_000,
+    size: 48_000,
 };
 
 const BEGIN: Budget = Budget {
