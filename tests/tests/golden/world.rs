@@ -331,21 +331,6 @@ pub(crate) fn cookies(memory: &Memory<'_>, service: u32, half_open: u32) {
     memory.services[service as usize].cookies.store(half_open + 1);
 }
 
-/// Rows of a list that denies one address.
-pub(crate) fn deny(memory: &Memory<'_>, first: u32, address: IpAddr) -> u64 {
-    let address = u128::from_be_bytes(mapped(address).octets());
-    for (row, border) in memory.borders[first as usize..]
-        .iter()
-        .zip([address, address + 1])
-    {
-        let [high, low] =
-            [border >> 64, border & u128::from(u64::MAX)].map(|half| half.try_into().expect("a half"));
-        row.high.store(high);
-        row.low.store(low);
-    }
-    Span { first, count: 2 }.to_word()
-}
-
 /// A second of which no clock has seen 64.
 pub(crate) const LONG_SECOND: u32 = 1 << 30;
 
@@ -359,6 +344,21 @@ pub(crate) fn ends(memory: &Memory<'_>, backend: u32, ends: bool) {
 /// What becomes of connections that a backend does not take.
 pub(crate) fn retries(memory: &Memory<'_>, backend: u32, retries: Retries) {
     memory.backends[backend as usize].retries.store(retries.to_word());
+}
+
+/// Writes a list that denies one address to rows from `first` on: the word that puts it in force.
+pub(crate) fn list(memory: &Memory<'_>, first: u32, address: IpAddr) -> u64 {
+    let address = u128::from_be_bytes(mapped(address).octets());
+    for (row, border) in memory.borders[first as usize..]
+        .iter()
+        .zip([address, address + 1])
+    {
+        let [high, low] =
+            [border >> 64, border & u128::from(u64::MAX)].map(|half| half.try_into().expect("a half"));
+        row.high.store(high);
+        row.low.store(low);
+    }
+    Span { first, count: 2 }.to_word()
 }
 
 /// Packets so far, by verdict and by reason, over all workers.
@@ -447,7 +447,7 @@ fn narrow(number: u32) -> u16 {
     number.try_into().expect("a few rows")
 }
 
-pub(crate) fn mapped(address: IpAddr) -> V6 {
+fn mapped(address: IpAddr) -> V6 {
     match address {
         IpAddr::V4(address) => V4(address.octets()).mapped(),
         IpAddr::V6(address) => V6::from_octets(address.octets()),

@@ -18,9 +18,9 @@ struct Budget {
 }
 
 const BALLAST: Budget = Budget {
-    verified: 120_000,
+    verified: 70_000,
     stack: 448,
-    size: 54_000,
+    size: 48_000,
 };
 
 const BEGIN: Budget = Budget {
@@ -81,7 +81,7 @@ const DELIVER: Budget = Budget {
 
 const BEGIN_LOCAL: Budget = Budget {
     verified: 120_000,
-    stack: 480,
+    stack: 448,
     size: 52_000,
 };
 

@@ -12,9 +12,6 @@ use crate::world::{BACK, FRONT, Family, PORT, SECOND_PORT};
 /// Ticks of a second: so many that what passes while a story is told is nothing beside any time limit.
 pub(super) const SECOND: u32 = 10_000_000;
 
-/// The number of the client's address among its neighbours.
-const CLIENT: u8 = 7;
-
 /// How far a service's second backend is from its first.
 const NEXT_BACKEND: u32 = 6;
 
@@ -32,7 +29,6 @@ pub(super) fn arrangement(random: &mut Random) -> Vec<Step> {
             let all = vec![service, service + NEXT_BACKEND];
             steps.push(Step::Backends(family, service, all));
             steps.push(choices(random, service));
-            steps.extend(defence(random, family, service));
             steps.push(Step::Scheduler(
                 service,
                 random.of(&[
@@ -67,7 +63,7 @@ pub(super) fn change(random: &mut Random) -> Step {
     let family = random.of(&Family::ALL);
     let service = random.of(&services(family));
     let backend = service + random.of(&[0, NEXT_BACKEND]);
-    match random.below(13) {
+    match random.below(16) {
         // Beyond the time limits of a SYN that is sent again, of a handshake, and of fragments; and never right at one,
         // however many come together.
         0..4 => Step::Age(random.of(&[2_600_000, 10_300_000, 311_000_000])),
@@ -82,7 +78,15 @@ pub(super) fn change(random: &mut Random) -> Step {
             random.of(&[0, 600, 1280, 1500]),
         ),
         9..11 => Step::Ends(backend, random.one_in(2)),
-        11 => Step::Sources(backend, random.of(&[0, 1, 1])),
+        11 => Step::SourceLimits(
+            service,
+            random.of(&[0, 0, 20]),
+            random.of(&[0, 0, 5]),
+            random.of(&[0, 0, 30]),
+        ),
+        12 => Step::Denied(service, family, random.one_in(4)),
+        13 => Step::Cookies(service, random.of(&[0, 0, 1, 3])),
+        14 => Step::Sources(backend, random.of(&[0, 1, 1])),
         _ => Step::Retries(backend, random.of(&[0, 1, 7]), random.one_in(2)),
     }
 }
@@ -99,19 +103,6 @@ fn choices(random: &mut Random, service: u32) -> Step {
         _ => vec![first, second],
     };
     Step::Choices(service, rows)
-}
-
-/// What keeps clients from a service.
-fn defence(random: &mut Random, family: Family, service: u32) -> Option<Step> {
-    match random.below(12) {
-        0 => Some(Step::Denied(family, service, CLIENT)),
-        1 => Some(Step::SourceLimits(
-            service,
-            random.of(&[[2, 0, 0], [0, 2, 0], [0, 0, 4], [3, 3, 9]]),
-        )),
-        2 => Some(Step::Cookies(service, random.of(&[1, 1, 3]))),
-        _ => None,
-    }
 }
 
 fn manner(random: &mut Random, family: Family) -> Option<Step> {

@@ -52,6 +52,12 @@ pub(crate) enum Step {
     ServiceLimit(u32, u32),
     /// The most flows of a backend; 0: no limit.
     BackendLimit(u32, u32),
+    /// What one source may take of a service: flows in a second, flows, packets in a second; 0: no limit.
+    SourceLimits(u32, u32, u32, u32),
+    /// Whether a service's list denies a family's client.
+    Denied(u32, Family, bool),
+    /// From how many half-open flows less one on a service's SYNs are answered with cookies; 0: never.
+    Cookies(u32, u32),
     /// A backend runs on this host.
     Local(u32),
     /// A backend's next hop: whether its MAC address is known, the interface and the MTU.
@@ -62,12 +68,6 @@ pub(crate) enum Step {
     Ends(u32, bool),
     /// How often a backend's connections are moved, and whether its refusals are hidden.
     Retries(u32, u8, bool),
-    /// A service's list denies the address of its family's neighbour of that number.
-    Denied(Family, u32, u8),
-    /// What one source may have of a service: active flows, new flows and packets in a second; 0: no limit.
-    SourceLimits(u32, [u32; 3]),
-    /// From how many half-open flows less one on a service's SYNs are answered with cookies; 0: never.
-    Cookies(u32, u32),
 }
 
 impl Step {
@@ -109,6 +109,16 @@ impl Step {
             Self::Scheduler(row, scheduler) => service(row).scheduler.store(scheduler),
             Self::ServiceLimit(row, most) => service(row).maxconn.store(most),
             Self::BackendLimit(row, most) => backend(row).maxconn.store(most),
+            Self::SourceLimits(row, flow_rate, flows, packet_rate) => {
+                service(row).flow_rate.store(flow_rate);
+                service(row).source_flows.store(flows);
+                service(row).packet_rate.store(packet_rate);
+            }
+            Self::Cookies(row, from) => service(row).cookies.store(from),
+            Self::Denied(row, family, denied) => {
+                let list = world::list(memory, 2 * row, family.client().ip());
+                service(row).denied.store(if denied { list } else { 0 });
+            }
             Self::SameServer(row, other) => {
                 let (record, other) = (backend(row), backend(other));
                 record.address.store(AddressCell::<V6>::load(&other.address));
@@ -134,16 +144,6 @@ impl Step {
             Self::Retries(row, most, hides_refusals) => {
                 world::retries(memory, row, Retries { most, hides_refusals });
             }
-            Self::Denied(family, row, number) => {
-                let list = world::deny(memory, 2 * row, family.neighbour(number));
-                service(row).denied.store(list);
-            }
-            Self::SourceLimits(row, [flows, new_flows, packets]) => {
-                service(row).source_flows.store(flows);
-                service(row).flow_rate.store(new_flows);
-                service(row).packet_rate.store(packets);
-            }
-            Self::Cookies(row, from) => service(row).cookies.store(from),
             ref other => panic!("{other:?} is no change of a record"),
         }
     }

@@ -51,12 +51,6 @@ impl<'k> Twins<'k> {
                 note.echoes.since.store(self.now);
                 note.errors.since.store(self.now);
             }
-            // A second of nobody's that is long over, whatever the clock says.
-            let over = u64::from(self.now.wrapping_sub(2 * SECOND)) << 32;
-            for bucket in memory.quotas {
-                let windows = bucket.flows.iter().chain(&bucket.packets);
-                windows.for_each(|window| window.store(over));
-            }
         }
     }
 

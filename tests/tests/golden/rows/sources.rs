@@ -48,6 +48,11 @@ fn a_second_later(bench: &Bench<'_>) {
     }
 }
 
+/// Rows of a list that denies one address.
+fn deny(bench: &Bench<'_>, first: u32, address: IpAddr) -> u64 {
+    world::list(&bench.memory(), first, address)
+}
+
 /// The client's service over TCP.
 fn service(bench: &Bench<'_>) -> usize {
     bench.family.row(TCP, PORT) as usize
@@ -75,7 +80,7 @@ fn counted(memory: &Memory<'_>) -> u64 {
 }
 
 fn a_denied_source_opens_nothing(bench: &mut Bench<'_>) {
-    let list = world::deny(&bench.memory(), 4, bench.family.client().ip());
+    let list = deny(bench, 4, bench.family.client().ip());
     bench.memory().services[service(bench)].denied.store(list);
     bench.drops(&flow(bench, 0), Reason::Denied);
     bench.reaches_backend(&of_neighbour(bench, &flow(bench, 0)));
@@ -84,19 +89,19 @@ fn a_denied_source_opens_nothing(bench: &mut Bench<'_>) {
 }
 
 fn a_list_of_one_service_is_not_anothers(bench: &mut Bench<'_>) {
-    let list = world::deny(&bench.memory(), 4, bench.family.client().ip());
+    let list = deny(bench, 4, bench.family.client().ip());
     bench.memory().services[service(bench)].denied.store(list);
     bench.reaches_backend(&Frame::datagram(bench.family));
 }
 
 fn what_is_denied_everywhere_is_denied_to_each_service(bench: &mut Bench<'_>) {
-    let list = world::deny(&bench.memory(), 0, bench.family.client().ip());
+    let list = deny(bench, 0, bench.family.client().ip());
     bench.memory().settings.denied.store(list);
     bench.drops(&flow(bench, 0), Reason::Denied);
     bench.drops(&Frame::datagram(bench.family), Reason::Denied);
     bench.reaches_backend(&of_neighbour(bench, &flow(bench, 0)));
     // Whom the service's own list denies is not let in by the other.
-    let list = world::deny(&bench.memory(), 4, of_neighbour(bench, &flow(bench, 0)).from.ip());
+    let list = deny(bench, 4, of_neighbour(bench, &flow(bench, 0)).from.ip());
     bench.memory().services[service(bench)].denied.store(list);
     bench.drops(&of_neighbour(bench, &flow(bench, 1)), Reason::Denied);
 }
@@ -104,7 +109,7 @@ fn what_is_denied_everywhere_is_denied_to_each_service(bench: &mut Bench<'_>) {
 fn flows_of_a_source_that_is_denied_later_stay(bench: &mut Bench<'_>) {
     let syn = flow(bench, 0);
     bench.handshake(&syn);
-    let list = world::deny(&bench.memory(), 4, bench.family.client().ip());
+    let list = deny(bench, 4, bench.family.client().ip());
     bench.memory().settings.denied.store(list);
     bench.reaches_backend(&syn.with(ACK, b"still here"));
     bench.drops(&flow(bench, 1), Reason::Denied);
@@ -112,7 +117,7 @@ fn flows_of_a_source_that_is_denied_later_stay(bench: &mut Bench<'_>) {
 
 /// Else a segment of no flow is answered with RST.
 fn a_denied_source_is_told_nothing(bench: &mut Bench<'_>) {
-    let list = world::deny(&bench.memory(), 4, bench.family.client().ip());
+    let list = deny(bench, 4, bench.family.client().ip());
     bench.memory().settings.denied.store(list);
     bench.drops(&flow(bench, 0).with(ACK, b"whose?"), Reason::Denied);
 }
