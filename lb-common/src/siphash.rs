@@ -83,7 +83,9 @@ mod tests {
             words in prop::collection::vec(any::<u64>(), 0..8),
         ) {
             let mut reference = std::hash::SipHasher::new_with_keys(key[0], key[1]);
-            words.iter().for_each(|word| reference.write(&word.to_le_bytes()));
+            for word in &words {
+                reference.write(&word.to_le_bytes());
+            }
             let hash = words.iter().fold(SipHash::new(key), |hash, word| hash.take(*word));
             prop_assert_eq!(hash.finish(), reference.finish());
         }

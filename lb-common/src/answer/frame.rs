@@ -55,6 +55,7 @@ pub(crate) struct Own<const BEHIND: usize> {
 
 impl<const BEHIND: usize> Own<BEHIND> {
     /// Length of header and what is behind it.
+    #[expect(clippy::cast_possible_truncation, reason = "a word at most")]
     const LENGTH: u16 = {
         assert!(BEHIND <= 4, "a word at most");
         20 + BEHIND as u16

@@ -62,9 +62,9 @@ const ICMP: Budget = Budget {
 };
 
 const DETOUR: Budget = Budget {
-    verified: 330_000,
-    stack: 480,
-    size: 60_000,
+    verified: 120_000,
+    stack: 448,
+    size: 40_000,
 };
 
 const ERROR: Budget = Budget {
@@ -81,8 +81,8 @@ const DELIVER: Budget = Budget {
 
 const BEGIN_LOCAL: Budget = Budget {
     verified: 120_000,
-    stack: 480,
-    size: 42_000,
+    stack: 448,
+    size: 45_000,
 };
 
 const COOKIE: Budget = Budget {
