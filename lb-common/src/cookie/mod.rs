@@ -114,7 +114,7 @@ fn give<A: Parse<Header: Wire>, T: Tables>(
 
 /// The data that fits the longest IP packet.
 #[inline(always)]
-#[expect(clippy::cast_possible_truncation, reason = "a packet's length fits")]
+#[expect(clippy::cast_possible_truncation, reason = "less than an Ethernet frame")]
 const fn full_size<A: Parse>() -> u16 {
     const { (MOST - A::HEADER_LEN - size_of::<TcpHeader>()) as u16 }
 }

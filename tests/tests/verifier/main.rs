@@ -18,9 +18,9 @@ struct Budget {
 }
 
 const BALLAST: Budget = Budget {
-    verified: 70_000,
+    verified: 80_000,
     stack: 448,
-    size: 48_000,
+    size: 52_000,
 };
 
 const BEGIN: Budget = Budget {
@@ -92,13 +92,13 @@ const METER: Budget = Budget {
 };
 
 const COOKIE: Budget = Budget {
-    verified: 100_000,
-    stack: 448,
-    size: 60_000,
+    verified: 20_000,
+    stack: 320,
+    size: 52_000,
 };
 
 const SPLICE: Budget = Budget {
-    verified: 200_000,
+    verified: 50_000,
     stack: 448,
     size: 92_000,
 };
