@@ -41,6 +41,7 @@ impl MariaDb {
             ])
             .arg(format!("--port={port}"))
             .arg(format!("--extra-port={extra_port}"))
+            .arg("--extra-max-connections=100")
             .arg(format!("--report-host={}", host.name()))
             .arg(format!("--datadir={}", directory.display()))
             .arg(format!("--socket={}", directory.join("socket").display()))
