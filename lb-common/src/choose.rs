@@ -3,6 +3,7 @@
 use crate::{
     address::{Address, TCP, Tuple, V4, V6},
     choice,
+    layout::Backend,
     manner::Forwarding,
     packet::Packet,
     parse::{self, Network, Parse, Segment},
@@ -34,6 +35,9 @@ pub fn choose<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
 fn backend<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<Stage, Reason> {
     let segment = &parse::noted::<A, T>(packet, tables)?;
     let settings = tables.settings().ok_or(Reason::NotReady)?;
+    let note = tables.note().ok_or(Reason::NotReady)?;
+    // Whatever becomes of this flow, the next one is not moved.
+    let avoided = note.take_avoided();
     let service =
         service::find(tables, settings, &segment.tuple, segment.protocol).ok_or(Reason::NotForService)?;
     if is_impossible(segment) {
@@ -55,13 +59,16 @@ fn backend<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<Stage
     if !has_room(&service.active, &service.maxconn) {
         return Err(Reason::ServiceFull);
     }
-    let note = tables.note().ok_or(Reason::NotReady)?;
-    let backend = match note.take_avoided() {
+    let backend = match avoided {
         None => choice::pick(tables, service, &segment.tuple, segment.protocol)?,
         Some(avoided) => choice::pick_another(tables, service, &segment.tuple, segment.protocol, avoided)?,
     };
     note.backend.store(backend);
     let record = tables.backend(backend).ok_or(Reason::NoBackend)?;
+    if record.hop.load() & Backend::ENDS != 0 {
+        // Its flows end: this one would begin and end for as long as stages may follow each other.
+        return Err(Reason::NoBackend);
+    }
     Ok(if record.local.load() == 0 {
         Stage::Begin
     } else {

@@ -95,8 +95,9 @@ pub enum Outcome {
     Next(Stage),
 }
 
-/// How many stages a packet goes through at most. Only a flow that is evicted as often as it is opened needs so many.
-const MOST_STAGES: u32 = 16;
+/// How many stages a packet goes through at most: as many as the kernel lets follow each other (`MAX_TAIL_CALL_CNT`, and
+/// the first). Only a flow that is evicted as often as it is opened needs so many.
+const MOST_STAGES: u32 = 34;
 
 /// Decides on a packet, rewrites it where it is to be forwarded, and counts it: goes through the stages.
 pub fn process<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Verdict {

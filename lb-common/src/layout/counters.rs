@@ -54,15 +54,6 @@ impl BackendCounters {
     }
 }
 
-impl Default for PacketCounters {
-    fn default() -> Self {
-        Self {
-            verdicts: Default::default(),
-            reasons: [const { Shared::<u64>::new(0) }; MAX_REASONS],
-        }
-    }
-}
-
 const _: () = {
     assert!(size_of::<PacketCounters>() == 512);
     assert!(size_of::<BackendCounters>() == 64);

@@ -1,6 +1,6 @@
 //! Tables that own their memory.
 
-use alloc::{boxed::Box, vec::Vec};
+use alloc::boxed::Box;
 
 use super::Memory;
 use crate::{
@@ -10,6 +10,7 @@ use crate::{
         Backend, BackendCounters, ChoiceWord, DATAGRAM_ROWS, Datagrams, Note, PacketCounters, PortFilter,
         Service, ServiceSlot, Settings, Source, VERSION,
     },
+    shared::{Zeroable, zeroed, zeroed_rows},
 };
 
 /// Rows of each table.
@@ -33,28 +34,28 @@ pub struct Sizes {
     pub workers: u32,
 }
 
-/// Tables on the heap, for an engine in userspace.
+/// Tables on the heap, for an engine in userspace. Only what is used of them takes memory.
 pub struct Heap {
     settings: Box<Settings>,
     ports: Box<PortFilter>,
-    service_slots: Vec<ServiceSlot>,
-    services: Vec<Service>,
-    choices: Vec<ChoiceWord>,
-    backends: Vec<Backend>,
-    sources: Vec<Source>,
-    buckets_v4: Vec<Bucket<V4>>,
-    buckets_v6: Vec<Bucket<V6>>,
-    datagrams: Vec<Datagrams>,
-    notes: Vec<Note>,
-    packet_counters: Vec<PacketCounters>,
-    backend_counters: Vec<BackendCounters>,
+    service_slots: Box<[ServiceSlot]>,
+    services: Box<[Service]>,
+    choices: Box<[ChoiceWord]>,
+    backends: Box<[Backend]>,
+    sources: Box<[Source]>,
+    buckets_v4: Box<[Bucket<V4>]>,
+    buckets_v6: Box<[Bucket<V6>]>,
+    datagrams: Box<[Datagrams]>,
+    notes: Box<[Note]>,
+    packet_counters: Box<[PacketCounters]>,
+    backend_counters: Box<[BackendCounters]>,
 }
 
 impl Heap {
     /// Tables that are empty but for what their sizes say: the masks, the counters' room and the version.
     #[must_use]
     pub fn new(sizes: &Sizes) -> Self {
-        let settings = Box::<Settings>::default();
+        let settings = zeroed::<Settings>();
         settings.service_mask.store(sizes.service_slots.wrapping_sub(1));
         settings.bucket_mask_v4.store(sizes.buckets_v4.wrapping_sub(1));
         settings.bucket_mask_v6.store(sizes.buckets_v6.wrapping_sub(1));
@@ -62,7 +63,7 @@ impl Heap {
         settings.version.store(VERSION);
         Self {
             settings,
-            ports: Box::default(),
+            ports: zeroed(),
             service_slots: rows(sizes.service_slots),
             services: rows(sizes.services),
             choices: rows(sizes.choices),
@@ -98,6 +99,28 @@ impl Heap {
     }
 }
 
-fn rows<T: Default>(count: u32) -> Vec<T> {
-    (0..count).map(|_| T::default()).collect()
+fn rows<T: Zeroable>(count: u32) -> Box<[T]> {
+    zeroed_rows(usize::try_from(count).unwrap_or(usize::MAX))
 }
+
+macro_rules! zeroable {
+    ($($record:ty),+) => {
+        $(
+            // SAFETY: a record of the tables, which hold cells and reserved integers.
+            unsafe impl Zeroable for $record {}
+        )+
+    };
+}
+
+zeroable!(
+    Settings,
+    PortFilter,
+    ServiceSlot,
+    Service,
+    ChoiceWord,
+    Backend,
+    Source,
+    Bucket<V4>,
+    Bucket<V6>
+);
+zeroable!(Datagrams, Note, PacketCounters, BackendCounters);

@@ -51,7 +51,7 @@ pub(crate) fn capacity() -> Capacity {
         services: 8,
         virtual_addresses: 16,
         choice_slots: 64,
-        backends: 8,
+        backends: 16,
         sources: 4,
         flows_v4: 4096,
         flows_v6: 4096,
