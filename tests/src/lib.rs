@@ -5,6 +5,7 @@
 //! [`load`] makes traffic in the client's namespace; [`observe`] reads what the kernel says happened. The
 //! end-to-end suite and the `ballast-lab` command are two users of the same lab.
 
+mod audit;
 pub mod backend;
 pub mod bench;
 mod builder;
@@ -18,8 +19,10 @@ pub mod load;
 mod namespace;
 pub mod observe;
 mod pins;
+mod program;
 mod relay;
 mod run_directory;
+mod service;
 mod topology;
 mod tunnel_end;
 mod wait;
@@ -34,7 +37,8 @@ pub use namespace::Namespace;
 pub use pins::pinned;
 pub use relay::Relay;
 pub use run_directory::{ROOT as RUN_ROOT, RunDirectory, running, sweep};
-pub use topology::{Family, Role, Wiring};
+pub use service::Service;
+pub use topology::{Family, HOST_INTERFACE, Role, Wiring};
 pub use wait::wait_for;
 
 /// TCP port of the web services, on the virtual addresses.

@@ -4,7 +4,9 @@ mod echo;
 mod flood;
 mod report;
 mod requests;
+mod sql;
 mod transfer;
+mod unending;
 
 use std::time::Duration;
 
@@ -12,10 +14,12 @@ use anyhow::{Context as _, Result};
 use tokio::runtime;
 
 pub use echo::{Echo, EchoReport, RunningEcho};
-pub use flood::{Flood, SynFlood};
+pub use flood::Flood;
 pub use report::{Failure, Report};
 pub use requests::{Requests, Running};
+pub use sql::{Session, query};
 pub use transfer::{Direction, SlowTransfer, Transfer, TransferReport};
+pub use unending::{SynFlood, Unending};
 
 use crate::{Namespace, backend::NAME_HEADER};
 

@@ -120,7 +120,7 @@ fn an_interface_has_one_daemon() {
 fn the_host_answers_nothing_of_a_load(lab: &mut Lab) -> Result<()> {
     let before = observe::tcp_counters(lab.balancer())?;
     for family in Family::ALL {
-        let report = Requests::new(lab.web(family), 3_000).run(lab.client())?;
+        let report = Requests::new(lab.web(family), 1_000).run(lab.client())?;
         assert_eq!(report.failed, 0, "{family:?}: {report}");
         let report = Echo {
             target: lab.echo(family),

@@ -36,10 +36,29 @@ const LAB: [Program; 2] = [
 ];
 
 /// Programs that the tests call besides.
-const TESTS: [Program; 1] = [Program {
-    command: "bpftool",
-    package: "bpftool",
-}];
+const TESTS: [Program; 5] = [
+    Program {
+        command: "bpftool",
+        package: "bpftool",
+    },
+    Program {
+        command: "nft",
+        package: "nftables",
+    },
+    // Servers that users have, as backends. MariaDB without what would start one on this machine.
+    Program {
+        command: "nginx",
+        package: "nginx-light",
+    },
+    Program {
+        command: "mariadbd",
+        package: "mariadb-server-core",
+    },
+    Program {
+        command: "mariadb",
+        package: "mariadb-client-core",
+    },
+];
 
 /// Programs that the bench calls besides: who Ballast is compared with, and who makes the load.
 const BENCH: [Program; 6] = [

@@ -4,8 +4,8 @@ use std::{fmt, process::Command, time::Duration};
 
 use anyhow::{Context as _, Result};
 
-use super::{program::Program, site::Site};
-use crate::{CheckTimes, Daemon, Dataplane, Namespace, command};
+use super::site::Site;
+use crate::{CheckTimes, Daemon, Dataplane, Namespace, command, program::Program};
 
 /// A way from client to backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
