@@ -116,6 +116,19 @@ fn an_interface_has_one_daemon() {
     });
 }
 
+/// A table has room for a million flows, and takes memory for those that there are.
+#[test]
+fn tables_take_memory_where_they_are_used() {
+    const MOST: f64 = 40.0;
+    with_daemon(in_userspace(), |lab| {
+        Requests::new(lab.web(Family::V4), 300).run(lab.client())?;
+        let memory = observe::memory(lab.daemon()?.status()?.pid)?;
+        println!("{:.1} MB", memory.own);
+        ensure!(memory.own < MOST, "the daemon has {memory:?}, in megabytes");
+        Ok(())
+    });
+}
+
 /// Connections and datagrams of both families: all are answered, and none by the balancer's own stack.
 fn the_host_answers_nothing_of_a_load(lab: &mut Lab) -> Result<()> {
     let before = observe::tcp_counters(lab.balancer())?;
