@@ -144,9 +144,9 @@ fn check_documentation() -> Result<()> {
     )
 }
 
-/// The tests of `lb-common`, where all unsafe code of the packet path is, under AddressSanitizer: Miri knows more, but its
-/// component is there for some nightlies only. Without the minute of four
-/// threads, and without models, which switch stacks behind the sanitizer's back.
+/// The tests of `lb-common`, where all unsafe code of the packet path is, under AddressSanitizer: Miri sees more, but its
+/// component is there for some nightlies only. Without the minute of four threads, and without models, which switch stacks
+/// behind the sanitizer's back.
 fn unsafe_doors() -> Result<()> {
     quiet(
         fuzz::instrumented("-Zsanitizer=address")

@@ -142,7 +142,7 @@ impl Table<'_> {
         let entries = self.heap.memory().buckets_v4.iter().flat_map(|bucket| &bucket.0);
         entries
             .filter(|entry| entry.control().state() != State::FREE)
-            .map(lb_common::flow::Entry::flow)
+            .map(flow::Entry::flow)
     }
 }
 

@@ -10,7 +10,6 @@ mod frame;
 #[expect(dead_code, reason = "rows need more of it")]
 mod oracle;
 #[path = "../../../tests/golden/differential/step.rs"]
-#[expect(dead_code, reason = "stories need more of it")]
 mod step;
 #[path = "../../../tests/golden/tunnel.rs"]
 #[expect(dead_code, reason = "rows need more of it")]
