@@ -49,7 +49,12 @@ fn backend<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<Stage
     let resumes =
         !Forwarding::from_word(service.forwarding.load()).sees_answers() && !choice::takes_turns(service);
     if segment.protocol == TCP && segment.flags & (SYN | ACK | RST) != SYN && !resumes {
-        return Ok(Stage::Reset);
+        // A RST is not answered (RFC 9293 3.10.7.1).
+        return if segment.flags & RST != 0 {
+            Err(Reason::NoFlow)
+        } else {
+            Ok(Stage::Reset)
+        };
     }
     if !has_room(&service.active, &service.maxconn) {
         return Err(Reason::ServiceFull);

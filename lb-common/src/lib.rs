@@ -12,7 +12,8 @@
 //! # Conventions
 //!
 //! - Wire values stay in network order, in types named for it ([`V4`], [`V6`], [`Port`], [`Mac`]).
-//! - `unsafe` stands behind two doors: [`packet`] (packet bytes) and [`shared`] (table memory).
+//! - `unsafe` stands behind two doors: [`packet`] (packet bytes) and [`shared`] (table memory). (`opaque` has two
+//!   instructions that touch neither.)
 //! - Table records are `repr(C)` with explicit padding, hold no enum, bool or Option, and their sizes are asserted.
 #![cfg_attr(not(test), no_std)]
 // Atomic compare-and-swap has no stable spelling on the BPF target: its `AtomicU64` lacks the method.
@@ -67,6 +68,7 @@ pub mod manner;
 #[cfg(any(test, feature = "memory"))]
 pub mod memory;
 mod mss;
+mod opaque;
 pub mod packet;
 pub mod parse;
 mod process;

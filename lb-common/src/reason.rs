@@ -1,6 +1,6 @@
 //! Why a packet was not forwarded: the one list that counters, CLI, metrics and documents share.
 
-use crate::verdict::Verdict;
+use crate::{opaque, verdict::Verdict};
 
 /// What a reason does with its packet.
 enum Action {
@@ -87,6 +87,29 @@ impl Reason {
         match self.action() {
             Action::Pass => Verdict::Pass(self),
             Action::Drop => Verdict::Drop(self),
+        }
+    }
+}
+
+/// What a packet is hardly ever refused for.
+#[inline(always)]
+pub(crate) fn seldom<T>(exit: T) -> T {
+    opaque::seldom();
+    exit
+}
+
+/// `Option::ok_or` for what hardly ever is missing.
+pub(crate) trait OrRefuse<T> {
+    /// What is there; else the reason to refuse the packet.
+    fn or_refuse(self, reason: Reason) -> Result<T, Reason>;
+}
+
+impl<T> OrRefuse<T> for Option<T> {
+    #[inline(always)]
+    fn or_refuse(self, reason: Reason) -> Result<T, Reason> {
+        match self {
+            Some(found) => Ok(found),
+            None => Err(seldom(reason)),
         }
     }
 }

@@ -29,6 +29,17 @@ pub struct Hit<'t, A: Address> {
 }
 
 impl<'t, A: Address> Hit<'t, A> {
+    /// The entry that stands at `index`, as it is now.
+    #[inline(always)]
+    #[must_use]
+    pub fn at(entry: &'t Entry<A>, index: u32) -> Self {
+        Self {
+            entry,
+            index,
+            control: entry.control(),
+        }
+    }
+
     /// Whether the entry is still what it was when it was found, and so all that was read of it since belongs
     /// together.
     #[inline(always)]
@@ -59,7 +70,7 @@ impl<'t, A: Address> Hit<'t, A> {
                 return false;
             };
             let (old, new) = (now.state(), now.state().with(gained).settled());
-            let backend = self.entry.backend();
+            let backend = self.entry.way().backend();
             if self.entry.control.compare_exchange(now.0, now.with_state(new).0) {
                 if new.has(State::CLOSED) && old.is_active() {
                     count_closed(tables, backend);
@@ -129,7 +140,7 @@ impl<'t, A: Address> Hit<'t, A> {
     /// the client's entry of an active flow counts it as closed.
     #[inline(always)]
     fn free<T: Tables>(&self, tables: &T) -> bool {
-        let backend = self.entry.backend();
+        let backend = self.entry.way().backend();
         let ours = self
             .entry
             .control

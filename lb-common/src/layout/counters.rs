@@ -38,6 +38,22 @@ pub struct BackendCounters {
     pub refused: Shared<u64>,
 }
 
+impl BackendCounters {
+    /// Counts a client's packet of that many bytes.
+    #[inline(always)]
+    pub fn count_in(&self, length: u64) {
+        self.packets_in.add(1);
+        self.bytes_in.add(length);
+    }
+
+    /// Counts a packet to a client.
+    #[inline(always)]
+    pub fn count_out(&self, length: u64) {
+        self.packets_out.add(1);
+        self.bytes_out.add(length);
+    }
+}
+
 const _: () = {
     assert!(size_of::<PacketCounters>() == 512);
     assert!(size_of::<BackendCounters>() == 64);

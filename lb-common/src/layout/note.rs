@@ -2,6 +2,7 @@
 
 use crate::shared::Shared;
 
+/// What one stage of a packet's way leaves for the next. One per worker: nobody else runs there before the packet's way
 /// has ended.
 #[derive(Debug, Default)]
 #[repr(C, align(64))]

@@ -6,7 +6,7 @@ use crate::shared::Shared;
 #[derive(Debug, Default)]
 #[repr(C, align(64))]
 pub struct Settings {
-    /// [`VERSION`], written last: 0 while the tables are not set up.
+    /// [`VERSION`](super::VERSION), written last: 0 while the tables are not set up.
     pub version: Shared<u32>,
     /// Buckets of the IPv4 flow table less one; their count is a power of two.
     pub bucket_mask_v4: Shared<u32>,

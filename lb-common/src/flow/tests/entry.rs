@@ -28,8 +28,8 @@ fn an_entry_holds_any_flow() {
             let (entry, flow) = (Entry::default(), flow(protocol, backend));
             entry.fill(&flow);
             assert_eq!(entry.flow(), flow);
-            assert!(entry.is_of(&flow.key, protocol));
-            assert!(!entry.is_of(&flow.key, TCP ^ UDP ^ protocol));
+            assert!(entry.way().is_of(protocol) && entry.carries(&flow.key));
+            assert!(!entry.way().is_of(TCP ^ UDP ^ protocol));
         }
     }
 }
