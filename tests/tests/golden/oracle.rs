@@ -57,7 +57,7 @@ pub(crate) fn assert_right(frame: &[u8]) {
     );
 }
 
-/// Whether the checksums of a frame's TCP or UDP packet are right; `None` if it holds no whole one.
+/// Whether the checksums of a frame's TCP or UDP packet are right; `None` if it holds no whole one, or a datagram without.
 pub(crate) fn is_right(frame: &[u8]) -> Option<bool> {
     let packet = SlicedPacket::from_ethernet(frame).ok()?;
     let (from, to, protocol, payload, header_is_right) = match packet.net.as_ref()? {
@@ -81,6 +81,9 @@ pub(crate) fn is_right(frame: &[u8]) -> Option<bool> {
         NetSlice::Arp(_) => return None,
     };
     if payload.fragmented || ![TCP, UDP].contains(&protocol) {
+        return None;
+    }
+    if protocol == UDP && payload.payload.get(6..8) == Some(&[0, 0]) {
         return None;
     }
     let pseudo = Pseudo { from, to, protocol };

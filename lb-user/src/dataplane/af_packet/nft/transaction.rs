@@ -317,6 +317,6 @@ impl Iterator for Answers<'_> {
         let (length, number, code) = (word(0)?, word(8)?, word(16)?);
         let next = usize::try_from(length).ok()?.next_multiple_of(4);
         self.0 = self.0.get(next.max(16)..).unwrap_or_default();
-        Some((number, -code.cast_signed()))
+        Some((number, code.cast_signed().wrapping_neg()))
     }
 }
