@@ -189,7 +189,11 @@ impl Builder {
         }
         // With GRO a veth takes frames by NAPI, without which those sent to it by XDP_REDIRECT are dropped.
         let checksum = if self.checksum_offload { "on" } else { "off" };
-        let offloads = ["-K", HOST_INTERFACE, "gro", "on", "tx", checksum];
+        let mut offloads = vec!["-K", HOST_INTERFACE, "gro", "on", "tx", checksum];
+        if self.dataplane == Dataplane::XdpGeneric {
+            // As its users are told: it does not redirect what is longer than the MTU.
+            offloads.extend(["tso", "off"]);
+        }
         command::output(namespace.command("ethtool").args(offloads)).map(drop)
     }
 

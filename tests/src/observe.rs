@@ -186,3 +186,32 @@ fn attachment(link: &Value) -> Result<XdpAttachment> {
         Some(other) => anyhow::bail!("{} has XDP attached in the unknown mode {other}", name(link)?),
     }
 }
+
+/// Resident memory of a process, in megabytes.
+#[derive(Debug, Clone, Copy)]
+pub struct Memory {
+    /// Its own: heap and stacks.
+    pub own: f64,
+    /// Of files and tables that it has mapped.
+    pub mapped: f64,
+}
+
+/// Resident memory of a process.
+pub fn memory(pid: u32) -> Result<Memory> {
+    let file = format!("/proc/{pid}/status");
+    let text = fs::read_to_string(&file).with_context(|| format!("cannot read {file}"))?;
+    let megabytes = |key: &str| -> Result<f64> {
+        let value = text.lines().find_map(|line| line.strip_prefix(key));
+        let kilobytes = value.and_then(|value| value.split_whitespace().next());
+        let kilobytes: f64 = kilobytes
+            .with_context(|| format!("no {key} in {file}"))?
+            .parse()
+            .with_context(|| format!("cannot understand {file}"))?;
+        Ok(kilobytes * 1024.0 / 1e6)
+    };
+    let own = megabytes("RssAnon:")?;
+    Ok(Memory {
+        own,
+        mapped: megabytes("VmRSS:")? - own,
+    })
+}

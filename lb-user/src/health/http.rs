@@ -68,7 +68,7 @@ pub(super) enum Answer {
 impl Answer {
     /// Looks at the first line only: the scripts that answer checks on many database hosts send no header and
     /// no blank line after it.
-    fn parse(bytes: &[u8]) -> Self {
+    pub(super) fn parse(bytes: &[u8]) -> Self {
         let line = bytes
             .split_inclusive(|&byte| byte == b'\n')
             .next()

@@ -74,3 +74,14 @@ pub enum Outcome {
     /// It did not.
     Failed,
 }
+
+/// What an HTTP check makes of a backend's answer, for the fuzzer.
+#[cfg(feature = "fuzzing")]
+#[must_use]
+pub fn read_check_reply(reply: &[u8]) -> String {
+    match http::Answer::parse(reply) {
+        http::Answer::Status(status) => status.to_string(),
+        http::Answer::Nothing => String::new(),
+        http::Answer::Garbage(shown) => shown,
+    }
+}

@@ -12,6 +12,7 @@ mod control;
 mod cookies;
 mod ends;
 mod failover;
+mod fall_back;
 mod lifecycle;
 mod local;
 mod matrix;

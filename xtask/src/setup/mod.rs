@@ -60,6 +60,12 @@ const TESTS: [Program; 5] = [
     },
 ];
 
+/// Compiles libFuzzer.
+const FUZZ: [Program; 1] = [Program {
+    command: "c++",
+    package: "g++",
+}];
+
 /// Programs that the bench calls besides: who Ballast is compared with, and who makes the load.
 const BENCH: [Program; 6] = [
     Program {
@@ -104,9 +110,14 @@ pub(crate) fn for_bench() -> Result<BpfTools> {
     with_apt(&mut Apt::default(), &[&LAB, &BENCH])
 }
 
+/// Makes sure of what `fuzz` needs.
+pub(crate) fn for_fuzz() -> Result<BpfTools> {
+    with_apt(&mut Apt::default(), &[&FUZZ])
+}
+
 /// Makes sure of what `test` needs: all there is.
 pub(crate) fn for_tests() -> Result<BpfTools> {
-    let tools = with_apt(&mut Apt::default(), &[&LAB, &TESTS])?;
+    let tools = with_apt(&mut Apt::default(), &[&LAB, &TESTS, &FUZZ])?;
     cargo_tools::ensure()?;
     Ok(tools)
 }
