@@ -116,6 +116,7 @@ impl<'i> Layout<'i> {
             table_size: service.table_size,
             scheduler: service.scheduler,
             maxconn: service.maxconn,
+            allbackups: service.allbackups,
             backends: Vec::new(),
         };
         pool.row = self.service_row(&pool)?;
@@ -178,6 +179,7 @@ impl<'i> Layout<'i> {
             weight: backend.weight,
             maxconn: backend.maxconn,
             backup: backend.backup,
+            slowstart: backend.slowstart,
             identity: maglev::identity(address),
             life: Life::of(service),
             retries: Retries {

@@ -10,6 +10,7 @@ mod inheritance;
 mod kept;
 mod layout;
 pub mod maglev;
+pub(crate) mod observe;
 mod plan;
 pub mod round_robin;
 mod standing;
@@ -17,6 +18,7 @@ mod statistics;
 mod taken;
 #[cfg(test)]
 mod tests;
+mod track;
 mod write;
 
 use std::{
@@ -32,8 +34,10 @@ use tracing::info;
 pub(crate) use self::{ends::unix_milliseconds, inheritance::backend_address};
 use self::{
     inheritance::{Inheritance, VirtualAddress},
+    observe::Observer,
     plan::{Backend, Life, Plan, Pool},
     standing::{Standing, Way, Ways},
+    track::Trackers,
 };
 pub use self::{
     plan::{PlanError, capacity, destinations},
@@ -42,7 +46,7 @@ pub use self::{
 use crate::{
     config::{
         Config,
-        types::{OnDown, Protocol, Service},
+        types::{self, Health, OnDown, Protocol},
     },
     flows::{self, Names},
     health::{Event, State, Target},
@@ -66,6 +70,9 @@ pub struct Control {
     config: Config,
     plan: Plan,
     standings: Vec<Standing>,
+    /// Who has whose health.
+    trackers: Trackers,
+    observer: Observer,
     started: Instant,
 }
 
@@ -82,6 +89,8 @@ impl Control {
             .map(|row| Standing::new(started, plan.was_chosen(row)))
             .collect();
         Ok(Self {
+            trackers: Trackers::new(&config, &plan),
+            observer: Observer::new(&config, &plan),
             config,
             plan,
             standings,
@@ -98,19 +107,16 @@ impl Control {
     /// What to check.
     #[must_use]
     pub fn targets(&self) -> Vec<Target> {
-        let service_rows = self.config.services.iter().zip(&self.plan.rows);
-        let of_service = |(service, rows): (&Service, &Vec<u32>)| -> Vec<Target> {
-            let check = Arc::new(service.check.clone());
-            let rows = service.backends.iter().zip(rows);
-            rows.map(|(backend, row)| Target {
-                id: *row,
+        let target = |(_, backend, row): (_, &types::Backend, u32)| match &backend.health {
+            Health::Tracked { .. } => None,
+            Health::Checked(check) => Some(Target {
+                id: row,
                 address: backend.address,
-                check: Arc::clone(&check),
-                known: self.plan.was_chosen(*row).then_some(State::Up),
-            })
-            .collect()
+                check: Arc::clone(check),
+                known: self.plan.was_chosen(row).then_some(State::Up),
+            }),
         };
-        service_rows.flat_map(of_service).collect()
+        self.plan.configured(&self.config).filter_map(target).collect()
     }
 
     /// Makes the tables hold the configuration. A backend that did not take flows before takes none until its health
@@ -169,16 +175,14 @@ impl Control {
     /// gathered should come together.
     pub fn checked(&mut self, memory: &Memory<'_>, events: impl IntoIterator<Item = Event>) {
         let (mut changed, mut rows) = (BTreeSet::new(), BTreeSet::new());
-        for event in events {
+        for event in events.into_iter().flat_map(|event| self.trackers.spread(event)) {
             let row = event.id as usize;
             rows.insert(event.id);
             let backend = self.plan.backends.get(row).and_then(Option::as_ref);
             let (Some(standing), Some(backend)) = (self.standings.get_mut(row), backend) else {
                 continue;
             };
-            if event.changed {
-                standing.tell(&backend.name, &event);
-            }
+            standing.tell(&backend.name, &event);
             if standing.checked(event) {
                 changed.insert(backend.pool);
             }
@@ -221,10 +225,8 @@ impl Control {
     #[must_use]
     pub fn names(&self) -> Names {
         let mut names = vec![None; self.plan.backends.len()];
-        for (service, rows) in self.config.services.iter().zip(&self.plan.rows) {
-            for (backend, row) in service.backends.iter().zip(rows) {
-                names[*row as usize] = Some((service.name.to_string(), backend.name.to_string()));
-            }
+        for (service, backend, row) in self.plan.configured(&self.config) {
+            names[row as usize] = Some((service.name.to_string(), backend.name.to_string()));
         }
         names
     }

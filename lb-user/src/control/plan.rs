@@ -17,7 +17,7 @@ use super::{inheritance::Inheritance, layout::Layout};
 use crate::{
     config::{
         Config,
-        types::{Encapsulation, Mode, OnDown, Protocol, Scheduler, Service},
+        types::{self, Encapsulation, Mode, OnDown, Protocol, Scheduler, Service},
     },
     dataplane::Capacity,
 };
@@ -60,6 +60,8 @@ pub(super) struct Pool {
     pub(super) scheduler: Scheduler,
     /// Flows at the same time; absent: no limit.
     pub(super) maxconn: Option<NonZeroU32>,
+    /// Whether all backups come in together, or else the first one.
+    pub(super) allbackups: bool,
     /// Rows of its backends.
     pub(super) backends: Vec<u32>,
 }
@@ -77,6 +79,8 @@ pub(super) struct Backend {
     pub(super) maxconn: Option<NonZeroU32>,
     /// Takes new flows only where no other backend does.
     pub(super) backup: bool,
+    /// How long it takes to grow to its weight when it comes up; zero: no time.
+    pub(super) slowstart: Duration,
     /// What the choice table knows it by.
     pub(super) identity: u64,
     /// How long its flows live.
@@ -212,6 +216,18 @@ impl Plan {
     /// Whether new flows went to the backend in this row before.
     pub(super) fn was_chosen(&self, row: u32) -> bool {
         self.was_chosen.get(row as usize).copied().unwrap_or_default()
+    }
+
+    /// All backends as they are configured, with their services and rows.
+    pub(super) fn configured<'p>(
+        &'p self,
+        config: &'p Config,
+    ) -> impl Iterator<Item = (&'p Service, &'p types::Backend, u32)> {
+        let services = config.services.iter().zip(&self.rows);
+        services.flat_map(|(service, rows)| {
+            let backends = service.backends.iter().zip(rows);
+            backends.map(move |(backend, row)| (service, backend, *row))
+        })
     }
 
     /// All backends with their rows.

@@ -23,7 +23,7 @@ use lb_common::{
 use super::{Control, capacity, destinations};
 use crate::{
     config,
-    health::{Event, Outcome, Report, State},
+    health::{Event, Orders, Outcome, Report, State},
     next_hop::{NextHop, NextHops, Unresolved},
     stats::ServiceState,
 };
@@ -99,6 +99,8 @@ impl World {
         let report = Report {
             outcome,
             detail: "as the test says".into(),
+            warning: None,
+            orders: Orders::default(),
             duration: Duration::from_millis(7),
             at: Instant::now(),
         };

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     config::Config,
-    control::{self, Control, unix_milliseconds},
+    control::{self, Control, observe, unix_milliseconds},
     dataplane::Engine,
     flows::{self, Clock, FlowPage, Query},
     health::{self, Monitor},
@@ -35,7 +35,7 @@ pub(super) struct Daemon {
     sweep: Sweep,
     stats: Option<SocketAddr>,
     /// Checks for as long as it lives.
-    _monitor: Monitor,
+    monitor: Monitor,
     checks: mpsc::Receiver<health::Event>,
     /// Resolves for as long as it lives.
     _resolver: Resolver,
@@ -61,7 +61,7 @@ impl Daemon {
             engine,
             sweep,
             stats,
-            _monitor: monitor,
+            monitor,
             checks,
             next_hops: resolver.next_hops(),
             _resolver: resolver,
@@ -74,7 +74,8 @@ impl Daemon {
         mut requests: mpsc::Receiver<Request>,
         mut signals: Signals,
     ) -> Result<()> {
-        let mut ticks = ticks();
+        let mut ticks = ticks_of(Duration::from_secs(1));
+        let mut looks = ticks_of(observe::EVERY);
         info!(version = env!("CARGO_PKG_VERSION"), "ballast is running");
         let (ending, reply) = loop {
             tokio::select! {
@@ -100,6 +101,11 @@ impl Daemon {
                     request => self.answer(request),
                 },
                 _ = ticks.tick() => self.tend()?,
+                _ = looks.tick(), if self.control.observes() => {
+                    for (backend, errors) in self.control.observe(&self.engine.memory()) {
+                        self.monitor.alarm(backend, errors);
+                    }
+                }
             }
         };
         let stopping = self.stop(ending);
@@ -180,8 +186,8 @@ fn attended(memory: &Memory<'_>) {
     memory.settings.tended.store(unix_milliseconds());
 }
 
-fn ticks() -> Interval {
-    let mut ticks = interval(Duration::from_secs(1));
+fn ticks_of(every: Duration) -> Interval {
+    let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks
 }

@@ -11,23 +11,34 @@ use tokio::{
 
 use self::servers::{answering, closed_port, server};
 use super::*;
-use crate::config::types::{CheckKind, HttpCheck};
+use crate::config::types::{CheckKind, CheckSource, Exchange, HttpCheck, HttpVersion};
 
 mod servers;
 
 /// Far beyond what any of this takes.
 const LIMIT: Duration = Duration::from_secs(30);
 
-fn check(kind: CheckKind) -> Check {
+pub(super) fn check(kind: CheckKind) -> Check {
     let inter = Duration::from_millis(20);
     Check {
         kind,
         inter,
+        fastinter: inter,
+        downinter: inter,
         rise: 2,
         fall: 3,
         timeout: Duration::from_secs(5),
+        address: None,
         port: None,
+        source: CheckSource::default(),
+        vip: false,
+        flaps: None,
+        observe: None,
     }
+}
+
+fn tcp() -> Check {
+    check(CheckKind::Tcp(Exchange::default()))
 }
 
 fn http() -> Check {
@@ -35,8 +46,12 @@ fn http() -> Check {
     check(CheckKind::Http(HttpCheck {
         method,
         target,
+        version: HttpVersion::V1_1,
         headers: vec![],
-        status: (200, 399),
+        login: None,
+        status: vec![200..=399],
+        body: Vec::new(),
+        tls: None,
     }))
 }
 
@@ -83,9 +98,9 @@ fn failed(detail: &str) -> (Outcome, String) {
 #[tokio::test]
 async fn tcp_needs_no_more_than_a_connection() {
     let address = server(|stream| async { drop(stream) }).await;
-    assert_eq!(first(address, check(CheckKind::Tcp)).await, ok("connected"));
+    assert_eq!(first(address, tcp()).await, ok("connected"));
     assert_eq!(
-        first(closed_port().await, check(CheckKind::Tcp)).await,
+        first(closed_port().await, tcp()).await,
         failed("connection refused")
     );
 }
@@ -94,7 +109,7 @@ async fn tcp_needs_no_more_than_a_connection() {
 async fn tcp_over_ipv6() {
     let listener = TcpListener::bind("[::1]:0").await.unwrap();
     assert_eq!(
-        first(listener.local_addr().unwrap(), check(CheckKind::Tcp)).await,
+        first(listener.local_addr().unwrap(), tcp()).await,
         ok("connected")
     );
 }
@@ -221,7 +236,7 @@ async fn no_check_means_up_and_no_traffic() {
 async fn a_backend_goes_down_and_comes_back() {
     let listener = TcpListener::bind("127.0.0.3:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let (_monitor, mut events) = monitor(address, check(CheckKind::Tcp));
+    let (_monitor, mut events) = monitor(address, tcp());
     assert_eq!(next(&mut events).await.state, State::Up);
     drop(listener);
     until(&mut events, Outcome::Failed, State::Down, 3).await;
@@ -255,7 +270,7 @@ async fn dropping_the_monitor_ends_all_checks() {
         .map(|id| Target {
             id,
             address,
-            check: check(CheckKind::Tcp).into(),
+            check: tcp().into(),
             known: None,
         })
         .collect();
@@ -272,10 +287,7 @@ async fn every_one_of_many_backends_is_reported() {
     let address = server(|stream| async { drop(stream) }).await;
     let (sender, mut events) = mpsc::channel(16);
     let inter = Duration::from_mins(1);
-    let check = Arc::new(Check {
-        inter,
-        ..check(CheckKind::Tcp)
-    });
+    let check = Arc::new(Check { inter, ..tcp() });
     let target = |id| Target {
         id,
         address,
