@@ -104,6 +104,31 @@ impl Control {
         &self.config
     }
 
+    /// Takes what backends were when another daemon last checked them.
+    pub fn recall(&mut self, states: &BTreeMap<String, State>) {
+        for (row, backend) in self.plan.placed() {
+            if let Some(state) = states.get(&backend.known_as()) {
+                self.standings[row as usize].recall(*state);
+            }
+        }
+    }
+
+    /// What backends are, for another daemon to [recall](Self::recall).
+    #[must_use]
+    pub fn states(&self) -> BTreeMap<String, State> {
+        let state = |(row, backend): (u32, &Backend)| {
+            let state = self.standings[row as usize].known()?;
+            Some((backend.known_as(), state))
+        };
+        self.plan.placed().filter_map(state).collect()
+    }
+
+    /// How often states of backends have changed.
+    #[must_use]
+    pub fn transitions(&self) -> u64 {
+        self.standings.iter().map(Standing::transitions).sum()
+    }
+
     /// What to check.
     #[must_use]
     pub fn targets(&self) -> Vec<Target> {
@@ -113,7 +138,7 @@ impl Control {
                 id: row,
                 address: backend.address,
                 check: Arc::clone(check),
-                known: self.plan.was_chosen(row).then_some(State::Up),
+                known: self.standings[row as usize].known(),
             }),
         };
         self.plan.configured(&self.config).filter_map(target).collect()

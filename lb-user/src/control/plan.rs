@@ -95,6 +95,13 @@ pub(super) struct Backend {
     pub(super) has_own_source: bool,
 }
 
+impl Backend {
+    /// What it is remembered by: the same name may be another server's tomorrow.
+    pub(super) fn known_as(&self) -> String {
+        format!("{} {}", self.name, self.address)
+    }
+}
+
 impl Pool {
     /// What is done to packets for its backends.
     pub(super) fn forwarding(&self) -> Forwarding {

@@ -58,6 +58,8 @@ pub(super) struct Standing {
     /// Whether new flows went there when this daemon took over from another: until the first check and next hop
     /// say otherwise, what that one knew stays in force.
     was_chosen: bool,
+    /// What it was when another daemon last checked it.
+    known: Option<State>,
 }
 
 /// How packets get to a backend.
@@ -81,7 +83,18 @@ impl Standing {
             unresolved: None,
             changed: now,
             was_chosen,
+            known: was_chosen.then_some(State::Up),
         }
+    }
+
+    /// Takes what another daemon remembered, unless the tables tell more.
+    pub(super) fn recall(&mut self, state: State) {
+        self.known.get_or_insert(state);
+    }
+
+    /// What it is, or else was when another daemon last checked it.
+    pub(super) fn known(&self) -> Option<State> {
+        self.health.as_ref().map(|(state, _)| *state).or(self.known)
     }
 
     /// Logs what a result changes. That a backend is found up at first is what everybody expects, and may be found of
@@ -237,5 +250,69 @@ impl Standing {
     /// When its state last changed.
     pub(super) fn changed(&self) -> Instant {
         self.changed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::health::{Orders, Outcome};
+
+    fn event(state: State, percent: Option<u16>) -> Event {
+        let orders = Orders { duty: None, percent };
+        let report = Report {
+            outcome: Outcome::Ok,
+            detail: "".into(),
+            warning: None,
+            orders,
+            duration: Duration::ZERO,
+            at: Instant::now(),
+        };
+        Event {
+            id: 0,
+            report,
+            state,
+            changed: true,
+        }
+    }
+
+    #[test]
+    fn a_backend_that_comes_back_grows_to_its_weight_in_even_steps() {
+        let mut standing = Standing::new(Instant::now(), false);
+        let slowstart = Duration::from_secs(20);
+        standing.checked(event(State::Up, None));
+        assert_eq!(
+            standing.weight(100, slowstart, Instant::now()),
+            100,
+            "found up at first"
+        );
+        standing.checked(event(State::Down, None));
+        let up = event(State::Up, None);
+        let rose = up.report.at;
+        standing.checked(up);
+        let after = |seconds| rose + Duration::from_secs(seconds);
+        let weights = [0, 1, 10, 18, 19, 20, 60].map(|time| standing.weight(100, slowstart, after(time)));
+        assert_eq!(weights, [5, 10, 55, 95, 100, 100, 100]);
+        assert_eq!(standing.weight(1, slowstart, rose), 1, "never without any");
+        assert_eq!(standing.weight(100, Duration::ZERO, rose), 100);
+        assert!(standing.is_growing(slowstart, after(5)));
+        assert!(
+            standing.is_growing(slowstart, after(20)),
+            "the last step is still to be made"
+        );
+        assert!(!standing.is_growing(slowstart, after(21)));
+    }
+
+    #[test]
+    fn an_agent_s_percentage_stays_until_it_says_another() {
+        let mut standing = Standing::new(Instant::now(), false);
+        standing.checked(event(State::Up, Some(50)));
+        standing.checked(event(State::Up, None));
+        let weight = |standing: &Standing, weight| standing.weight(weight, Duration::ZERO, Instant::now());
+        assert_eq!((weight(&standing, 100), weight(&standing, 1)), (50, 1));
+        standing.checked(event(State::Up, Some(0)));
+        assert_eq!(weight(&standing, 100), 0);
+        standing.checked(event(State::Up, Some(256)));
+        assert_eq!(weight(&standing, 200), 256, "as much as there is");
     }
 }

@@ -1,6 +1,7 @@
 //! The control plane over plain memory, its work looked at through the packet path's own look-ups.
 
 mod adoption;
+mod health;
 mod modes;
 mod scheduling;
 
@@ -91,6 +92,11 @@ impl World {
     }
 
     fn check(&mut self, row: u32, state: State) {
+        self.ordered(row, state, Orders::default());
+    }
+
+    /// A check by an agent that asks for something.
+    fn ordered(&mut self, row: u32, state: State, orders: Orders) {
         let outcome = if state == State::Up {
             Outcome::Ok
         } else {
@@ -100,7 +106,7 @@ impl World {
             outcome,
             detail: "as the test says".into(),
             warning: None,
-            orders: Orders::default(),
+            orders,
             duration: Duration::from_millis(7),
             at: Instant::now(),
         };

@@ -12,8 +12,8 @@ use tokio::{
 use tracing::info;
 
 use super::{
-    CannotKeep, Ending, FlowsError, Request, Stopping, forwarding::Forwarding, run::Signals, status,
-    sweep::Sweep,
+    CannotKeep, Ending, FlowsError, Request, Stopping, forwarding::Forwarding, remembered::Remembered,
+    run::Signals, status, sweep::Sweep,
 };
 use crate::{
     config::Config,
@@ -37,6 +37,7 @@ pub(super) struct Daemon {
     /// Checks for as long as it lives.
     monitor: Monitor,
     checks: mpsc::Receiver<health::Event>,
+    remembered: Remembered,
     /// Resolves for as long as it lives.
     _resolver: Resolver,
     next_hops: watch::Receiver<NextHops>,
@@ -48,10 +49,12 @@ impl Daemon {
         // Asks for routes while the programs are verified.
         let resolver = Resolver::start(control::destinations(&config))?;
         let Forwarding {
-            control,
+            mut control,
             mut engine,
             workers,
         } = Forwarding::start(config)?;
+        let remembered = Remembered::new(&control.config().global.state_dir);
+        control.recall(&remembered.read());
         attended(&engine.memory());
         let (sender, checks) = mpsc::channel(1024);
         let monitor = Monitor::start(control.targets(), &sender);
@@ -63,6 +66,7 @@ impl Daemon {
             stats,
             monitor,
             checks,
+            remembered,
             next_hops: resolver.next_hops(),
             _resolver: resolver,
         })
@@ -120,6 +124,7 @@ impl Daemon {
     fn tend(&mut self) -> Result<()> {
         self.sweep.step(&mut self.engine, &self.control)?;
         self.control.tend(&self.engine.memory());
+        self.remembered.write(&self.control);
         attended(&self.engine.memory());
         Ok(())
     }
@@ -161,7 +166,8 @@ impl Daemon {
         });
     }
 
-    fn stop(self, ending: Ending) -> Stopping {
+    fn stop(mut self, ending: Ending) -> Stopping {
+        self.remembered.write_now(&self.control);
         match ending {
             Ending::Detach => {
                 info!("stopping");

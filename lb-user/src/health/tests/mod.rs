@@ -1,6 +1,6 @@
 //! Checks against real servers on loopback.
 
-use std::{net::SocketAddr, num::NonZeroU16, time::Duration};
+use std::{net::SocketAddr, num::NonZeroU16, path::Path, time::Duration};
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -11,9 +11,22 @@ use tokio::{
 
 use self::servers::{answering, closed_port, server};
 use super::*;
-use crate::config::types::{CheckKind, CheckSource, Exchange, HttpCheck, HttpVersion};
+use crate::config::{
+    self,
+    types::{CheckKind, CheckSource, Exchange, Health, HttpCheck, HttpVersion},
+};
 
+mod agent;
+mod exchange;
+mod exec;
+mod http;
+mod https;
+mod mysql;
+mod mysql_server;
+mod nasty;
 mod servers;
+mod starrocks;
+mod words;
 
 /// Far beyond what any of this takes.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -41,7 +54,7 @@ fn tcp() -> Check {
     check(CheckKind::Tcp(Exchange::default()))
 }
 
-fn http() -> Check {
+fn plain_http() -> Check {
     let (method, target) = ("GET".to_owned(), "/".to_owned());
     check(CheckKind::Http(HttpCheck {
         method,
@@ -85,6 +98,29 @@ async fn first(address: SocketAddr, check: Check) -> (Outcome, String) {
     assert_eq!((event.id, event.changed), (7, true));
     assert_eq!(event.state, event.report.outcome.into());
     (event.report.outcome, event.report.detail.into_owned())
+}
+
+/// The check of this text, in a configuration.
+fn written(check: &str) -> Check {
+    written_for("", check)
+}
+
+/// The same in a service of which more is said.
+fn written_for(service: &str, check: &str) -> Check {
+    let text = format!(
+        "[[service]]\nname = \"s\"\nbind = [\"192.0.2.1:1\"]\n{service}\n\
+         backend = [{{ name = \"b\", address = \"192.0.2.9:1\" }}]\n[service.check]\n{check}\n"
+    );
+    let config = config::parse(&text, Path::new("test.toml")).expect("a good check");
+    match &config.services[0].backends[0].health {
+        Health::Checked(check) => (**check).clone(),
+        tracked @ Health::Tracked { .. } => panic!("{tracked:?}"),
+    }
+}
+
+/// The first result of the check of this text.
+async fn result(address: SocketAddr, check: &str) -> (Outcome, String) {
+    first(address, written(check)).await
 }
 
 fn ok(detail: &str) -> (Outcome, String) {
@@ -132,7 +168,7 @@ async fn a_server_that_sends_more_than_is_read_sees_an_orderly_end() {
         }
     })
     .await;
-    let (_monitor, mut events) = monitor(address, http());
+    let (_monitor, mut events) = monitor(address, plain_http());
     for _ in 0..5 {
         assert_eq!(next(&mut events).await.report.outcome, Outcome::Ok);
         assert_eq!(time::timeout(LIMIT, seen.recv()).await.unwrap(), Some(Ok(0)));
@@ -151,13 +187,13 @@ async fn http_statuses() {
         ("", failed("connection closed without an answer")),
     ] {
         assert_eq!(
-            first(answering(answer).await, http()).await,
+            first(answering(answer).await, plain_http()).await,
             expected,
             "{answer:?}"
         );
     }
     assert_eq!(
-        first(closed_port().await, http()).await,
+        first(closed_port().await, plain_http()).await,
         failed("connection refused")
     );
 }
@@ -171,17 +207,17 @@ async fn an_answer_counts_although_the_request_was_never_read() {
             stream.write_all(answer.as_bytes()).await.unwrap();
         })
         .await;
-        assert_eq!(first(address, http()).await, ok("HTTP 200"), "{answer:?}");
+        assert_eq!(first(address, plain_http()).await, ok("HTTP 200"), "{answer:?}");
     }
 }
 
 #[tokio::test]
 async fn an_endless_answer_is_not_read() {
     let huge: Vec<u8> = [b"HTTP/1.1 200 OK\r\n\r\n".as_slice(), &vec![b'x'; 32 << 20]].concat();
-    assert_eq!(first(answering(huge).await, http()).await, ok("HTTP 200"));
+    assert_eq!(first(answering(huge).await, plain_http()).await, ok("HTTP 200"));
     let endless_line = answering(vec![b'x'; 32 << 20]).await;
     let expected = format!("not an HTTP answer: {}", "x".repeat(40));
-    assert_eq!(first(endless_line, http()).await, failed(&expected));
+    assert_eq!(first(endless_line, plain_http()).await, failed(&expected));
 }
 
 #[tokio::test]
@@ -200,7 +236,17 @@ async fn the_timeout_bounds_the_whole_check() {
     .await;
     for address in [silent, dripping] {
         let expected = failed("no answer within 200ms");
-        assert_eq!(first(address, Check { timeout, ..http() }).await, expected);
+        assert_eq!(
+            first(
+                address,
+                Check {
+                    timeout,
+                    ..plain_http()
+                }
+            )
+            .await,
+            expected
+        );
     }
 }
 
@@ -209,7 +255,10 @@ async fn the_check_port_replaces_the_backends() {
     let checked = answering("HTTP/1.1 200 OK\r\n").await;
     let backend = SocketAddr::new(checked.ip(), 9);
     let port = NonZeroU16::new(checked.port());
-    assert_eq!(first(backend, Check { port, ..http() }).await, ok("HTTP 200"));
+    assert_eq!(
+        first(backend, Check { port, ..plain_http() }).await,
+        ok("HTTP 200")
+    );
 }
 
 #[tokio::test]
