@@ -1,0 +1,54 @@
+//! What is counted, by workers on their own.
+
+use crate::shared::Shared;
+
+/// Room for reasons in [`PacketCounters`], a whole number of cache lines.
+pub const MAX_REASONS: usize = 60;
+
+/// Packets of one worker (a CPU, or a thread of a userspace engine) by what became of them.
+#[derive(Debug)]
+#[repr(C, align(64))]
+pub struct PacketCounters {
+    /// By verdict, see [`crate::Verdict::index`].
+    pub verdicts: [Shared<u64>; 4],
+    /// By reason, see [`crate::Reason::ALL`].
+    pub reasons: [Shared<u64>; MAX_REASONS],
+}
+
+/// Traffic of a backend by one worker.
+#[derive(Debug, Default)]
+#[repr(C, align(64))]
+pub struct BackendCounters {
+    /// Packets from clients.
+    pub packets_in: Shared<u64>,
+    /// Bytes from clients, from Ethernet header to end.
+    pub bytes_in: Shared<u64>,
+    /// Packets to clients.
+    pub packets_out: Shared<u64>,
+    /// Bytes to clients, from Ethernet header to end.
+    pub bytes_out: Shared<u64>,
+    /// Flows that began.
+    pub flows_opened: Shared<u64>,
+    /// Flows that ended; those open less those closed, over all workers, are active.
+    pub flows_closed: Shared<u64>,
+    /// Flows that were moved to another backend since this one did not answer (`HAProxy`'s `wretr`); they count as
+    /// closed here.
+    pub retried: Shared<u64>,
+    /// SYNs that it answered with RST.
+    pub refused: Shared<u64>,
+}
+
+impl Default for PacketCounters {
+    fn default() -> Self {
+        Self {
+            verdicts: Default::default(),
+            reasons: [const { Shared::<u64>::new(0) }; MAX_REASONS],
+        }
+    }
+}
+
+const _: () = {
+    assert!(size_of::<PacketCounters>() == 512);
+    assert!(size_of::<BackendCounters>() == 64);
+    assert!(crate::Reason::ALL.len() <= MAX_REASONS);
+};

@@ -1,0 +1,27 @@
+//! Records of the tables. Their layout is shared with a running packet path: whoever changes one raises
+//! [`VERSION`].
+
+mod backend;
+mod counters;
+mod datagram;
+mod mac;
+mod note;
+mod ports;
+mod service;
+mod settings;
+
+pub use backend::{Backend, Hop, MAX_RETRIES, Retries, Source};
+pub use counters::{BackendCounters, MAX_REASONS, PacketCounters};
+pub use datagram::{DATAGRAM_ROWS, Datagram, Datagrams};
+pub(crate) use mac::{mac_difference, mac_pair, mac_with, with_mac};
+pub use mac::{mac_from_word, mac_to_word};
+pub use note::{Allowance, Note};
+pub use ports::PortFilter;
+pub use service::{ChoiceWord, Service, ServiceSlot, Span};
+pub use settings::{ANSWER_ECHO, COMPLETE_PARTIAL, KEEP_PARTIAL, Settings};
+
+/// Version of all layouts together; a daemon adopts only tables of its own version.
+pub const VERSION: u32 = 5;
+
+/// The most backends that tables have rows for. An entry of the flow table has 24 bits for a row.
+pub const MAX_BACKENDS: u32 = 1 << 20;

@@ -1,0 +1,65 @@
+//! What the stages of a packet's way leave for each other.
+
+use crate::shared::Shared;
+
+/// has ended.
+#[derive(Debug, Default)]
+#[repr(C, align(64))]
+pub struct Note {
+    /// The backend of the packet's flow.
+    pub backend: Shared<u32>,
+    /// A hash of the packet's flow, for what is to differ between flows and not within one.
+    pub hash: Shared<u32>,
+    /// Not 0 if the packet opens a TCP connection.
+    pub opens: Shared<u32>,
+    /// The backend that the flow is moved away from, plus one; 0: it is a new flow. Whoever chooses takes it.
+    pub avoided: Shared<u32>,
+    /// How often the flow was moved.
+    pub attempts: Shared<u32>,
+    /// Where the packet's headers are: a [`crate::parse::Place`].
+    pub place: Shared<u32>,
+    /// For a number that passes through memory within a stage, lest the verifier know more of it than it should.
+    pub opaque: Shared<u64>,
+    /// What the packet's sender is to be told: the length in bytes that it exceeds, or 0 for its TTL.
+    pub mtu: Shared<u32>,
+    /// Pings answered.
+    pub echoes: Allowance,
+    /// ICMP errors sent.
+    pub errors: Allowance,
+    reserved: [u32; 3],
+}
+
+impl Note {
+    /// Notes for whoever chooses that a flow is moved for the `attempts`th time, away from a backend.
+    #[inline(always)]
+    pub fn moves(&self, backend: u32, attempts: u8) {
+        self.avoided.store(backend.wrapping_add(1));
+        self.attempts.store(u32::from(attempts));
+    }
+
+    /// The backend that the flow is moved away from, if it is; the next flow is a new one again.
+    #[inline(always)]
+    #[must_use]
+    pub fn take_avoided(&self) -> Option<u32> {
+        let avoided = self.avoided.load().checked_sub(1);
+        match avoided {
+            Some(_) => self.avoided.store(0),
+            None => self.attempts.store(0),
+        }
+        avoided
+    }
+}
+
+/// How often something was done in the current second; see `rate::allows`.
+#[derive(Debug, Default)]
+#[repr(C)]
+pub struct Allowance {
+    /// When the second began, in ticks.
+    pub since: Shared<u32>,
+    /// How often since then.
+    pub used: Shared<u32>,
+}
+
+const _: () = {
+    assert!(size_of::<Note>() == 64);
+};

@@ -1,0 +1,40 @@
+//! Which ports anybody can want.
+
+use crate::shared::Shared;
+
+/// Per port number, who might want a packet that carries it. The cheap look-up that comes first.
+#[repr(C)]
+pub struct PortFilter {
+    /// Bits [`PortFilter::TCP`], [`PortFilter::UDP`] and [`PortFilter::BY_SOURCE`] by destination port in host order.
+    pub destinations: [Shared<u8>; 65536],
+    /// Bits [`PortFilter::TCP`] and [`PortFilter::UDP`] by source port in host order, for packets whose destination
+    /// port has [`PortFilter::BY_SOURCE`], and for those that this host sends.
+    pub sources: [Shared<u8>; 65536],
+}
+
+impl PortFilter {
+    /// TCP packets to this port may be for a service or belong to a flow.
+    pub const TCP: u8 = 1;
+    /// UDP packets to this port may be for a service or belong to a flow.
+    pub const UDP: u8 = 2;
+    /// Answers of backends that see their clients' ports may go to this port: the source port tells. All ports have
+    /// this bit, or none does, so that who has no such backends does not pay for it.
+    pub const BY_SOURCE: u8 = 4;
+}
+
+#[expect(
+    clippy::large_stack_arrays,
+    reason = "for the heap of userspace engines; the kernel makes its own"
+)]
+impl Default for PortFilter {
+    fn default() -> Self {
+        Self {
+            destinations: [const { Shared::<u8>::new(0) }; 65536],
+            sources: [const { Shared::<u8>::new(0) }; 65536],
+        }
+    }
+}
+
+const _: () = {
+    assert!(size_of::<PortFilter>() == 131_072);
+};

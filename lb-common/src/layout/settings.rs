@@ -1,0 +1,68 @@
+//! What every packet needs to know.
+
+use crate::shared::Shared;
+
+/// What every packet needs to know; one record.
+#[derive(Debug, Default)]
+#[repr(C, align(64))]
+pub struct Settings {
+    /// [`VERSION`], written last: 0 while the tables are not set up.
+    pub version: Shared<u32>,
+    /// Buckets of the IPv4 flow table less one; their count is a power of two.
+    pub bucket_mask_v4: Shared<u32>,
+    /// Buckets of the IPv6 flow table less one; their count is a power of two.
+    pub bucket_mask_v6: Shared<u32>,
+    /// Slots of the service index less one; their count is a power of two.
+    pub service_mask: Shared<u32>,
+    /// Secret of the flow table's hash, so that nobody outside can aim at one bucket.
+    pub seed: Shared<u64>,
+    /// First source port of the full-NAT pool, host order.
+    pub pool_first: Shared<u16>,
+    /// Ports in the pool.
+    pub pool_count: Shared<u16>,
+    /// What to do with checksums that a sender left unfinished: [`COMPLETE_PARTIAL`] or [`KEEP_PARTIAL`].
+    pub partial_checksums: Shared<u32>,
+    /// Backends that the counters of one worker have room for.
+    pub backend_capacity: Shared<u32>,
+    /// Always 0, which neither compiler nor verifier knows.
+    pub zero: Shared<u32>,
+    /// When a daemon last looked after the tables, in milliseconds since the Unix epoch. Not for packets: the next
+    /// daemon tells by it for how long nobody has checked the backends.
+    pub tended: Shared<u64>,
+    /// Ticks of a second; written when a daemon sets the tables up.
+    pub second: Shared<u32>,
+    /// Whether pings of virtual addresses are answered: 0 or [`ANSWER_ECHO`].
+    pub echo: Shared<u32>,
+    /// Cookie of the network namespace whose processes' connections find services; 0: none has it.
+    pub namespace: Shared<u64>,
+}
+
+impl Settings {
+    /// Ticks after which a SYN on a flow that nobody has answered is the client's second, and not the network's copy of
+    /// its first: a fifth of a second. Clients wait for a second (RFC 6298 2.1); copies come within milliseconds.
+    #[inline(always)]
+    #[must_use]
+    pub fn soonest_retry(&self) -> u32 {
+        self.second.load() / 5
+    }
+
+    /// Ticks for which a flow that has not opened is left alone where room is needed: half a second. An answer from the
+    /// other side of the world and back takes less.
+    #[inline(always)]
+    #[must_use]
+    pub fn youth(&self) -> u32 {
+        self.second.load() / 2
+    }
+}
+
+/// Finish the checksum: nobody after us will (native XDP).
+pub const COMPLETE_PARTIAL: u32 = 0;
+/// Leave it unfinished: whoever sends the packet on still knows that it is (generic XDP keeps the skb).
+pub const KEEP_PARTIAL: u32 = 1;
+
+/// Answer pings of virtual addresses.
+pub const ANSWER_ECHO: u32 = 1;
+
+const _: () = {
+    assert!(size_of::<Settings>() == 64);
+};
