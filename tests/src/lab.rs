@@ -75,6 +75,13 @@ impl Lab {
         self.start(self.ballast()?, config)
     }
 
+    /// Starts the daemon on a configuration some of whose backends are down, and does not wait for any.
+    pub fn start_daemon_unready(&mut self, config: &str) -> Result<&Daemon> {
+        let ballast = self.ballast()?;
+        let program = PathBuf::from(ballast.get_program());
+        self.start_process(ballast, program, config)
+    }
+
     /// Starts the daemon of another build, and waits until it found all backends up.
     pub fn start_rebuilt_daemon(&mut self) -> Result<&Daemon> {
         self.start(self.rebuilt_ballast()?, &self.config().to_toml())
@@ -96,14 +103,18 @@ impl Lab {
         self.start_by(ballast, program, config)
     }
 
-    /// Starts `program` by a command that becomes it.
+    /// Starts `program` by a command that becomes it, and waits until it found all backends up.
     fn start_by(&mut self, command: Command, program: PathBuf, config: &str) -> Result<&Daemon> {
+        let daemon = self.start_process(command, program, config)?;
+        daemon.wait_until_all_up(ALL_UP_LIMIT)?;
+        Ok(daemon)
+    }
+
+    fn start_process(&mut self, command: Command, program: PathBuf, config: &str) -> Result<&Daemon> {
         let file = self.write_config(config)?;
         let socket = self.config().socket();
         let daemon = Daemon::start_by(command, program, &file, socket, &self.log())?;
-        let daemon = self.daemon.insert(daemon);
-        daemon.wait_until_all_up(ALL_UP_LIMIT)?;
-        Ok(daemon)
+        Ok(self.daemon.insert(daemon))
     }
 
     /// The running daemon.

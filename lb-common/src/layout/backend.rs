@@ -104,8 +104,6 @@ pub struct Source {
     pub address: [Shared<u64>; 2],
 }
 
-/// What one stage of a packet's way leaves for the next. One per worker: nobody else runs there before the packet's way
-
 const _: () = {
     assert!(size_of::<Hop>() == 24);
     assert!(size_of::<Backend>() == 128);

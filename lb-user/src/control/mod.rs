@@ -49,7 +49,7 @@ use crate::{
         types::{self, Health, OnDown, Protocol},
     },
     flows::{self, Names},
-    health::{Event, State, Target},
+    health::{Event, State, Target, Vip},
     next_hop::NextHops,
 };
 
@@ -73,6 +73,8 @@ pub struct Control {
     /// Who has whose health.
     trackers: Trackers,
     observer: Observer,
+    /// The services' own addresses on backends, where they are checked too.
+    vips: BTreeMap<u32, Arc<Vip>>,
     started: Instant,
 }
 
@@ -91,6 +93,7 @@ impl Control {
         Ok(Self {
             trackers: Trackers::new(&config, &plan),
             observer: Observer::new(&config, &plan),
+            vips: plan.vips(&config),
             config,
             plan,
             standings,
@@ -139,6 +142,7 @@ impl Control {
                 address: backend.address,
                 check: Arc::clone(check),
                 known: self.standings[row as usize].known(),
+                vip: self.vips.get(&row).cloned(),
             }),
         };
         self.plan.configured(&self.config).filter_map(target).collect()
@@ -234,6 +238,9 @@ impl Control {
             };
             if let Some(way) = standing.resolved(next_hop, &ways, &backend.name) {
                 new += 1;
+                if let (Way::Out(next_hop), Some(vip)) = (&way, self.vips.get(&row)) {
+                    vip.lead(next_hop);
+                }
                 lead(memory, row, backend, pool.protocol, &way);
             }
             if took_flows != standing.takes_flows() {

@@ -1,9 +1,10 @@
 //! Which row of which table each part of a configuration has.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     net::{IpAddr, SocketAddr},
     num::NonZeroU32,
+    sync::Arc,
     time::Duration,
 };
 
@@ -17,9 +18,10 @@ use super::{inheritance::Inheritance, layout::Layout};
 use crate::{
     config::{
         Config,
-        types::{self, Encapsulation, Mode, OnDown, Protocol, Scheduler, Service},
+        types::{self, Encapsulation, Health, Mode, OnDown, Protocol, Scheduler, Service},
     },
     dataplane::Capacity,
+    health::Vip,
 };
 
 /// A configuration laid out over the tables.
@@ -235,6 +237,20 @@ impl Plan {
             let backends = service.backends.iter().zip(rows);
             backends.map(move |(backend, row)| (service, backend, *row))
         })
+    }
+
+    /// By row, the services' own addresses on backends where they are checked too.
+    pub(super) fn vips(&self, config: &Config) -> BTreeMap<u32, Arc<Vip>> {
+        let vip = |(_, backend, row): (_, &types::Backend, u32)| {
+            let is_checked = matches!(&backend.health, Health::Checked(check) if check.vip);
+            let pool = self.pools.get(self.backend(row).filter(|_| is_checked)?.pool)?;
+            let tunnel = match pool.mode {
+                Mode::Tunnel(encapsulation) => Some((backend.address, encapsulation)),
+                Mode::FullNat | Mode::Nat | Mode::Dsr => None,
+            };
+            Some((row, Arc::new(Vip::new(pool.binds.clone(), tunnel))))
+        };
+        self.configured(config).filter_map(vip).collect()
     }
 
     /// All backends with their rows.

@@ -36,12 +36,14 @@ mod tcp;
 mod tests;
 mod tls;
 mod udp;
+pub mod vip;
 
 pub use monitor::Monitor;
 pub use rise_fall::State;
+pub use vip::Vip;
 
 /// A backend to check.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Target {
     /// The caller's number for the backend; comes back in its events.
     pub id: u32,
@@ -52,6 +54,8 @@ pub struct Target {
     /// What it was when another daemon last checked it: that takes as many results to change as ever. `None`: the first
     /// result leads at once.
     pub known: Option<State>,
+    /// The service's own addresses, where they are checked too.
+    pub vip: Option<Arc<Vip>>,
 }
 
 impl Target {

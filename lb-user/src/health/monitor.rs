@@ -141,6 +141,7 @@ impl Watch {
         let probe = Probe {
             address: self.target.checked_address(),
             check: &self.target.check,
+            vip: self.target.vip.as_deref(),
         };
         match probe.run().await {
             Ok(Finished { report, connection }) => {

@@ -7,7 +7,7 @@ use tokio::{
     time::{self, error::Elapsed},
 };
 
-use super::{Orders, Outcome, Report, agent, exec, http, mysql, starrocks, tcp, udp};
+use super::{Orders, Outcome, Report, Vip, agent, exec, http, mysql, starrocks, tcp, udp};
 use crate::config::types::{Check, CheckKind};
 
 /// What to ask a backend.
@@ -17,6 +17,8 @@ pub(super) struct Probe<'a> {
     pub(super) address: SocketAddr,
     /// What, and for how long in all.
     pub(super) check: &'a Check,
+    /// The service's own addresses, where they have to answer too.
+    pub(super) vip: Option<&'a Vip>,
 }
 
 /// A report, and the connection it was got over, which waits to be closed.
@@ -85,7 +87,18 @@ impl Probe<'_> {
     /// must not be laid at the backend's door.
     pub(super) async fn run(&self) -> io::Result<Finished> {
         let started = Instant::now();
-        let (verdict, connection) = self.ask().await;
+        let deadline = time::Instant::now() + self.check.timeout;
+        let (mut verdict, connection) = self.ask(deadline).await;
+        if let (
+            Ok(Verdict {
+                outcome: Outcome::Ok, ..
+            }),
+            Some(vip),
+        ) = (&verdict, self.vip)
+        {
+            let missing = "no answer from the service's own address";
+            verdict = self.within(deadline, missing, vip.ask()).await.and(verdict);
+        }
         let verdict = match verdict {
             Ok(verdict) => verdict,
             Err(Failure::Backend(detail)) => Verdict::failed(detail),
@@ -111,8 +124,7 @@ impl Probe<'_> {
         })
     }
 
-    async fn ask(&self) -> (Result<Verdict, Failure>, Option<TcpStream>) {
-        let deadline = time::Instant::now() + self.check.timeout;
+    async fn ask(&self, deadline: time::Instant) -> (Result<Verdict, Failure>, Option<TcpStream>) {
         let source = &self.check.source;
         let verdict = match &self.check.kind {
             CheckKind::Udp(exchange) => udp::ask(exchange, self.address, source, deadline).await,
@@ -222,6 +234,7 @@ mod tests {
         let probe = Probe {
             address: listener.local_addr().unwrap(),
             check: &check,
+            vip: None,
         };
         let mut queued = Vec::new();
         let report = loop {

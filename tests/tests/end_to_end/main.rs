@@ -11,6 +11,7 @@ mod connection;
 mod control;
 mod ends;
 mod failover;
+mod health;
 mod integrity;
 mod lifecycle;
 mod local;

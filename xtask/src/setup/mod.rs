@@ -36,10 +36,20 @@ const LAB: [Program; 2] = [
 ];
 
 /// Programs that the tests call besides.
-const TESTS: [Program; 1] = [Program {
-    command: "bpftool",
-    package: "bpftool",
-}];
+const TESTS: [Program; 3] = [
+    Program {
+        command: "bpftool",
+        package: "bpftool",
+    },
+    Program {
+        command: "mariadbd",
+        package: "mariadb-server-core",
+    },
+    Program {
+        command: "mariadb",
+        package: "mariadb-client-core",
+    },
+];
 
 /// Programs that the bench calls besides: who Ballast is compared with, and who makes the load.
 const BENCH: [Program; 6] = [

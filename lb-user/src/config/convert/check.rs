@@ -116,7 +116,7 @@ fn check(raw: &raw::Check, surroundings: Surroundings) -> Result<Check, Fault> {
         address: raw.address.as_ref().map(address::host).transpose()?,
         port,
         source: source(raw)?,
-        vip: vip(raw, surroundings.mode)?,
+        vip: vip(raw, kind, surroundings)?,
         flaps: flaps(raw)?,
         observe: observe::observe(raw, kind, surroundings)?,
     })
@@ -171,18 +171,29 @@ fn refuse_other_family(raw: &raw::Check, check: &Check, backend: SocketAddr) -> 
     }
 }
 
-fn vip(raw: &raw::Check, mode: Mode) -> Result<bool, Fault> {
-    match &raw.vip {
-        Some(flag) if *flag.get_ref() && mode.sees_answers() => Err(Fault::at(
+fn vip(raw: &raw::Check, kind: Kind, surroundings: Surroundings) -> Result<bool, Fault> {
+    let Some(flag) = raw.vip.as_ref().filter(|flag| *flag.get_ref()) else {
+        return Ok(false);
+    };
+    let Surroundings { protocol, mode } = surroundings;
+    if mode.sees_answers() {
+        return Err(Fault::at(
             flag,
             format!(
                 "`vip` means nothing in mode \"{}\", in which backends do not have the service's address",
                 mode.as_str()
             ),
             "remove it, or set mode to \"dsr\" or \"tunnel\"",
-        )),
-        flag => Ok(value::flag_or(false, flag.as_ref())),
+        ));
     }
+    if protocol == Protocol::Udp || kind == Kind::None {
+        return Err(Fault::at(
+            flag,
+            "`vip` asks for a TCP connection after each check, and there is none",
+            "remove it, or set protocol to \"tcp\" and another type",
+        ));
+    }
+    Ok(true)
 }
 
 fn flaps(raw: &raw::Check) -> Result<Option<Flaps>, Fault> {

@@ -15,13 +15,6 @@ pub(in crate::config) fn refuse(file: &raw::File) -> Result<(), Fault> {
     for service in &file.service {
         let Table(service) = service.get_ref();
         keys(of_service(service))?;
-        let backends = service
-            .backend
-            .iter()
-            .filter_map(|backend| backend.get_ref().0.check.as_ref());
-        for check in service.check.iter().chain(backends) {
-            keys([("vip", value::place(check.get_ref().0.vip.as_ref()))])?;
-        }
     }
     Ok(())
 }

@@ -23,3 +23,4 @@ mod worker;
 
 pub use engine::{AfPacket, Losses, StartError, tables, threads};
 pub use host::{HostError, KeptFromHost};
+pub(crate) use sockets::frames_of;

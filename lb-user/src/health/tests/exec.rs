@@ -102,6 +102,7 @@ async fn exec_without_its_program() {
     let probe = probe::Probe {
         address: AT.parse().unwrap(),
         check: &check,
+        vip: None,
     };
     assert!(probe.run().await.is_err());
 }

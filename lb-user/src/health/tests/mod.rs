@@ -77,6 +77,7 @@ fn monitor(address: SocketAddr, check: Check) -> (Monitor, mpsc::Receiver<Event>
                 address,
                 check: check.into(),
                 known: None,
+                vip: None,
             }],
             &sender,
         ),
@@ -321,6 +322,7 @@ async fn dropping_the_monitor_ends_all_checks() {
             address,
             check: tcp().into(),
             known: None,
+            vip: None,
         })
         .collect();
     let monitor = Monitor::start(targets, &sender);
@@ -342,6 +344,7 @@ async fn every_one_of_many_backends_is_reported() {
         address,
         check: Arc::clone(&check),
         known: None,
+        vip: None,
     };
     let _monitor = Monitor::start((0..500).map(target).collect(), &sender);
     let mut pending: std::collections::BTreeSet<u32> = (0..500).collect();

@@ -1,4 +1,4 @@
-//! Checks of `MySQL` servers: what MariaDB, which the lab has, does not do.
+//! Checks of `MySQL` servers: what `MariaDB`, which the lab has, does not do.
 
 use std::{fs, net::SocketAddr};
 
@@ -33,8 +33,8 @@ async fn mysql_user_by_every_plugin_that_is_known() {
         ("other", native),
     ] {
         let script = Script {
-            announced,
             plugin,
+            announced,
             ..Script::default()
         };
         let address = mysql_server(script).await;
@@ -75,7 +75,7 @@ async fn mysql_wrong_password() {
     assert!(!format!("{check:?}").contains("geheim"));
 }
 
-/// `MySQL` 8 has other columns than MariaDB, and several sources; what is older knows other words.
+/// `MySQL` 8 has other columns than `MariaDB`, and several sources; what is older knows other words.
 #[tokio::test]
 async fn mysql_replication_in_the_words_of_every_version() {
     let columns: &[_] = &[

@@ -102,7 +102,7 @@ impl Conversation {
                 Some((_, Answer::Error(code, message))) => self.write(&error(*code, message)).await?,
                 None => {
                     self.write(&error(1064, "You have an error in your SQL syntax"))
-                        .await?
+                        .await?;
                 }
             }
         }

@@ -40,6 +40,7 @@ async fn interface_is_what_checks_leave_by() {
         let probe = Probe {
             address,
             check: &check,
+            vip: None,
         };
         assert!(probe.run().await.is_err(), "{wrong}");
     }
@@ -102,6 +103,7 @@ fn monitor_known(
         address,
         check: check.into(),
         known,
+        vip: None,
     };
     (Monitor::start(vec![target], &sender), events)
 }
@@ -134,7 +136,7 @@ async fn server_that_alternates() -> SocketAddr {
     server(move |mut stream| {
         let turn = turn.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         async move {
-            let status = if turn % 2 == 0 { "200" } else { "500" };
+            let status = if turn.is_multiple_of(2) { "200" } else { "500" };
             assert!(stream.read(&mut [0; 1024]).await.unwrap() > 0);
             let _ = stream
                 .write_all(format!("HTTP/1.1 {status} x\r\n").as_bytes())

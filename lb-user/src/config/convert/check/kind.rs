@@ -149,3 +149,75 @@ fn own_keys(raw: &raw::Check) -> [OwnKey; 26] {
         ("env", value::place(raw.env.as_ref()), &[Exec]),
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    use super::*;
+
+    const DOCUMENT: &str = include_str!("../../../../../docs/checks.md");
+
+    /// The words in backticks of a table's cell.
+    fn words(cell: &str) -> Vec<&str> {
+        cell.split('`').skip(1).step_by(2).collect()
+    }
+
+    /// The document's tables with a test in their last column: each row's cells.
+    fn rows() -> Vec<Vec<&'static str>> {
+        let tables = DOCUMENT.split("\n\n").filter(|block| {
+            block
+                .lines()
+                .next()
+                .is_some_and(|head| head.ends_with("| test |"))
+        });
+        let rows = tables.flat_map(|table| table.lines().skip(2));
+        rows.map(|row| row.trim_matches('|').split(" | ").collect())
+            .collect()
+    }
+
+    #[test]
+    fn every_key_of_every_type_is_in_the_document() {
+        let rows = rows();
+        for (key, _, kinds) in own_keys(&raw::Check::default()) {
+            if kinds.len() > 5 {
+                // Of all types that ask over the network: in the table of what they have in common.
+                assert!(rows.iter().any(|row| words(row[0]).contains(&key)), "{key}");
+                continue;
+            }
+            for kind in kinds {
+                let is_told =
+                    |row: &Vec<&str>| words(row[0]).contains(&kind.as_str()) && words(row[1]).contains(&key);
+                assert!(rows.iter().any(is_told), "{key} of type {}", kind.as_str());
+            }
+        }
+        for kind in Kind::ALL {
+            assert!(
+                rows.iter().any(|row| words(row[0]).contains(&kind.as_str())),
+                "{}",
+                kind.as_str()
+            );
+        }
+    }
+
+    #[test]
+    fn every_test_that_the_document_names_is_there() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let folders = [
+            "src/health/tests",
+            "src/control/tests",
+            "../tests/tests/end_to_end/health",
+        ];
+        let files = folders
+            .iter()
+            .flat_map(|folder| fs::read_dir(root.join(folder)).unwrap());
+        let source: String = files
+            .map(|file| fs::read_to_string(file.unwrap().path()).unwrap())
+            .collect();
+        let named: Vec<&str> = rows().iter().flat_map(|row| words(row.last().unwrap())).collect();
+        assert!(named.len() > 50, "{} were read", named.len());
+        for name in named {
+            assert!(source.contains(&format!("fn {name}(")), "there is no test {name}");
+        }
+    }
+}
