@@ -128,3 +128,79 @@ async fn mysql_error_instead_of_an_answer() {
         expected
     );
 }
+
+/// A server with this `read_only`, and replication as these values of its columns say, if it is a replica.
+async fn server_with(read_only: &'static str, replica: Option<[&'static str; 3]>) -> SocketAddr {
+    let columns: &[_] = &["Slave_IO_Running", "Slave_SQL_Running", "Seconds_Behind_Master"];
+    let rows = replica.into_iter().map(Vec::from).collect();
+    mysql_server(Script {
+        answers: vec![
+            (
+                "SELECT @@global.read_only",
+                Answer::Table(&["@@global.read_only"], vec![vec![read_only]]),
+            ),
+            ("SHOW REPLICA STATUS", Answer::Table(columns, rows)),
+        ],
+        ..Script::default()
+    })
+    .await
+}
+
+#[tokio::test]
+async fn mysql_require() {
+    let running = Some(["Yes", "Yes", "2"]);
+    for (role, read_only, replica, expected) in [
+        ("writer", "0", None, ok("writer")),
+        ("writer", "OFF", running, ok("writer")),
+        ("writer", "1", running, failed("read_only is on")),
+        ("replica", "1", running, ok("replica 2 s behind")),
+        ("replica", "0", running, failed("read_only is off")),
+        ("replica", "1", None, failed("not a replica")),
+        ("reader", "0", None, ok("writer")),
+        ("reader", "1", running, ok("replica 2 s behind")),
+        ("reader", "1", None, failed("not a replica")),
+    ] {
+        let address = server_with(read_only, replica).await;
+        let seen = logged_in(address, &format!("require = \"{role}\"")).await;
+        assert_eq!(seen, expected, "{role}, read_only {read_only}, {replica:?}");
+    }
+}
+
+#[tokio::test]
+async fn mysql_read_only() {
+    for (wanted, is, expected) in [
+        (true, "1", ok("logged in")),
+        (true, "0", failed("read_only is off")),
+        (false, "1", failed("read_only is on")),
+    ] {
+        let address = server_with(is, None).await;
+        assert_eq!(
+            logged_in(address, &format!("read_only = {wanted}")).await,
+            expected
+        );
+    }
+}
+
+#[tokio::test]
+async fn mysql_replication() {
+    for (io, sql, expected) in [
+        ("Yes", "Yes", ok("replica 0 s behind")),
+        ("Connecting", "Yes", failed("replication does not run")),
+        ("Yes", "No", failed("replication does not run")),
+    ] {
+        let address = server_with("1", Some([io, sql, "0"])).await;
+        assert_eq!(logged_in(address, "replication = true").await, expected);
+    }
+}
+
+#[tokio::test]
+async fn mysql_max_lag() {
+    for (lag, expected) in [
+        ("5", ok("replica 5 s behind")),
+        ("6", failed("replica 6 s behind")),
+        ("", failed("replica, nobody knows how far behind")),
+    ] {
+        let address = server_with("1", Some(["Yes", "Yes", lag])).await;
+        assert_eq!(logged_in(address, "max_lag = \"5s\"").await, expected);
+    }
+}

@@ -30,6 +30,11 @@ struct Monitored {
 impl Monitored {
     /// Checks the backends of the first service in a configuration.
     fn start(namespace: &Namespace, text: &str) -> Result<Self> {
+        Self::start_many(namespace, text, 1)
+    }
+
+    /// The same, each as if it were so many backends.
+    fn start_many(namespace: &Namespace, text: &str, copies: usize) -> Result<Self> {
         let config = config::parse(text, Path::new("test.toml"))?;
         let service = config.services.into_iter().next().context("no service")?;
         let target = |(id, backend): (u32, config::types::Backend)| match backend.health {
@@ -38,10 +43,13 @@ impl Monitored {
                 address: backend.address,
                 check,
                 known: None,
+                vip: None,
             }),
             Health::Tracked { .. } => None,
         };
-        let targets = (0..).zip(service.backends).filter_map(target).collect();
+        let backends = service.backends.into_iter();
+        let copied = backends.flat_map(|backend| std::iter::repeat_n(backend, copies));
+        let targets = (0..).zip(copied).filter_map(target).collect();
         let (heard, events) = mpsc::channel();
         let (end, ended) = oneshot::channel();
         namespace.spawn(move || {
