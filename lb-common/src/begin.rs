@@ -9,6 +9,7 @@ use crate::{
     packet::Packet,
     parse::{self, Network, Parse, Segment},
     process::{Exit, Outcome, Stage, conclude},
+    quota,
     reason::Reason,
     room, source,
     tables::Tables,
@@ -32,8 +33,19 @@ pub fn begin<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
         Ok(Network::V6) => translate::<V6, T>(packet, tables),
         Err(reason) => Err(reason.into()),
     };
-    let next = opened.map_or_else(|exit| exit, |()| Exit::To(Stage::Follow));
-    conclude(tables, Err(next))
+    conclude(tables, Err(after_opening(tables, opened, Stage::Follow)))
+}
+
+/// Where a packet goes on whose flow is open; or what becomes of it, whose flow then counts no more.
+#[inline(always)]
+pub(crate) fn after_opening<T: Tables>(tables: &T, opened: Result<(), Exit>, next: Stage) -> Exit {
+    match opened {
+        Ok(()) => Exit::To(next),
+        Err(exit) => {
+            quota::give_back(tables);
+            exit
+        }
+    }
 }
 
 #[inline(always)]
@@ -98,6 +110,8 @@ pub(crate) fn open<A: Parse, T: Tables>(
         },
         partner: reply.index,
         attempts: (attempts & 0xff) as u8,
+        counted: quota::counted(note),
+        metered: note.meters.load() != 0,
     };
     // Where there is none, there is no entry to publish either.
     reply.publish(

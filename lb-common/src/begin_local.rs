@@ -2,7 +2,7 @@
 
 use crate::{
     address::{Address, AddressCell, Port, Tuple, V4, V6},
-    begin::{PORT_ATTEMPTS, PORT_STEP, open, port},
+    begin::{PORT_ATTEMPTS, PORT_STEP, after_opening, open, port},
     flow,
     layout::Settings,
     manner::Forwarding,
@@ -22,8 +22,7 @@ pub fn begin_local<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
         Ok(Network::V6) => begin::<V6, T>(packet, tables),
         Err(reason) => Err(reason.into()),
     };
-    let next = opened.map_or_else(|exit| exit, |()| Exit::To(Stage::Deliver));
-    conclude(tables, Err(next))
+    conclude(tables, Err(after_opening(tables, opened, Stage::Deliver)))
 }
 
 #[inline(always)]

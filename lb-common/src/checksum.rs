@@ -79,14 +79,9 @@ impl Sum {
     #[inline(always)]
     #[must_use]
     pub const fn fold(self) -> u16 {
-        // 64 bits to 33, to 18, to 17, to 16.
-        let sum = (self.0 & 0xffff_ffff).wrapping_add(self.0 >> 32);
-        let sum = (sum & 0xffff)
-            .wrapping_add((sum >> 16) & 0xffff)
-            .wrapping_add(sum >> 32);
-        let sum = (sum & 0xffff).wrapping_add(sum >> 16);
-        let sum = (sum & 0xffff).wrapping_add(sum >> 16);
-        low(sum)
+        // A word and the same with its halves swapped: their sum's upper half is that of the halves, with its carry.
+        let sum = (self.0.wrapping_add(self.0.rotate_left(32)) >> 32) as u32;
+        (sum.wrapping_add(sum.rotate_left(16)) >> 16) as u16
     }
 
     /// The checksum: folded and complemented.
@@ -96,12 +91,14 @@ impl Sum {
         !self.fold()
     }
 
-    /// The update that puts `new` where this sum's words stood.
+    /// The update that puts `new` where this sum's words stood, of which there are 2^22 at most.
     #[inline(always)]
     #[must_use]
     pub const fn replaced_by(self, new: Self) -> Update {
-        // ~m of RFC 1624 for a whole sum: complementing the folded sum is subtracting it.
-        Update(new.add_u16(!self.fold()))
+        /// 0 in one's-complement arithmetic of 16 bits, and greater than any sum that is taken from it.
+        const NOTHING: u64 = 0xffff << 40;
+        // ~m of RFC 1624 for a whole sum: complementing it is subtracting it, and folding can wait.
+        Update(Self(new.0.wrapping_add(NOTHING.wrapping_sub(self.0))))
     }
 }
 
@@ -119,12 +116,6 @@ impl Update {
     pub const fn in_sum(self, sum: Sum) -> Sum {
         sum.add(self.0)
     }
-}
-
-#[inline(always)]
-#[expect(clippy::cast_possible_truncation, reason = "folded to 16 bits before")]
-const fn low(sum: u64) -> u16 {
-    sum as u16
 }
 
 #[cfg(test)]

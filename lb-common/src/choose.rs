@@ -1,12 +1,15 @@
 //! Choosing a backend for a new flow.
 
 use crate::{
+    access,
     address::{Address, TCP, Tuple, V4, V6},
     choice,
+    layout::Backend,
     manner::Forwarding,
     packet::Packet,
     parse::{self, Network, Parse, Segment},
     process::{Exit, Outcome, Stage, conclude},
+    quota,
     reason::Reason,
     room::has_room,
     service,
@@ -34,29 +37,47 @@ pub fn choose<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
 fn backend<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<Stage, Reason> {
     let segment = &parse::noted::<A, T>(packet, tables)?;
     let settings = tables.settings().ok_or(Reason::NotReady)?;
+    let note = tables.note().ok_or(Reason::NotReady)?;
+    // Whatever becomes of this flow, the next one is not moved.
+    let avoided = note.take_avoided();
     let service =
         service::find(tables, settings, &segment.tuple, segment.protocol).ok_or(Reason::NotForService)?;
     if is_impossible(segment) {
         return Err(Reason::Impossible);
     }
     let service = tables.service(service).ok_or(Reason::NotReady)?;
+    for list in [&settings.denied, &service.denied] {
+        access::ask(tables, settings, list, segment.tuple.src)?;
+    }
     // Where the backend alone keeps a connection, it goes on without the entry that another balancer had for it, if
     // that would choose the same backend.
     let resumes =
         !Forwarding::from_word(service.forwarding.load()).sees_answers() && !choice::takes_turns(service);
     if segment.protocol == TCP && segment.flags & (SYN | ACK | RST) != SYN && !resumes {
-        return Ok(Stage::Reset);
+        // A RST is not answered (RFC 9293 3.10.7.1).
+        return if segment.flags & RST != 0 {
+            Err(Reason::NoFlow)
+        } else {
+            Ok(Stage::Reset)
+        };
     }
     if !has_room(&service.active, &service.maxconn) {
         return Err(Reason::ServiceFull);
     }
-    let note = tables.note().ok_or(Reason::NotReady)?;
-    let backend = match note.take_avoided() {
+    let backend = match avoided {
         None => choice::pick(tables, service, &segment.tuple, segment.protocol)?,
         Some(avoided) => choice::pick_another(tables, service, &segment.tuple, segment.protocol, avoided)?,
     };
     note.backend.store(backend);
     let record = tables.backend(backend).ok_or(Reason::NoBackend)?;
+    if record.hop.load() & Backend::ENDS != 0 {
+        // Its flows end: this one would begin and end for as long as stages may follow each other.
+        return Err(Reason::NoBackend);
+    }
+    // Last of all: what is counted here is uncounted only by who opens the flow.
+    let service = (record.service.load(), service);
+    let site = quota::site(segment.tuple.src);
+    quota::enter(tables, settings, note, service, site, avoided.is_some())?;
     Ok(if record.local.load() == 0 {
         Stage::Begin
     } else {

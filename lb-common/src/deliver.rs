@@ -5,7 +5,7 @@
 use crate::{
     address::{V4, V6},
     flow::{self, State},
-    layout::{Backend, Settings},
+    layout::Backend,
     manner::Forwarding,
     packet::{Packet, Wire},
     parse::{self, Network, Parse},
@@ -36,8 +36,8 @@ where
     let settings = tables.settings().ok_or(Reason::NotReady)?;
     let hit = flow::find::<A, T>(tables, settings, &segment.tuple, segment.protocol)?
         .ok_or(Reason::FlowContended)?;
-    let (to, backend) = (hit.entry.to(), hit.entry.backend());
-    let local = hit.entry.forwarding() == Forwarding::Local;
+    let (to, way) = (hit.entry.to(), hit.entry.way());
+    let (local, backend) = (way.forwarding() == Forwarding::Local, way.backend());
     if !local || !hit.is_current() {
         return Err(Reason::FlowContended.into());
     }
@@ -58,14 +58,8 @@ where
         &segment,
         &to,
     )?;
-    count(tables, settings, backend, length);
-    Ok(Verdict::Pass(Reason::Local))
-}
-
-#[inline(always)]
-fn count<T: Tables>(tables: &T, settings: &Settings, backend: u32, length: u64) {
     if let Some(counters) = tables.backend_counters(settings, backend) {
-        counters.packets_in.add(1);
-        counters.bytes_in.add(length);
+        counters.count_in(length);
     }
+    Ok(Verdict::Pass(Reason::Local))
 }

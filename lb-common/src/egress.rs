@@ -54,8 +54,8 @@ where
     let Some(hit) = flow::find::<A, T>(tables, settings, &segment.tuple, segment.protocol)? else {
         return Ok(Egress::Untouched);
     };
-    let (to, backend) = (hit.entry.to(), hit.entry.backend());
-    let local = hit.entry.forwarding() == Forwarding::Local;
+    let (to, way) = (hit.entry.to(), hit.entry.way());
+    let local = way.forwarding() == Forwarding::Local;
     if !hit.is_current() {
         return Err(Reason::FlowContended);
     }
@@ -66,9 +66,8 @@ where
     let length = packet.len();
     // The packet is still in the hands of the stack that it comes from, which finishes what it has not.
     rewrite::in_place(packet, tables, || true, &segment, &to)?;
-    if let Some(counters) = tables.backend_counters(settings, backend) {
-        counters.packets_out.add(1);
-        counters.bytes_out.add(length);
+    if let Some(counters) = tables.backend_counters(settings, way.backend()) {
+        counters.count_out(length);
     }
     Ok(Egress::Translated)
 }

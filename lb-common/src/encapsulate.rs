@@ -61,15 +61,9 @@ where
     if let Some(settings) = tables.settings()
         && let Some(counters) = tables.backend_counters(settings, backend)
     {
-        counters.packets_in.add(1);
-        counters.bytes_in.add(length);
+        counters.count_in(length);
     }
-    let interface = hop.interface.load();
-    Ok(if interface == packet.interface() {
-        Verdict::Tx
-    } else {
-        Verdict::Redirect(interface)
-    })
+    Ok(Verdict::out_of(hop.interface.load(), packet.interface()))
 }
 
 /// Puts headers of the second family around a packet of the first, if it is then no longer than `most` bytes.

@@ -2,15 +2,16 @@
 
 use crate::{
     address::{Address, Port, TCP, Tuple, V4, V6},
-    flow::{self, Client, Hit, State},
+    flow::{self, Client, Hit, State, Way},
     hop,
     layout::{Backend, PortFilter, Settings, mac_from_word},
     link::Link,
     manner::Forwarding,
+    meter,
     packet::{Packet, Wire},
     parse::{self, Network, Parse, Part, Segment},
     process::{Exit, Outcome, Stage, conclude},
-    reason::Reason,
+    reason::{OrRefuse as _, Reason, seldom},
     rewrite,
     shared::Shared,
     tables::Tables,
@@ -52,22 +53,26 @@ pub(crate) fn forward_segment<A, T: Tables>(
 where
     A: Parse<Header: Wire>,
 {
-    let settings = tables.settings().ok_or(Reason::NotReady)?;
+    let settings = tables.settings().or_refuse(Reason::NotReady)?;
     let Some(hit) = flow::find::<A, T>(tables, settings, &segment.tuple, segment.protocol)? else {
         return Err(Exit::To(Stage::Choose));
     };
     if segment.flags & (SYN | RST) != 0 {
         connecting(tables, settings, segment, &hit)?;
     }
-    let forwarding = hit.entry.forwarding();
+    let way = hit.entry.way();
+    if way.is_metered() {
+        meter::ask(tables, way.backend())?;
+    }
+    let forwarding = way.forwarding();
     if forwarding == Forwarding::Local {
-        return Err(Exit::To(Stage::Deliver));
+        return Err(seldom(Exit::To(Stage::Deliver)));
     }
-    if segment.network != EthernetHeader::LEN && leaves_by(tables, &hit)? != packet.interface() {
+    if segment.network != EthernetHeader::LEN && leaves_by(tables, &hit, way)? != packet.interface() {
         // Its tags are right on its own interface only.
-        return Err(Reason::Vlan.into());
+        return Err(seldom(Reason::Vlan).into());
     }
-    let route = route(packet, tables, segment, &hit)?;
+    let route = route(packet, tables, segment, &hit, way)?;
     let length = packet.len();
     if forwarding == Forwarding::Encapsulate {
         rewrite::finish(packet, tables, settings, segment)?;
@@ -78,14 +83,14 @@ where
         && length.wrapping_sub(segment.network as u64) > u64::from(route.mtu)
         && !(tables.keeps_partial_checksum(settings) && rewrite::is_unfinished(segment))
     {
-        tables.note().ok_or(Reason::NotReady)?.mtu.store(route.mtu);
-        return Err(Reason::TooBig.into());
+        tables.note().or_refuse(Reason::NotReady)?.mtu.store(route.mtu);
+        return Err(seldom(Reason::TooBig).into());
     }
     if forwarding.sees_answers() {
         rewrite::full_nat(packet, tables, settings, segment, &route.to, &route.link)?;
     } else {
         rewrite::finish(packet, tables, settings, segment)?;
-        route.link.write(packet).ok_or(Reason::Malformed)?;
+        route.link.write(packet).or_refuse(Reason::Malformed)?;
     }
     count_traffic(tables, settings, &route, length);
     Ok(route.verdict(packet))
@@ -94,7 +99,8 @@ where
 /// Where a packet goes on that is not forwarded yet, which then finds noted what it needs.
 #[inline(always)]
 pub(crate) fn leave<A, T: Tables>(tables: &T, segment: &Segment<A>, exit: Exit) -> Exit {
-    if segment.part == Part::LATER && exit != Exit::To(Stage::Encapsulate) {
+    let goes_on = matches!(exit, Exit::To(Stage::Encapsulate | Stage::Meter));
+    if segment.part == Part::LATER && !goes_on {
         // Nobody is told of a later fragment (RFC 1122 3.2.2), which opens nothing either.
         return match exit {
             Exit::To(_) => Reason::FragmentUnknown.into(),
@@ -121,11 +127,11 @@ pub(crate) fn leave<A, T: Tables>(tables: &T, segment: &Segment<A>, exit: Exit) 
 
 /// The interface that a flow's packets leave by.
 #[inline(always)]
-fn leaves_by<A: Address, T: Tables>(tables: &T, hit: &Hit<'_, A>) -> Result<u32, Reason> {
+fn leaves_by<A: Address, T: Tables>(tables: &T, hit: &Hit<'_, A>, way: Way) -> Result<u32, Reason> {
     if hit.control.state().has(State::REPLY) {
         return Ok(hit.entry.interface());
     }
-    Ok(to_backend(tables, hit.entry.to(), hit.entry.backend())?.interface)
+    Ok(to_backend(tables, hit.entry.to(), way.backend())?.interface)
 }
 
 /// Where a packet goes.
@@ -148,11 +154,7 @@ impl<A> Route<A> {
     /// What becomes of the packet.
     #[inline(always)]
     pub(crate) fn verdict(&self, packet: &Packet<'_>) -> Verdict {
-        if self.interface == packet.interface() {
-            Verdict::Tx
-        } else {
-            Verdict::Redirect(self.interface)
-        }
+        Verdict::out_of(self.interface, packet.interface())
     }
 }
 
@@ -164,7 +166,7 @@ pub(crate) fn wanted<A, T: Tables>(tables: &T, segment: &Segment<A>) -> Result<b
     } else {
         PortFilter::UDP
     };
-    let ports = tables.ports().ok_or(Reason::NotReady)?;
+    let ports = tables.ports().or_refuse(Reason::NotReady)?;
     let of = |table: &[Shared<u8>; 65536], port: Port| {
         table
             .get(usize::from(port.number()))
@@ -184,14 +186,15 @@ fn route<A: Address, T: Tables>(
     tables: &T,
     segment: &Segment<A>,
     hit: &Hit<'_, A>,
+    way: Way,
 ) -> Result<Route<A>, Reason> {
-    let route = to_client(hit)?;
+    let route = to_client(hit, way)?;
     flow::track(tables, segment, hit);
     if route.reply {
         return Ok(route);
     }
-    if hit.entry.forwarding().sees_answers() {
-        learn(packet, tables, hit)?;
+    if way.forwarding().sees_answers() {
+        learn(packet, tables, hit, way)?;
     }
     to_backend(tables, route.to, route.backend)
 }
@@ -199,7 +202,7 @@ fn route<A: Address, T: Tables>(
 /// The route of what is about a flow without being a packet of it.
 #[inline(always)]
 pub(crate) fn route_beside<A: Address, T: Tables>(tables: &T, hit: &Hit<'_, A>) -> Result<Route<A>, Reason> {
-    let route = to_client(hit)?;
+    let route = to_client(hit, hit.entry.way())?;
     if route.reply {
         return Ok(route);
     }
@@ -208,29 +211,29 @@ pub(crate) fn route_beside<A: Address, T: Tables>(tables: &T, hit: &Hit<'_, A>) 
 
 /// The route of a backend's packet; of a client's, all but where it goes.
 #[inline(always)]
-pub(crate) fn to_client<A: Address>(hit: &Hit<'_, A>) -> Result<Route<A>, Reason> {
+pub(crate) fn to_client<A: Address>(hit: &Hit<'_, A>, way: Way) -> Result<Route<A>, Reason> {
     let route = Route {
         to: hit.entry.to(),
-        link: hit.entry.link_to_client(),
+        link: way.link_to_client(),
         interface: hit.entry.interface(),
         mtu: 0,
-        backend: hit.entry.backend(),
+        backend: way.backend(),
         reply: hit.control.state().has(State::REPLY),
     };
     if hit.is_current() {
         Ok(route)
     } else {
-        Err(Reason::FlowContended)
+        Err(seldom(Reason::FlowContended))
     }
 }
 
 /// The route of a client's packet.
 #[inline(always)]
 fn to_backend<A: Address, T: Tables>(tables: &T, to: Tuple<A>, backend: u32) -> Result<Route<A>, Reason> {
-    let record = tables.backend(backend).ok_or(Reason::NoBackend)?;
+    let record = tables.backend(backend).or_refuse(Reason::NoBackend)?;
     let word = record.hop.load();
     if word & Backend::ENDS != 0 {
-        return Err(Reason::BackendDown);
+        return Err(seldom(Reason::BackendDown));
     }
     let (hop, link) = hop::at(record, word)?;
     Ok(Route {
@@ -289,10 +292,15 @@ fn connecting<A: Address, T: Tables>(
 
 /// Replies go back to where the client's packets come from: notices when that has changed.
 #[inline(always)]
-fn learn<A: Address, T: Tables>(packet: &Packet<'_>, tables: &T, hit: &Hit<'_, A>) -> Result<(), Reason> {
-    let link = Link::of(packet).ok_or(Reason::Malformed)?;
+fn learn<A: Address, T: Tables>(
+    packet: &Packet<'_>,
+    tables: &T,
+    hit: &Hit<'_, A>,
+    way: Way,
+) -> Result<(), Reason> {
+    let link = Link::of(packet).or_refuse(Reason::Malformed)?;
     let interface = packet.interface();
-    if !hit.entry.leads_to(interface, link.src, link.dst) {
+    if !way.leads_back(link) || hit.entry.interface() != interface {
         let (mac, own_mac) = (mac_from_word(link.src), mac_from_word(link.dst));
         hit.follow(
             tables,
@@ -311,11 +319,9 @@ pub(crate) fn count_traffic<A, T: Tables>(tables: &T, settings: &Settings, route
     let Some(counters) = tables.backend_counters(settings, route.backend) else {
         return;
     };
-    let (packets, bytes) = if route.reply {
-        (&counters.packets_out, &counters.bytes_out)
+    if route.reply {
+        counters.count_out(length);
     } else {
-        (&counters.packets_in, &counters.bytes_in)
-    };
-    packets.add(1);
-    bytes.add(length);
+        counters.count_in(length);
+    }
 }

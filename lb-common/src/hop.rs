@@ -3,7 +3,7 @@
 use crate::{
     layout::{Backend, Hop},
     link::Link,
-    reason::Reason,
+    reason::{OrRefuse as _, Reason, seldom},
 };
 
 /// The next hop that is in force, and its MAC addresses.
@@ -18,10 +18,10 @@ pub(crate) fn at(record: &Backend, word: u32) -> Result<(&Hop, Link), Reason> {
     let hop = record
         .hops
         .get((word & Backend::HOP) as usize)
-        .ok_or(Reason::NoNextHop)?;
+        .or_refuse(Reason::NoNextHop)?;
     let dst = hop.peer.load();
     if dst == 0 {
-        return Err(Reason::NoNextHop);
+        return Err(seldom(Reason::NoNextHop));
     }
     let src = hop.own.load();
     Ok((hop, Link { dst, src }))

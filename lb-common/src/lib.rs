@@ -12,7 +12,8 @@
 //! # Conventions
 //!
 //! - Wire values stay in network order, in types named for it ([`V4`], [`V6`], [`Port`], [`Mac`]).
-//! - `unsafe` stands behind two doors: [`packet`] (packet bytes) and [`shared`] (table memory).
+//! - `unsafe` stands behind two doors: [`packet`] (packet bytes) and [`shared`] (table memory). (`opaque` has two
+//!   instructions that touch neither.)
 //! - Table records are `repr(C)` with explicit padding, hold no enum, bool or Option, and their sizes are asserted.
 #![cfg_attr(not(test), no_std)]
 // Atomic compare-and-swap has no stable spelling on the BPF target: its `AtomicU64` lacks the method.
@@ -44,6 +45,7 @@
 #[cfg(any(test, feature = "memory"))]
 extern crate alloc;
 
+mod access;
 pub mod address;
 mod answer;
 mod begin;
@@ -66,10 +68,13 @@ pub mod link;
 pub mod manner;
 #[cfg(any(test, feature = "memory"))]
 pub mod memory;
+mod meter;
 mod mss;
+mod opaque;
 pub mod packet;
 pub mod parse;
 mod process;
+mod quota;
 mod rate;
 pub mod reason;
 mod retry;
@@ -96,6 +101,7 @@ pub use egress::{Egress, egress};
 pub use encapsulate::encapsulate;
 pub use follow::follow;
 pub use icmp::icmp;
+pub use meter::meter;
 pub use packet::Packet;
 pub use parse::Segment;
 pub use process::{Outcome, Stage, process, refuse};

@@ -1,6 +1,6 @@
 //! The MAC addresses of a frame.
 
-use crate::{layout::mac_pair, packet::Packet};
+use crate::{layout::mac_pair, packet::Packet, wire::EthernetHeader};
 
 /// Two MAC addresses, each in the first six bytes of a word: words are compared, loaded and stored at once, and lie
 /// aligned on BPF's stack.
@@ -17,10 +17,11 @@ impl Link {
     #[inline(always)]
     #[must_use]
     pub fn of(packet: &Packet<'_>) -> Option<Self> {
+        let header: &[u8; EthernetHeader::LEN] = packet.header(0)?;
         // Each of the two addresses with the two bytes behind it.
         Some(Self {
-            dst: u64::from_ne_bytes(*packet.header(0)?),
-            src: u64::from_ne_bytes(*packet.header(6)?),
+            dst: u64::from_ne_bytes(*header.first_chunk()?),
+            src: u64::from_ne_bytes(*header.last_chunk()?),
         })
     }
 
@@ -39,8 +40,9 @@ impl Link {
     #[must_use]
     pub fn write(self, packet: &mut Packet<'_>) -> Option<()> {
         let (first, last) = mac_pair(self.dst, self.src);
-        *packet.header_mut::<[u8; 8]>(0)? = first;
-        *packet.header_mut::<[u8; 4]>(8)? = last;
+        let addresses: &mut [u8; 12] = packet.header_mut(0)?;
+        *addresses.first_chunk_mut()? = first;
+        *addresses.last_chunk_mut()? = last;
         Some(())
     }
 }

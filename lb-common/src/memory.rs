@@ -12,8 +12,8 @@ use crate::{
     checksum::Sum,
     flow::Bucket,
     layout::{
-        Backend, BackendCounters, COMPLETE_PARTIAL, ChoiceWord, Datagrams, Note, PacketCounters, PortFilter,
-        Service, ServiceSlot, Settings, Source,
+        Backend, BackendCounters, Border, COMPLETE_PARTIAL, ChoiceWord, Datagrams, Note, PacketCounters,
+        PortFilter, Quotas, Service, ServiceSlot, Settings, Source,
     },
     packet::Packet,
     shared::Shared,
@@ -43,6 +43,10 @@ pub struct Memory<'m> {
     pub buckets_v6: &'m [Bucket<V6>],
     /// See [`Tables::datagrams`].
     pub datagrams: &'m [Datagrams],
+    /// See [`Tables::border`].
+    pub borders: &'m [Border],
+    /// See [`Tables::quotas`].
+    pub quotas: &'m [Quotas],
     /// One per worker.
     pub notes: &'m [Note],
     /// One per worker.
@@ -136,6 +140,14 @@ impl Tables for Worker<'_> {
 
     fn datagrams(&self, index: u32) -> Option<&Datagrams> {
         at(self.memory.datagrams, index)
+    }
+
+    fn border(&self, index: u32) -> Option<&Border> {
+        at(self.memory.borders, index)
+    }
+
+    fn quotas(&self, index: u32) -> Option<&Quotas> {
+        at(self.memory.quotas, index)
     }
 
     fn note(&self) -> Option<&Note> {

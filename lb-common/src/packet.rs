@@ -2,7 +2,10 @@
 
 use core::marker::PhantomData;
 
-use crate::wire::{EthernetHeader, IcmpHeader, Ipv4Hdr, Ipv6Hdr, TcpHeader, UdpHdr};
+use crate::{
+    opaque,
+    wire::{EthernetHeader, IcmpHeader, Ipv4Hdr, Ipv6Hdr, TcpHeader, UdpHdr},
+};
 
 /// A type that packet bytes may be read as.
 ///
@@ -186,28 +189,10 @@ impl<'a> Packet<'a> {
     /// The verifier wants pointers compared with the frame's end; it does not follow lengths.
     #[inline(always)]
     fn within<T>(&self, offset: usize) -> Option<*mut T> {
-        let first = opaque(self.start.wrapping_add(offset));
+        let first = opaque::pointer(self.start.wrapping_add(offset));
         let after = first.wrapping_add(size_of::<T>());
         (after <= self.end).then_some(first.cast())
     }
-}
-
-/// Hides where a pointer comes from: LLVM would compute it again for a later use, and the verifier would not know
-/// the second one for the one that was checked ("R1 offset is outside of the packet").
-#[inline(always)]
-fn opaque(pointer: *mut u8) -> *mut u8 {
-    #[cfg(target_arch = "bpf")]
-    {
-        let mut pointer = pointer;
-        // SAFETY: moves a register to itself. (An empty text would leave two line infos at one instruction, which
-        // the kernel refuses.)
-        unsafe {
-            core::arch::asm!("{0} = {0}", inout(reg) pointer, options(nomem, nostack, preserves_flags))
-        };
-        pointer
-    }
-    #[cfg(not(target_arch = "bpf"))]
-    pointer
 }
 
 #[cfg(test)]

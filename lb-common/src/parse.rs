@@ -3,7 +3,7 @@
 use crate::{
     address::{Address, Port, TCP, Tuple, UDP, V4, V6},
     packet::Packet,
-    reason::Reason,
+    reason::{OrRefuse as _, Reason, seldom},
     tables::Tables,
     wire::{
         ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_QINQ, ETHERTYPE_VLAN, EthernetHeader, Ipv4Hdr, Ipv6Hdr,
@@ -102,12 +102,17 @@ impl From<Reason> for NotPlain {
 /// What the Ethernet header says.
 #[inline(always)]
 pub fn network(packet: &Packet<'_>) -> Result<Network, NotPlain> {
-    let header = packet.header::<EthernetHeader>(0).ok_or(Reason::Malformed)?;
-    match header.ether_type {
-        ETHERTYPE_IPV4 => Ok(Network::V4),
-        ETHERTYPE_IPV6 => Ok(Network::V6),
-        ETHERTYPE_VLAN | ETHERTYPE_QINQ => Err(NotPlain::Unusual),
-        _ => Err(Reason::NotIp.into()),
+    let header = packet.header::<EthernetHeader>(0).or_refuse(Reason::Malformed)?;
+    // Words: of pairs of bytes LLVM makes a tree of comparisons of single bytes.
+    let is = |ether_type| u16::from_ne_bytes(header.ether_type) == u16::from_ne_bytes(ether_type);
+    if is(ETHERTYPE_IPV4) {
+        Ok(Network::V4)
+    } else if is(ETHERTYPE_IPV6) {
+        Ok(Network::V6)
+    } else if is(ETHERTYPE_VLAN) || is(ETHERTYPE_QINQ) {
+        Err(NotPlain::Unusual)
+    } else {
+        Err(Reason::NotIp.into())
     }
 }
 
@@ -155,7 +160,7 @@ impl Parse for V4 {
     fn parse(packet: &Packet<'_>) -> Result<Segment<Self>, NotPlain> {
         let carried = Self::carried(packet, EthernetHeader::LEN)?;
         if carried.fragmentation & FRAGMENTED != 0 {
-            return Err(NotPlain::Unusual);
+            return Err(seldom(NotPlain::Unusual));
         }
         transport(packet, &carried, Part::WHOLE)
     }
@@ -165,13 +170,13 @@ impl Parse for V4 {
         /// The least that a header's length may be (RFC 791 3.1).
         const LEAST: u16 = 20;
 
-        let header = packet.header::<Ipv4Hdr>(network).ok_or(Reason::Malformed)?;
+        let header = packet.header::<Ipv4Hdr>(network).or_refuse(Reason::Malformed)?;
         let header_length = u16::from(header.vihl & 0x0f) << 2;
         let length = u16::from_be_bytes(header.tot_len)
             .checked_sub(header_length)
-            .ok_or(Reason::Malformed)?;
+            .or_refuse(Reason::Malformed)?;
         if header.vihl >> 4 != 4 || header_length < LEAST {
-            return Err(Reason::Malformed);
+            return Err(seldom(Reason::Malformed));
         }
         Ok(Carried {
             src: Self(header.src_addr),
@@ -198,17 +203,17 @@ impl Parse for V6 {
             || next == extension::AUTHENTICATION
             || next == extension::OPTIONS;
         if extended {
-            return Err(NotPlain::Unusual);
+            return Err(seldom(NotPlain::Unusual));
         }
         transport(packet, &carried, Part::WHOLE)
     }
 
     #[inline(always)]
     fn carried(packet: &Packet<'_>, network: usize) -> Result<Carried<Self>, Reason> {
-        let header = packet.header::<Ipv6Hdr>(network).ok_or(Reason::Malformed)?;
+        let header = packet.header::<Ipv6Hdr>(network).or_refuse(Reason::Malformed)?;
         let [first, ..] = header.vcf;
         if first >> 4 != 6 {
-            return Err(Reason::Malformed);
+            return Err(seldom(Reason::Malformed));
         }
         Ok(Carried {
             src: Self::from_octets(header.src_addr),
@@ -242,11 +247,13 @@ pub(crate) fn transport<A: Address>(
 ) -> Result<Segment<A>, NotPlain> {
     let (src_port, dst_port, flags, ack, least, check) = match ip.protocol {
         TCP => {
-            let header = packet.header::<TcpHeader>(ip.offset).ok_or(Reason::Malformed)?;
+            let header = packet
+                .header::<TcpHeader>(ip.offset)
+                .or_refuse(Reason::Malformed)?;
             // Header length in bytes: the upper half of the byte counts words of four.
             let least = u16::from(header.data_offset & 0xf0) >> 2;
             if usize::from(least) < size_of::<TcpHeader>() {
-                return Err(Reason::Malformed.into());
+                return Err(seldom(Reason::Malformed).into());
             }
             (
                 header.src,
@@ -258,7 +265,7 @@ pub(crate) fn transport<A: Address>(
             )
         }
         UDP => {
-            let header = packet.header::<UdpHdr>(ip.offset).ok_or(Reason::Malformed)?;
+            let header = packet.header::<UdpHdr>(ip.offset).or_refuse(Reason::Malformed)?;
             (
                 header.src,
                 header.dst,
@@ -268,12 +275,12 @@ pub(crate) fn transport<A: Address>(
                 u16::from_ne_bytes(header.check),
             )
         }
-        other if other == A::ICMP => return Err(NotPlain::Icmp),
-        _ => return Err(Reason::NotTcpUdp.into()),
+        other if other == A::ICMP => return Err(seldom(NotPlain::Icmp)),
+        _ => return Err(seldom(Reason::NotTcpUdp).into()),
     };
     // What IP says must hold the header, and the frame must hold what IP says.
     if ip.length < least || !is_within(packet, ip) {
-        return Err(Reason::Malformed.into());
+        return Err(seldom(Reason::Malformed).into());
     }
     Ok(Segment {
         tuple: Tuple {
@@ -342,7 +349,7 @@ impl Place {
     /// The one that is noted.
     #[inline(always)]
     fn noted<T: Tables>(tables: &T) -> Result<Self, Reason> {
-        let note = tables.note().ok_or(Reason::NotReady)?;
+        let note = tables.note().or_refuse(Reason::NotReady)?;
         Ok(Self::from_word(note.place.load()))
     }
 }
@@ -353,12 +360,19 @@ pub fn noted_network<T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<Netwo
     let behind = Place::noted(tables)?.network.wrapping_sub(size_of::<[u8; 2]>());
     match *packet
         .header::<[u8; 2]>(behind & Place::MOST_NETWORK)
-        .ok_or(Reason::Malformed)?
+        .or_refuse(Reason::Malformed)?
     {
         ETHERTYPE_IPV4 => Ok(Network::V4),
         ETHERTYPE_IPV6 => Ok(Network::V6),
         _ => Err(Reason::NotIp),
     }
+}
+
+/// The source address of a packet whose place is noted, which a later fragment has too.
+#[inline(always)]
+pub(crate) fn noted_source<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<A, Reason> {
+    let Place { network, .. } = Place::noted(tables)?;
+    Ok(A::carried(packet, network)?.src)
 }
 
 /// Parses a packet whose place is noted.
@@ -374,7 +388,7 @@ pub fn noted<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<Seg
     let before = offset.wrapping_sub(ip.offset);
     let length = u64::from(ip.length)
         .checked_sub(before as u64)
-        .ok_or(Reason::Malformed)?;
+        .or_refuse(Reason::Malformed)?;
     let ip = Carried {
         protocol,
         offset,

@@ -11,6 +11,7 @@ use crate::{
     follow::follow,
     icmp::icmp,
     layout::PacketCounters,
+    meter::meter,
     packet::Packet,
     parse::NotPlain,
     reason::Reason,
@@ -49,11 +50,13 @@ pub enum Stage {
     Deliver,
     /// Opens flows to them: [`begin_local`].
     BeginLocal,
+    /// Counts packets of sources that may send so many: [`meter`].
+    Meter,
 }
 
 impl Stage {
     /// All of them, each at its number.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Follow,
         Self::Choose,
         Self::Begin,
@@ -65,6 +68,7 @@ impl Stage {
         Self::Error,
         Self::Deliver,
         Self::BeginLocal,
+        Self::Meter,
     ];
 
     /// The name of its program in the eBPF object.
@@ -82,6 +86,7 @@ impl Stage {
             Self::Error => "error",
             Self::Deliver => "deliver",
             Self::BeginLocal => "begin_local",
+            Self::Meter => "meter",
         }
     }
 }
@@ -95,8 +100,9 @@ pub enum Outcome {
     Next(Stage),
 }
 
-/// How many stages a packet goes through at most. Only a flow that is evicted as often as it is opened needs so many.
-const MOST_STAGES: u32 = 16;
+/// How many stages a packet goes through at most: as many as the kernel lets follow each other (`MAX_TAIL_CALL_CNT`, and
+/// the first). Only a flow that is evicted as often as it is opened needs so many.
+const MOST_STAGES: u32 = 34;
 
 /// Decides on a packet, rewrites it where it is to be forwarded, and counts it: goes through the stages.
 pub fn process<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Verdict {
@@ -114,6 +120,7 @@ pub fn process<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Verdict {
             Stage::Error => error(packet, tables),
             Stage::Deliver => deliver(packet, tables),
             Stage::BeginLocal => begin_local(packet, tables),
+            Stage::Meter => meter(packet, tables),
         };
         match outcome {
             Outcome::Decided(verdict) => return verdict,

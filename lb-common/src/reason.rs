@@ -1,6 +1,6 @@
 //! Why a packet was not forwarded: the one list that counters, CLI, metrics and documents share.
 
-use crate::verdict::Verdict;
+use crate::{opaque, verdict::Verdict};
 
 /// What a reason does with its packet.
 enum Action {
@@ -60,6 +60,10 @@ reasons! {
     Impossible, "impossible", Drop, "A packet that no honest sender sends: to itself, or with TCP flags that cannot be.";
     BackendFull, "backend_full", Drop, "Every backend that was tried has as many flows as its `maxconn` allows.";
     ServiceFull, "service_full", Drop, "The service has as many flows as its `maxconn` allows.";
+    Denied, "denied", Drop, "Its source may not open flows: `allow` and `deny`, global or of the service.";
+    SourceFull, "source_full", Drop, "Its source has as many flows of the service as `active_flows` allows.";
+    SourceFlows, "source_flows", Drop, "Its source has opened as many flows in this second as `new_flows_per_second` allows.";
+    SourcePackets, "source_packets", Drop, "Its source has sent as many packets in this second as `packets_per_second` allows.";
     NoNextHop, "no_next_hop", Drop, "The backend's MAC address is not known yet.";
     NoSource, "no_source", Drop, "No source address for full NAT is known towards the backend.";
     NoSourcePort, "no_source_port", Drop, "The source ports tried are all in use towards this backend.";
@@ -87,6 +91,29 @@ impl Reason {
         match self.action() {
             Action::Pass => Verdict::Pass(self),
             Action::Drop => Verdict::Drop(self),
+        }
+    }
+}
+
+/// What a packet is hardly ever refused for.
+#[inline(always)]
+pub(crate) fn seldom<T>(exit: T) -> T {
+    opaque::seldom();
+    exit
+}
+
+/// `Option::ok_or` for what hardly ever is missing.
+pub(crate) trait OrRefuse<T> {
+    /// What is there; else the reason to refuse the packet.
+    fn or_refuse(self, reason: Reason) -> Result<T, Reason>;
+}
+
+impl<T> OrRefuse<T> for Option<T> {
+    #[inline(always)]
+    fn or_refuse(self, reason: Reason) -> Result<T, Reason> {
+        match self {
+            Some(found) => Ok(found),
+            None => Err(seldom(reason)),
         }
     }
 }

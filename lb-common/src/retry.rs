@@ -33,7 +33,8 @@ fn decide<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<Stage,
         // It has ended since this packet was seen first.
         return Ok(Stage::Choose);
     };
-    let (backend, attempts) = (hit.entry.backend(), hit.entry.attempts());
+    let way = hit.entry.way();
+    let (backend, attempts) = (way.backend(), way.attempts());
     if !hit.is_current() {
         return Err(Reason::FlowContended);
     }
@@ -62,7 +63,7 @@ fn refused<A: Parse, T: Tables>(
     hit: &Hit<'_, A>,
     hides: bool,
 ) -> Result<Stage, Reason> {
-    if let Some(counters) = tables.backend_counters(settings, hit.entry.backend()) {
+    if let Some(counters) = tables.backend_counters(settings, hit.entry.way().backend()) {
         counters.refused.add(1);
     }
     if hides {
@@ -81,7 +82,8 @@ fn moved<A: Parse, T: Tables>(
     hit: &Hit<'_, A>,
     note: &Note,
 ) -> Result<Stage, Reason> {
-    let (backend, attempts) = (hit.entry.backend(), hit.entry.attempts());
+    let way = hit.entry.way();
+    let (backend, attempts) = (way.backend(), way.attempts());
     if !hit.end(tables) {
         return Err(Reason::FlowContended);
     }

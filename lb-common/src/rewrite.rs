@@ -6,7 +6,7 @@ use crate::{
     link::Link,
     packet::Packet,
     parse::{Part, Segment},
-    reason::Reason,
+    reason::{OrRefuse as _, Reason, seldom},
     sum,
     tables::Tables,
     wire::{TcpHeader, UdpHdr},
@@ -26,11 +26,11 @@ where
     A::Header: crate::packet::Wire,
 {
     if segment.ttl <= 1 {
-        return Err(Reason::TtlExceeded);
+        return Err(seldom(Reason::TtlExceeded));
     }
     let stay = || tables.keeps_partial_checksum(settings);
     translate(packet, tables, stay, segment, to, 1)?;
-    link.write(packet).ok_or(Reason::Malformed)
+    link.write(packet).or_refuse(Reason::Malformed)
 }
 
 /// New addresses and ports for a packet that ends or begins on this host, checksums that are right for them, and nothing
@@ -71,17 +71,17 @@ where
     } else if segment.protocol == TCP {
         let header = packet
             .header_mut::<TcpHeader>(segment.offset)
-            .ok_or(Reason::Malformed)?;
+            .or_refuse(Reason::Malformed)?;
         (header.src, header.dst, header.check) = (src, dst, check.to_ne_bytes());
     } else {
         let header = packet
             .header_mut::<UdpHdr>(segment.offset)
-            .ok_or(Reason::Malformed)?;
+            .or_refuse(Reason::Malformed)?;
         (header.src, header.dst, header.check) = (src, dst, check.to_ne_bytes());
     }
     let header = packet
         .header_mut::<A::Header>(segment.network)
-        .ok_or(Reason::Malformed)?;
+        .or_refuse(Reason::Malformed)?;
     A::translate(
         header,
         (segment.tuple.src, segment.tuple.dst),
@@ -106,7 +106,9 @@ pub fn finish<A: Address, T: Tables>(
     let offset = segment
         .offset
         .wrapping_add(if segment.protocol == TCP { 16 } else { 6 });
-    *packet.header_mut::<[u8; 2]>(offset).ok_or(Reason::Malformed)? = check.to_ne_bytes();
+    *packet
+        .header_mut::<[u8; 2]>(offset)
+        .or_refuse(Reason::Malformed)? = check.to_ne_bytes();
     Ok(())
 }
 
@@ -148,7 +150,7 @@ fn checksum<A: Address, T: Tables>(
     }
     // The bytes are summed as they stand, old ports and the field's own content included.
     let content =
-        sum::bytes(packet, tables, segment.offset, segment.length).ok_or(Reason::ChecksumTooLong)?;
+        sum::bytes(packet, tables, segment.offset, segment.length).or_refuse(Reason::ChecksumTooLong)?;
     let stale = segment.tuple.port_sum().add_u16(segment.check);
     let sum = stale
         .replaced_by(to.port_sum())

@@ -86,6 +86,8 @@ mod tests {
             sources: 1,
             buckets_v4: 2,
             buckets_v6: 2,
+            borders: 1,
+            quotas: 1,
             workers: 1,
         });
         let memory = heap.memory();

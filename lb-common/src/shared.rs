@@ -8,6 +8,8 @@
 //!
 //! In this crate's tests, each access first lets the scheduler of a model choose which thread goes on: see `turn`.
 
+#[cfg(any(test, feature = "memory"))]
+use alloc::boxed::Box;
 use core::cell::UnsafeCell;
 #[cfg(not(target_arch = "bpf"))]
 use core::sync::atomic::Ordering;
@@ -125,6 +127,35 @@ impl Shared<u64> {
     pub fn add(&self, amount: u64) {
         self.store(self.load().wrapping_add(amount));
     }
+}
+
+/// A record of cells, of which zero bytes are a value.
+///
+/// # Safety
+///
+/// It holds [`Shared`] cells, arrays and records of them, and integers; nothing else.
+#[cfg(any(test, feature = "memory"))]
+pub(crate) unsafe trait Zeroable {}
+
+/// A record of zeros.
+#[cfg(any(test, feature = "memory"))]
+#[expect(
+    clippy::unnecessary_box_returns,
+    reason = "the largest has no room on a stack"
+)]
+pub(crate) fn zeroed<T: Zeroable>() -> Box<T> {
+    let record = Box::new_zeroed();
+    // SAFETY: zero bytes are a value of all that `Zeroable` allows.
+    unsafe { record.assume_init() }
+}
+
+/// Records of zeros. The system gives large ones memory only where they are used: a table for a million flows of which
+/// there are a thousand is small.
+#[cfg(any(test, feature = "memory"))]
+pub(crate) fn zeroed_rows<T: Zeroable>(count: usize) -> Box<[T]> {
+    let rows = Box::new_zeroed_slice(count);
+    // SAFETY: as in `zeroed`.
+    unsafe { rows.assume_init() }
 }
 
 /// Where another thread may come in between, for models.

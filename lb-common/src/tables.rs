@@ -5,8 +5,8 @@ use crate::{
     checksum::Sum,
     flow::Bucket,
     layout::{
-        Backend, BackendCounters, COMPLETE_PARTIAL, ChoiceWord, Datagrams, Note, PacketCounters, PortFilter,
-        Service, ServiceSlot, Settings, Source,
+        Backend, BackendCounters, Border, COMPLETE_PARTIAL, ChoiceWord, Datagrams, Note, PacketCounters,
+        PortFilter, Quotas, Service, ServiceSlot, Settings, Source,
     },
     packet::Packet,
 };
@@ -35,6 +35,10 @@ pub trait Tables {
     fn bucket_v6(&self, index: u32) -> Option<&Bucket<V6>>;
     /// Datagrams whose ports are remembered for their fragments.
     fn datagrams(&self, index: u32) -> Option<&Datagrams>;
+    /// A row of the lists of networks.
+    fn border(&self, index: u32) -> Option<&Border>;
+    /// What some sources have taken of their services.
+    fn quotas(&self, index: u32) -> Option<&Quotas>;
     /// This worker's note.
     fn note(&self) -> Option<&Note>;
     /// This worker's packet counters.

@@ -24,6 +24,17 @@ impl Verdict {
     /// The configuration's and statistics' words, in the order of [`Verdict::index`].
     pub const NAMES: [&'static str; Self::COUNT] = ["pass", "tx", "redirect", "drop"];
 
+    /// Out of an interface, of a packet that came in by another or the same.
+    #[inline(always)]
+    #[must_use]
+    pub const fn out_of(interface: u32, came_by: u32) -> Self {
+        if interface == came_by {
+            Self::Tx
+        } else {
+            Self::Redirect(interface)
+        }
+    }
+
     /// Where its counter stands.
     #[inline(always)]
     #[must_use]

@@ -44,6 +44,8 @@ stages! {
     deliver: deliver;
     /// Where it goes on with the first packet of a flow to one.
     begin_local: begin_local;
+    /// Where it goes on with packets of sources that may send so many.
+    meter: meter;
 }
 
 /// Passes everything. On the peer of a veth it makes frames that XDP sends there arrive.

@@ -23,8 +23,8 @@ use lb_common::{
     checksum::Sum,
     flow::Bucket,
     layout::{
-        Backend, BackendCounters, ChoiceWord, Datagrams, Note, PacketCounters, PortFilter, Service,
-        ServiceSlot, Settings, Source,
+        Backend, BackendCounters, Border, ChoiceWord, Datagrams, Note, PacketCounters, PortFilter, Quotas,
+        Service, ServiceSlot, Settings, Source,
     },
 };
 
@@ -51,6 +51,10 @@ static FLOWS_V4: Array<Bucket<V4>> = Array::with_max_entries(1, MMAPABLE);
 static FLOWS_V6: Array<Bucket<V6>> = Array::with_max_entries(1, MMAPABLE);
 #[map]
 static DATAGRAMS: Array<Datagrams> = Array::with_max_entries(1, MMAPABLE);
+#[map]
+static BORDERS: Array<Border> = Array::with_max_entries(1, MMAPABLE);
+#[map]
+static QUOTAS: Array<Quotas> = Array::with_max_entries(1, MMAPABLE);
 #[map]
 static NOTES: Array<Note> = Array::with_max_entries(1, MMAPABLE);
 #[map]
@@ -133,6 +137,16 @@ impl Tables for Maps {
     #[inline(always)]
     fn datagrams(&self, index: u32) -> Option<&Datagrams> {
         DATAGRAMS.get(index)
+    }
+
+    #[inline(always)]
+    fn border(&self, index: u32) -> Option<&Border> {
+        BORDERS.get(index)
+    }
+
+    #[inline(always)]
+    fn quotas(&self, index: u32) -> Option<&Quotas> {
+        QUOTAS.get(index)
     }
 
     #[inline(always)]

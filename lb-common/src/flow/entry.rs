@@ -1,10 +1,8 @@
 //! What an entry of the flow table holds.
 
 use crate::{
-    address::{Address, AddressCell as _, Mac, TCP, Tuple, UDP, V4, V6, join, split},
-    flow::control::Control,
-    layout::{MAX_BACKENDS, MAX_RETRIES, mac_difference, mac_from_word, mac_with, with_mac},
-    link::Link,
+    address::{Address, AddressCell as _, Mac, Tuple, V4, V6, join, split},
+    flow::{control::Control, way::Way},
     manner::Forwarding,
     shared::Shared,
 };
@@ -33,11 +31,8 @@ pub struct Entry<A: Address> {
     pub ack: Shared<u32>,
     partner: Shared<u32>,
     interface: Shared<u32>,
-    /// MAC address of the client, then the lower two bytes of the backend.
-    client: Shared<u64>,
-    /// Our MAC address, then a byte whose lowest bit is the protocol ([`UDP_BIT`]), whose next two are the
-    /// [`Forwarding`] and whose three after those count the moves ([`ATTEMPTS`]), then the backend's third byte.
-    own: Shared<u64>,
+    /// The words of a [`Way`].
+    way: [Shared<u64>; 2],
     /// The four ports: source, destination, new source, new destination.
     ports: Shared<u64>,
     src: A::Cell,
@@ -48,22 +43,8 @@ pub struct Entry<A: Address> {
 
 const _: () = assert!(size_of::<Entry<V4>>() == 64 && size_of::<Entry<V6>>() == 128);
 
-/// Set for UDP, not for TCP: the lowest bit of either's number.
-const UDP_BIT: u8 = 1;
-
-/// Where the [`Forwarding`] stands in the byte of the protocol.
-const FORWARDING_SHIFT: u32 = 1;
-
 /// The partner of an entry that has none, since answers do not come by here: no entry stands there.
 pub const NO_PARTNER: u32 = u32::MAX;
-
-/// How often the flow was moved before it was answered: where in the byte, and how much of it.
-const ATTEMPTS_SHIFT: u32 = 3;
-const ATTEMPTS: u8 = MAX_RETRIES << ATTEMPTS_SHIFT;
-
-const _: () = assert!(MAX_RETRIES == 0b111, "an entry has three bits for moves");
-const _: () = assert!(TCP & UDP_BIT == 0 && UDP & UDP_BIT == UDP_BIT);
-const _: () = assert!(MAX_BACKENDS <= 1 << 24, "an entry has three bytes for a backend");
 
 /// What is done to the packets of one direction: an entry's content as a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,8 +63,12 @@ pub struct Flow<A> {
     pub client: Client,
     /// Where the other direction's entry stands: bucket × [`ENTRIES`] + place; [`NO_PARTNER`] if there is none.
     pub partner: u32,
-    /// How often it was moved to another backend before it was answered, at most [`MAX_RETRIES`].
+    /// How often it was moved to another backend before it was answered, at most [`crate::layout::MAX_RETRIES`].
     pub attempts: u8,
+    /// Where it is counted among its source's active flows: four bits, 0 where it is not; see `quota::counted`.
+    pub counted: u8,
+    /// Whether its client's packets are counted among their source's.
+    pub metered: bool,
 }
 
 /// The way to a client: the way that its last packet came.
@@ -106,6 +91,7 @@ impl<A: Address> Flow<A> {
             key: self.to.reversed(),
             to: self.key.reversed(),
             partner,
+            metered: false,
             ..*self
         }
     }
@@ -122,12 +108,9 @@ impl<A: Address> Entry<A> {
     /// Whether its packets carry this key.
     #[inline(always)]
     #[must_use]
-    pub fn is_of(&self, key: &Tuple<A>, protocol: u8) -> bool {
+    pub fn carries(&self, key: &Tuple<A>) -> bool {
         let (ports, _) = split(self.ports.load());
-        (self.kind() ^ protocol) & UDP_BIT == 0
-            && ports == key.ports()
-            && self.src.load() == key.src
-            && self.dst.load() == key.dst
+        ports == key.ports() && self.src.load() == key.src && self.dst.load() == key.dst
     }
 
     /// Ticks since its last packet; 0 if that came by a clock that is ahead of `now`.
@@ -154,41 +137,22 @@ impl<A: Address> Entry<A> {
         Tuple::new(self.to_src.load(), self.to_dst.load(), ports)
     }
 
-    /// The backend.
+    /// Where the client is, and what is done to the packets.
     #[inline(always)]
     #[must_use]
-    pub fn backend(&self) -> u32 {
-        let ([.., first, second], [.., third]) =
-            (self.client.load().to_ne_bytes(), self.own.load().to_ne_bytes());
-        u32::from_le_bytes([first, second, third, 0])
+    pub fn way(&self) -> Way {
+        let [client, own] = &self.way;
+        Way {
+            client: client.load(),
+            own: own.load(),
+        }
     }
 
-    /// The protocol.
+    /// The source address of its packets.
     #[inline(always)]
     #[must_use]
-    pub fn protocol(&self) -> u8 {
-        if self.kind() & UDP_BIT == 0 { TCP } else { UDP }
-    }
-
-    /// What is done to the packets.
-    #[inline(always)]
-    #[must_use]
-    pub fn forwarding(&self) -> Forwarding {
-        Forwarding::from_bits(self.kind() >> FORWARDING_SHIFT)
-    }
-
-    /// How often it was moved to another backend before it was answered.
-    #[inline(always)]
-    #[must_use]
-    pub fn attempts(&self) -> u8 {
-        (self.kind() & ATTEMPTS) >> ATTEMPTS_SHIFT
-    }
-
-    /// The byte that tells protocol, forwarding, and how often the flow was moved.
-    #[inline(always)]
-    fn kind(&self) -> u8 {
-        let [.., kind, _] = self.own.load().to_ne_bytes();
-        kind
+    pub fn source(&self) -> A {
+        self.src.load()
     }
 
     /// The interface that the client's packets come in by.
@@ -196,35 +160,6 @@ impl<A: Address> Entry<A> {
     #[must_use]
     pub fn interface(&self) -> u32 {
         self.interface.load()
-    }
-
-    /// The MAC addresses of packets to the client.
-    #[inline(always)]
-    #[must_use]
-    pub fn link_to_client(&self) -> Link {
-        Link {
-            dst: self.client.load(),
-            src: self.own.load(),
-        }
-    }
-
-    /// The way to the client.
-    #[inline(always)]
-    #[must_use]
-    pub fn client(&self) -> Client {
-        Client {
-            interface: self.interface.load(),
-            mac: mac_from_word(self.client.load()),
-            own_mac: mac_from_word(self.own.load()),
-        }
-    }
-
-    /// Whether a frame with these MAC addresses, each in the first six bytes of a word, has come the client's way.
-    #[inline(always)]
-    #[must_use]
-    pub fn leads_to(&self, interface: u32, mac: u64, own_mac: u64) -> bool {
-        let difference = mac_difference(self.client.load(), mac) | mac_difference(self.own.load(), own_mac);
-        difference == 0 && self.interface.load() == interface
     }
 
     /// Where the other direction's entry stands.
@@ -237,15 +172,18 @@ impl<A: Address> Entry<A> {
     /// All of its content; right if the control word is the same before and after.
     #[must_use]
     pub fn flow(&self) -> Flow<A> {
+        let way = self.way();
         Flow {
             key: self.key(),
             to: self.to(),
-            protocol: self.protocol(),
-            forwarding: self.forwarding(),
-            backend: self.backend(),
-            client: self.client(),
+            protocol: way.protocol(),
+            forwarding: way.forwarding(),
+            backend: way.backend(),
+            client: way.to_client(self.interface()),
             partner: self.partner(),
-            attempts: self.attempts(),
+            attempts: way.attempts(),
+            counted: way.counted(),
+            metered: way.is_metered(),
         }
     }
 
@@ -258,21 +196,21 @@ impl<A: Address> Entry<A> {
         self.to_src.store(flow.to.src);
         self.to_dst.store(flow.to.dst);
         self.partner.store(flow.partner);
-        let [first, second, third, _] = flow.backend.to_le_bytes();
-        let Client { mac, own_mac, .. } = flow.client;
-        self.client.store(mac_with(mac, [first, second]));
-        let kind = flow.protocol & UDP_BIT
-            | (flow.forwarding as u8) << FORWARDING_SHIFT
-            | flow.attempts << ATTEMPTS_SHIFT & ATTEMPTS;
-        self.own.store(mac_with(own_mac, [kind, third]));
+        self.set_way(Way::of(flow));
         self.interface.store(flow.client.interface);
     }
 
     /// Changes the way to the client in an entry that is claimed.
     #[inline(always)]
     pub(super) fn lead(&self, client: &Client) {
-        self.client.store(with_mac(self.client.load(), client.mac));
-        self.own.store(with_mac(self.own.load(), client.own_mac));
+        self.set_way(self.way().led(client));
         self.interface.store(client.interface);
+    }
+
+    #[inline(always)]
+    fn set_way(&self, way: Way) {
+        let [client, own] = &self.way;
+        client.store(way.client);
+        own.store(way.own);
     }
 }

@@ -25,6 +25,10 @@ pub(super) fn make_room<A: Address, T: Tables>(tables: &T, key: &Tuple<A>, proto
     let Ok(spot) = oldest::<A, T>(tables, &place(settings, key, protocol), now) else {
         return;
     };
+    // Asked for again, so that it need not be kept on the stack meanwhile, which is the deepest that there is.
+    let Some(settings) = tables.settings() else {
+        return;
+    };
     let Some(hit) = spot.hit(settings) else {
         return;
     };

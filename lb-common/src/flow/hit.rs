@@ -11,7 +11,7 @@ use crate::{
         entry::{Client, Entry},
         table::{is_alone, partner},
     },
-    room,
+    quota, room,
     tables::Tables,
 };
 
@@ -29,6 +29,17 @@ pub struct Hit<'t, A: Address> {
 }
 
 impl<'t, A: Address> Hit<'t, A> {
+    /// The entry that stands at `index`, as it is now.
+    #[inline(always)]
+    #[must_use]
+    pub fn at(entry: &'t Entry<A>, index: u32) -> Self {
+        Self {
+            entry,
+            index,
+            control: entry.control(),
+        }
+    }
+
     /// Whether the entry is still what it was when it was found, and so all that was read of it since belongs
     /// together.
     #[inline(always)]
@@ -59,10 +70,10 @@ impl<'t, A: Address> Hit<'t, A> {
                 return false;
             };
             let (old, new) = (now.state(), now.state().with(gained).settled());
-            let backend = self.entry.backend();
+            let counted = Counted::of(self.entry);
             if self.entry.control.compare_exchange(now.0, now.with_state(new).0) {
                 if new.has(State::CLOSED) && old.is_active() {
-                    count_closed(tables, backend);
+                    counted.close(tables);
                 }
                 return true;
             }
@@ -129,13 +140,13 @@ impl<'t, A: Address> Hit<'t, A> {
     /// the client's entry of an active flow counts it as closed.
     #[inline(always)]
     fn free<T: Tables>(&self, tables: &T) -> bool {
-        let backend = self.entry.backend();
+        let counted = Counted::of(self.entry);
         let ours = self
             .entry
             .control
             .compare_exchange(self.control.0, self.control.freed().0);
         if ours && self.control.state().is_active() {
-            count_closed(tables, backend);
+            counted.close(tables);
         }
         ours
     }
@@ -166,16 +177,38 @@ impl<'t, A: Address> Hit<'t, A> {
     }
 }
 
-/// One active flow less.
-#[inline(always)]
-fn count_closed<T: Tables>(tables: &T, backend: u32) {
-    if let Some(backend) = tables.backend(backend) {
-        room::leave(tables, backend);
+/// Where a flow is counted as active: to be read before it is closed, for after that the entry may be another's.
+struct Counted {
+    backend: u32,
+    /// See [`Way::counted`](super::way::Way::counted).
+    of_source: u8,
+    /// The source.
+    site: u64,
+}
+
+impl Counted {
+    #[inline(always)]
+    fn of<A: Address>(entry: &Entry<A>) -> Self {
+        let way = entry.way();
+        Self {
+            backend: way.backend(),
+            of_source: way.counted(),
+            site: quota::site(entry.source()),
+        }
     }
-    let counters = tables
-        .settings()
-        .and_then(|settings| tables.backend_counters(settings, backend));
-    if let Some(counters) = counters {
-        counters.flows_closed.add(1);
+
+    /// One active flow less.
+    #[inline(always)]
+    fn close<T: Tables>(self, tables: &T) {
+        if let Some(backend) = tables.backend(self.backend) {
+            room::leave(tables, backend);
+            quota::leave(tables, backend.service.load(), self.site, self.of_source);
+        }
+        let counters = tables
+            .settings()
+            .and_then(|settings| tables.backend_counters(settings, self.backend));
+        if let Some(counters) = counters {
+            counters.flows_closed.add(1);
+        }
     }
 }

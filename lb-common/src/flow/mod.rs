@@ -2,7 +2,8 @@
 //!
 //! A bucket holds [`ENTRIES`] entries; a key's entry stands in one of two buckets, chosen by its hash. Each flow
 //! has two entries, one per direction, each found by the key that the direction's packets carry, each knowing
-//! where the other stands. (Where answers do not come by here, a flow has one entry and nothing else.) All that a packet needs is in its own entry: one look-up touches one entry's memory.
+//! where the other stands. (Where answers do not come by here, a flow has one entry and nothing else.) All that a packet
+//! needs is in its own entry: one look-up touches one entry's memory.
 //!
 //! Entries are claimed, published and given up by compare-and-swap of one [`Control`] word, so that CPUs and the
 //! daemon use the table at once without locks:
@@ -20,6 +21,7 @@ mod hit;
 mod sweep;
 mod table;
 mod track;
+mod way;
 
 #[cfg(test)]
 mod tests;
@@ -30,3 +32,4 @@ pub use hit::Hit;
 pub use sweep::{Limits, sweep};
 pub use table::{Claim, claim, find, is_free};
 pub use track::track;
+pub use way::Way;

@@ -43,11 +43,7 @@ pub fn sweep<A: Address, T: Tables>(
     let mut removed: u32 = 0;
     let first = bucket.wrapping_mul(STRIDE);
     for (index, entry) in (first..).zip(&entries.0) {
-        let hit = Hit {
-            entry,
-            index,
-            control: entry.control(),
-        };
+        let hit = Hit::at(entry, index);
         if is_over(tables, &hit, now, &limits) && hit.end(tables) {
             removed = removed.wrapping_add(1);
         }
@@ -74,5 +70,5 @@ fn is_over<A: Address, T: Tables>(
     }
     let own = hit.entry.quiet(now);
     let quiet = other.map_or(own, |other| other.entry.quiet(now).min(own));
-    quiet >= limits(hit.entry.backend()).of(state)
+    quiet >= limits(hit.entry.way().backend()).of(state)
 }

@@ -10,7 +10,7 @@ use crate::{
     },
     hash,
     layout::Settings,
-    reason::Reason,
+    reason::{OrRefuse as _, Reason, seldom},
     tables::Tables,
 };
 
@@ -73,15 +73,15 @@ pub fn find<'t, A: Address, T: Tables>(
     let Some(spot) = holder::<A, T>(tables, &place, None)? else {
         return Ok(None);
     };
-    let hit = spot.hit(settings).ok_or(Reason::NotReady)?;
+    let hit = spot.hit(settings).or_refuse(Reason::NotReady)?;
     let state = hit.control.state();
     if state == State::FREE {
         return Ok(None);
     }
-    if state.has(State::READY) && hit.entry.is_of(key, protocol) {
+    if state.has(State::READY) && hit.entry.way().is_of(protocol) && hit.entry.carries(key) {
         Ok(Some(hit))
     } else {
-        Err(Reason::FlowContended)
+        Err(seldom(Reason::FlowContended))
     }
 }
 
@@ -101,7 +101,7 @@ pub fn is_free<A: Address, T: Tables>(
     if !lingering {
         return Ok(false);
     }
-    let hit = spot.hit(settings).ok_or(Reason::NotReady)?;
+    let hit = spot.hit(settings).or_refuse(Reason::NotReady)?;
     Ok(hit.control.state().has(State::READY.with(State::CLOSED)) && hit.end(tables))
 }
 
@@ -170,12 +170,8 @@ fn claim_free<A: Address, T: Tables>(tables: &T, key: &Tuple<A>, protocol: u8) -
 #[must_use]
 fn hit_at<A: Address, T: Tables>(tables: &T, index: u32) -> Option<Hit<'_, A>> {
     let entry = entry_at::<A, T>(tables, index)?;
-    let control = entry.control();
-    control.state().has(State::READY).then_some(Hit {
-        entry,
-        index,
-        control,
-    })
+    let hit = Hit::at(entry, index);
+    hit.control.state().has(State::READY).then_some(hit)
 }
 
 #[inline(always)]
@@ -214,7 +210,9 @@ pub(super) fn is_alone<A: Address, T: Tables>(tables: &T, entry: &Entry<A>, inde
 /// Whether two entries, of which one stands at `index`, are the directions of one flow.
 #[inline(always)]
 fn are_partners<A: Address>(entry: &Entry<A>, index: u32, other: &Entry<A>) -> bool {
-    other.partner() == index && other.is_of(&entry.to().reversed(), entry.protocol())
+    other.partner() == index
+        && other.way().is_of(entry.way().protocol())
+        && other.carries(&entry.to().reversed())
 }
 
 #[inline(always)]
@@ -251,11 +249,7 @@ impl<'t, A: Address> Spot<'t, A> {
     pub(super) fn hit(&self, settings: &Settings) -> Option<Hit<'t, A>> {
         let slot = self.any_slot(settings);
         let entry = self.bucket.0.get(slot as usize)?;
-        Some(Hit {
-            entry,
-            index: self.base.wrapping_add(slot),
-            control: entry.control(),
-        })
+        Some(Hit::at(entry, self.base.wrapping_add(slot)))
     }
 
     /// The entry's index.
@@ -281,7 +275,7 @@ fn holder<'t, A: Address, T: Tables>(
     except: Option<u32>,
 ) -> Result<Option<Spot<'t, A>>, Reason> {
     for index in place.buckets {
-        let bucket = A::bucket(tables, index).ok_or(Reason::NotReady)?;
+        let bucket = A::bucket(tables, index).or_refuse(Reason::NotReady)?;
         let base = index.wrapping_mul(STRIDE);
         for (slot, entry) in (0..).zip(&bucket.0) {
             let control = Control(entry.control.load());
@@ -299,7 +293,7 @@ fn holder<'t, A: Address, T: Tables>(
 #[inline(always)]
 fn free<'t, A: Address, T: Tables>(tables: &'t T, place: &Place) -> Result<Option<Spot<'t, A>>, Reason> {
     for index in place.buckets {
-        let bucket = A::bucket(tables, index).ok_or(Reason::NotReady)?;
+        let bucket = A::bucket(tables, index).or_refuse(Reason::NotReady)?;
         for (slot, entry) in (0..).zip(&bucket.0) {
             if entry.control().state() == State::FREE {
                 return Ok(Some(Spot {

@@ -23,7 +23,7 @@ pub fn track<A: Address, T: Tables>(tables: &T, segment: &Segment<A>, hit: &Hit<
     if old.has(State::ESTABLISHED) && segment.flags & (FIN | RST) == 0 {
         return;
     }
-    let sees_answers = hit.entry.forwarding().sees_answers();
+    let sees_answers = hit.entry.way().forwarding().sees_answers();
     let new = next(old, segment.protocol, segment.flags, sees_answers);
     if new != old {
         advance_both(tables, hit, new);

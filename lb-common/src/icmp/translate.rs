@@ -33,13 +33,14 @@ pub(super) fn error<A: Icmp, T: Tables>(
     let settings = tables.settings().ok_or(Reason::NotReady)?;
     let answer = quote.tuple.reversed();
     let hit = flow::find::<A, T>(tables, settings, &answer, quote.protocol)?.ok_or(Reason::NotTcpUdp)?;
-    if hit.entry.forwarding() == Forwarding::Encapsulate {
+    let way = hit.entry.way();
+    if way.forwarding() == Forwarding::Encapsulate {
         // The backend hears of it by the tunnel only, and errors do not travel there.
         return Err(Reason::NotTcpUdp);
     }
     let length = packet.len();
-    if hit.entry.forwarding() == Forwarding::Local {
-        let route = to_client(&hit)?;
+    if way.forwarding() == Forwarding::Local {
+        let route = to_client(&hit, way)?;
         if route.reply {
             // What it quotes never left this host.
             return Err(Reason::NotTcpUdp);

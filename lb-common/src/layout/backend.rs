@@ -15,12 +15,12 @@ pub struct Backend {
     pub hops: [Hop; 2],
     /// Address, IPv4 as IPv4-mapped, in two words as they lie in memory.
     pub address: [Shared<u64>; 2],
-    /// A [`Span`] of source addresses for full NAT and for the outside of tunnels.
+    /// A [`Span`](super::Span) of source addresses for full NAT and for the outside of tunnels.
     pub sources: Shared<u64>,
     /// Port in network order (as it lies in memory).
     pub port: Shared<u16>,
-    /// Row of its [`Service`] plus one; 0 while the row is nobody's. Not for packets: the next daemon tells by it,
-    /// the address and the port whose row this is.
+    /// Row of its [`Service`](super::Service) plus one; 0 while the row is nobody's. Not for packets: the next daemon
+    /// tells by it, the address and the port whose row this is.
     pub service: Shared<u16>,
     /// Share of new flows; 0: takes none.
     pub weight: Shared<u16>,

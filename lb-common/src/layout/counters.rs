@@ -38,12 +38,19 @@ pub struct BackendCounters {
     pub refused: Shared<u64>,
 }
 
-impl Default for PacketCounters {
-    fn default() -> Self {
-        Self {
-            verdicts: Default::default(),
-            reasons: [const { Shared::<u64>::new(0) }; MAX_REASONS],
-        }
+impl BackendCounters {
+    /// Counts a client's packet of that many bytes.
+    #[inline(always)]
+    pub fn count_in(&self, length: u64) {
+        self.packets_in.add(1);
+        self.bytes_in.add(length);
+    }
+
+    /// Counts a packet to a client.
+    #[inline(always)]
+    pub fn count_out(&self, length: u64) {
+        self.packets_out.add(1);
+        self.bytes_out.add(length);
     }
 }
 

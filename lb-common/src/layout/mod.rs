@@ -2,26 +2,30 @@
 //! [`VERSION`].
 
 mod backend;
+mod border;
 mod counters;
 mod datagram;
 mod mac;
 mod note;
 mod ports;
+mod quota;
 mod service;
 mod settings;
 
 pub use backend::{Backend, Hop, MAX_RETRIES, Retries, Source};
+pub use border::{Border, MAX_BORDERS};
 pub use counters::{BackendCounters, MAX_REASONS, PacketCounters};
 pub use datagram::{DATAGRAM_ROWS, Datagram, Datagrams};
 pub(crate) use mac::{mac_difference, mac_pair, mac_with, with_mac};
 pub use mac::{mac_from_word, mac_to_word};
 pub use note::{Allowance, Note};
 pub use ports::PortFilter;
+pub use quota::Quotas;
 pub use service::{ChoiceWord, Service, ServiceSlot, Span};
 pub use settings::{ANSWER_ECHO, COMPLETE_PARTIAL, KEEP_PARTIAL, Settings};
 
 /// Version of all layouts together; a daemon adopts only tables of its own version.
-pub const VERSION: u32 = 5;
+pub const VERSION: u32 = 6;
 
 /// The most backends that tables have rows for. An entry of the flow table has 24 bits for a row.
 pub const MAX_BACKENDS: u32 = 1 << 20;

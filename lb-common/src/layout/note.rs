@@ -2,6 +2,7 @@
 
 use crate::shared::Shared;
 
+/// What one stage of a packet's way leaves for the next. One per worker: nobody else runs there before the packet's way
 /// has ended.
 #[derive(Debug, Default)]
 #[repr(C, align(64))]
@@ -26,7 +27,13 @@ pub struct Note {
     pub echoes: Allowance,
     /// ICMP errors sent.
     pub errors: Allowance,
-    reserved: [u32; 3],
+    /// Where the source's active flows are counted among which the new one is counted already: its place in the table of
+    /// quotas plus one; 0: nowhere.
+    pub quota: Shared<u32>,
+    /// 1 if packets of the new flow are counted among their source's, else 0.
+    pub meters: Shared<u32>,
+    /// Not 0 if the packet was counted among its source's and let through.
+    pub metered: Shared<u32>,
 }
 
 impl Note {

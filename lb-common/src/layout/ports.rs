@@ -22,19 +22,6 @@ impl PortFilter {
     pub const BY_SOURCE: u8 = 4;
 }
 
-#[expect(
-    clippy::large_stack_arrays,
-    reason = "for the heap of userspace engines; the kernel makes its own"
-)]
-impl Default for PortFilter {
-    fn default() -> Self {
-        Self {
-            destinations: [const { Shared::<u8>::new(0) }; 65536],
-            sources: [const { Shared::<u8>::new(0) }; 65536],
-        }
-    }
-}
-
 const _: () = {
     assert!(size_of::<PortFilter>() == 131_072);
 };

@@ -31,7 +31,15 @@ pub struct Service {
     pub slots: Shared<u64>,
     /// A [`crate::manner::Forwarding`]: what is done to its packets.
     pub forwarding: Shared<u32>,
-    reserved: [u32; 3],
+    /// Flows that one source may open in a second; 0: no limit.
+    pub flow_rate: Shared<u32>,
+    /// A [`Span`] of [`super::Border`]s: who may not open flows.
+    pub denied: Shared<u64>,
+    /// Flows that one source may have at the same time; 0: no limit.
+    pub source_flows: Shared<u32>,
+    /// Packets that one source may send in a second; 0: no limit.
+    pub packet_rate: Shared<u32>,
+    reserved: [u32; 14],
 }
 
 impl Service {
@@ -59,7 +67,7 @@ impl ChoiceWord {
 }
 
 /// Rows of a table that lie next to each other; one word in table memory, so that both ends change at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Span {
     /// First row.
     pub first: u32,
@@ -89,6 +97,6 @@ impl Span {
 
 const _: () = {
     assert!(size_of::<ServiceSlot>() == 24);
-    assert!(size_of::<Service>() == 64);
+    assert!(size_of::<Service>() == 128);
     assert!(size_of::<ChoiceWord>() == 8);
 };

@@ -6,7 +6,7 @@ use crate::shared::Shared;
 #[derive(Debug, Default)]
 #[repr(C, align(64))]
 pub struct Settings {
-    /// [`VERSION`], written last: 0 while the tables are not set up.
+    /// [`VERSION`](super::VERSION), written last: 0 while the tables are not set up.
     pub version: Shared<u32>,
     /// Buckets of the IPv4 flow table less one; their count is a power of two.
     pub bucket_mask_v4: Shared<u32>,
@@ -35,6 +35,11 @@ pub struct Settings {
     pub echo: Shared<u32>,
     /// Cookie of the network namespace whose processes' connections find services; 0: none has it.
     pub namespace: Shared<u64>,
+    /// A [`super::Span`] of [`super::Border`]s: who may open flows to no service at all.
+    pub denied: Shared<u64>,
+    /// Buckets of the table of sources' quotas less one; their count is a power of two.
+    pub quota_mask: Shared<u32>,
+    reserved: [u32; 13],
 }
 
 impl Settings {
@@ -64,5 +69,5 @@ pub const KEEP_PARTIAL: u32 = 1;
 pub const ANSWER_ECHO: u32 = 1;
 
 const _: () = {
-    assert!(size_of::<Settings>() == 64);
+    assert!(size_of::<Settings>() == 128);
 };

@@ -1,15 +1,16 @@
 //! Tables that own their memory.
 
-use alloc::{boxed::Box, vec::Vec};
+use alloc::boxed::Box;
 
 use super::Memory;
 use crate::{
     address::{V4, V6},
     flow::Bucket,
     layout::{
-        Backend, BackendCounters, ChoiceWord, DATAGRAM_ROWS, Datagrams, Note, PacketCounters, PortFilter,
-        Service, ServiceSlot, Settings, Source, VERSION,
+        Backend, BackendCounters, Border, ChoiceWord, DATAGRAM_ROWS, Datagrams, Note, PacketCounters,
+        PortFilter, Quotas, Service, ServiceSlot, Settings, Source, VERSION,
     },
+    shared::{Zeroable, zeroed, zeroed_rows},
 };
 
 /// Rows of each table.
@@ -29,40 +30,47 @@ pub struct Sizes {
     pub buckets_v4: u32,
     /// Buckets of the IPv6 flow table: a power of two, 2 at least.
     pub buckets_v6: u32,
+    /// Rows of all lists of networks.
+    pub borders: u32,
+    /// Buckets of the table of sources' quotas: a power of two.
+    pub quotas: u32,
     /// Threads that forward and count.
     pub workers: u32,
 }
 
-/// Tables on the heap, for an engine in userspace.
+/// Tables on the heap, for an engine in userspace. Only what is used of them takes memory.
 pub struct Heap {
     settings: Box<Settings>,
     ports: Box<PortFilter>,
-    service_slots: Vec<ServiceSlot>,
-    services: Vec<Service>,
-    choices: Vec<ChoiceWord>,
-    backends: Vec<Backend>,
-    sources: Vec<Source>,
-    buckets_v4: Vec<Bucket<V4>>,
-    buckets_v6: Vec<Bucket<V6>>,
-    datagrams: Vec<Datagrams>,
-    notes: Vec<Note>,
-    packet_counters: Vec<PacketCounters>,
-    backend_counters: Vec<BackendCounters>,
+    service_slots: Box<[ServiceSlot]>,
+    services: Box<[Service]>,
+    choices: Box<[ChoiceWord]>,
+    backends: Box<[Backend]>,
+    sources: Box<[Source]>,
+    buckets_v4: Box<[Bucket<V4>]>,
+    buckets_v6: Box<[Bucket<V6>]>,
+    datagrams: Box<[Datagrams]>,
+    borders: Box<[Border]>,
+    quotas: Box<[Quotas]>,
+    notes: Box<[Note]>,
+    packet_counters: Box<[PacketCounters]>,
+    backend_counters: Box<[BackendCounters]>,
 }
 
 impl Heap {
     /// Tables that are empty but for what their sizes say: the masks, the counters' room and the version.
     #[must_use]
     pub fn new(sizes: &Sizes) -> Self {
-        let settings = Box::<Settings>::default();
+        let settings = zeroed::<Settings>();
         settings.service_mask.store(sizes.service_slots.wrapping_sub(1));
         settings.bucket_mask_v4.store(sizes.buckets_v4.wrapping_sub(1));
         settings.bucket_mask_v6.store(sizes.buckets_v6.wrapping_sub(1));
+        settings.quota_mask.store(sizes.quotas.wrapping_sub(1));
         settings.backend_capacity.store(sizes.backends);
         settings.version.store(VERSION);
         Self {
             settings,
-            ports: Box::default(),
+            ports: zeroed(),
             service_slots: rows(sizes.service_slots),
             services: rows(sizes.services),
             choices: rows(sizes.choices),
@@ -71,6 +79,8 @@ impl Heap {
             buckets_v4: rows(sizes.buckets_v4),
             buckets_v6: rows(sizes.buckets_v6),
             datagrams: rows(DATAGRAM_ROWS),
+            borders: rows(sizes.borders),
+            quotas: rows(sizes.quotas),
             notes: rows(sizes.workers),
             packet_counters: rows(sizes.workers),
             backend_counters: rows(sizes.workers.saturating_mul(sizes.backends)),
@@ -91,6 +101,8 @@ impl Heap {
             buckets_v4: &self.buckets_v4,
             buckets_v6: &self.buckets_v6,
             datagrams: &self.datagrams,
+            borders: &self.borders,
+            quotas: &self.quotas,
             notes: &self.notes,
             packet_counters: &self.packet_counters,
             backend_counters: &self.backend_counters,
@@ -98,6 +110,28 @@ impl Heap {
     }
 }
 
-fn rows<T: Default>(count: u32) -> Vec<T> {
-    (0..count).map(|_| T::default()).collect()
+fn rows<T: Zeroable>(count: u32) -> Box<[T]> {
+    zeroed_rows(usize::try_from(count).unwrap_or(usize::MAX))
 }
+
+macro_rules! zeroable {
+    ($($record:ty),+) => {
+        $(
+            // SAFETY: a record of the tables, which hold cells and reserved integers.
+            unsafe impl Zeroable for $record {}
+        )+
+    };
+}
+
+zeroable!(
+    Settings,
+    PortFilter,
+    ServiceSlot,
+    Service,
+    ChoiceWord,
+    Backend,
+    Source,
+    Bucket<V4>,
+    Bucket<V6>
+);
+zeroable!(Datagrams, Border, Quotas, Note, PacketCounters, BackendCounters);

@@ -16,7 +16,6 @@ use std::{fs, path::Path};
 
 pub use convert::{DEFAULT_SOCKET, interface_name};
 pub use error::ConfigError;
-use error::Fault;
 pub use types::Config;
 
 /// Reads and parses the configuration file at `path`.
@@ -30,13 +29,7 @@ pub fn load(path: &Path) -> Result<Config, ConfigError> {
 
 /// Parses a configuration; `file` is what errors name as the place it came from.
 pub fn parse(text: &str, file: &Path) -> Result<Config, ConfigError> {
-    built(text).map_err(|fault| fault.locate(text, file))
-}
-
-/// What is wrong is said before what is not built yet: it stays wrong when the rest is there.
-fn built(text: &str) -> Result<Config, Fault> {
-    let raw = syntax::read(text)?;
-    let unbuilt = convert::unbuilt::refuse(&raw);
-    let config = convert::config(raw)?;
-    unbuilt.map(|()| config)
+    let raw = syntax::read(text);
+    raw.and_then(convert::config)
+        .map_err(|fault| fault.locate(text, file))
 }

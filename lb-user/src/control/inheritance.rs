@@ -35,6 +35,8 @@ pub(super) struct Inheritance {
     pub(super) chosen: Vec<bool>,
     /// Source addresses of full NAT, by their first row, besides those that are one backend's own.
     pub(super) sources: BTreeMap<u32, Vec<IpAddr>>,
+    /// Lists of networks, by their first row.
+    pub(super) lists: BTreeMap<u32, Vec<u128>>,
     /// How large the tables are.
     pub(super) sizes: Sizes,
 }
@@ -46,6 +48,8 @@ pub(super) struct Sizes {
     pub(super) services: usize,
     /// Slots of all choice tables.
     pub(super) choices: u32,
+    /// Of lists of networks.
+    pub(super) borders: u32,
     /// Of backends.
     pub(super) backends: usize,
     /// Of source addresses that are not one backend's own; those come after them.
@@ -70,6 +74,7 @@ impl Inheritance {
             backends: backends(memory),
             sources: shared_sources(memory, &sizes),
             slots: spans(memory, &rows, |service| &service.slots),
+            lists: lists(memory, &rows),
             services,
             sizes,
         }
@@ -83,6 +88,7 @@ impl Sizes {
             choices: u32::try_from(memory.choices.len())
                 .unwrap_or(u32::MAX)
                 .saturating_mul(ChoiceWord::SLOTS),
+            borders: u32::try_from(memory.borders.len()).unwrap_or(u32::MAX),
             backends: memory.backends.len(),
             shared_sources: memory.sources.len().saturating_sub(memory.backends.len()),
         }
@@ -120,6 +126,23 @@ fn spans(
         (span.count > 0).then_some((*row, span))
     };
     services.iter().filter_map(of).collect()
+}
+
+/// The lists of networks that packets are asked by.
+fn lists(memory: &Memory<'_>, services: &BTreeSet<u16>) -> BTreeMap<u32, Vec<u128>> {
+    let of_services = spans(memory, services, |service| &service.denied).into_values();
+    let global = Span::from_word(memory.settings.denied.load());
+    let borders = |span: Span| {
+        let rows = memory
+            .borders
+            .iter()
+            .skip(span.first as usize)
+            .take(span.count as usize);
+        rows.map(|row| u128::from(row.high.load()) << 64 | u128::from(row.low.load()))
+            .collect()
+    };
+    let in_use = of_services.chain([global]).filter(|span| span.count > 0);
+    in_use.map(|span| (span.first, borders(span))).collect()
 }
 
 /// By row, whether a backend is among the choices of a service.

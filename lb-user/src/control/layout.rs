@@ -8,14 +8,15 @@ use std::{
 use lb_common::layout::{MAX_BACKENDS, Retries, Span};
 
 use super::{
+    borders,
     inheritance::Inheritance,
     maglev,
-    plan::{Backend, Life, Part, Plan, PlanError, Pool},
+    plan::{Backend, Life, List, Part, Plan, PlanError, Pool},
     taken::Taken,
 };
 use crate::config::{
     Config,
-    types::{self, Service},
+    types::{self, Service, SourceRules},
 };
 
 /// A plan under way.
@@ -27,6 +28,7 @@ pub(super) struct Layout<'i> {
     /// Rows of backends that nobody has, lowest last.
     free_backends: Vec<u32>,
     slots: Taken,
+    borders: Taken,
 }
 
 impl<'i> Layout<'i> {
@@ -34,6 +36,10 @@ impl<'i> Layout<'i> {
         let mut slots = Taken::default();
         for span in inherited.slots.values() {
             slots.add(span.first, span.count);
+        }
+        let mut borders = Taken::default();
+        for (first, list) in &inherited.lists {
+            borders.add(*first, length(list));
         }
         // A service that has gone leaves its row to the flows of its backends, which are known by it.
         let behind = inherited.backends.keys().map(|(service, _)| *service);
@@ -52,6 +58,7 @@ impl<'i> Layout<'i> {
                 ..Plan::default()
             },
             slots,
+            borders,
         }
     }
 
@@ -63,11 +70,13 @@ impl<'i> Layout<'i> {
         let (first, last) = config.global.snat_ports;
         self.plan.ports = (first.get(), last.get());
         self.add_sources(&config.global.snat_addresses)?;
+        self.plan.denied = self.add_list(&config.global.sources)?;
         for service in &config.services {
             refuse_crowd(service)?;
+            let denied = self.add_list(&service.sources)?;
             self.plan.rows.push(vec![0; service.backends.len()]);
             for part in Part::of(service) {
-                self.add_pool(service, *part)?;
+                self.add_pool(service, *part, denied)?;
             }
         }
         Ok(self.plan)
@@ -104,7 +113,33 @@ impl<'i> Layout<'i> {
         Ok(())
     }
 
-    fn add_pool(&mut self, service: &Service, part: Part) -> Result<(), PlanError> {
+    /// Rows for a list of networks: those that have it already, or else some that no packet reads yet.
+    fn add_list(&mut self, rules: &SourceRules) -> Result<Span, PlanError> {
+        let borders = borders::of(rules);
+        if borders.is_empty() {
+            return Ok(Span::default());
+        }
+        if let Some(list) = self.plan.lists.iter().find(|list| list.borders == borders) {
+            return Ok(list.rows);
+        }
+        let inherited = self.inherited;
+        let same = inherited
+            .lists
+            .iter()
+            .find(|(_, inherited)| **inherited == borders);
+        let first = match same {
+            Some((first, _)) => Some(*first),
+            None => self.borders.take(length(&borders), inherited.sizes.borders),
+        };
+        let rows = Span {
+            first: first.ok_or(PlanError::NoRoom("list of networks"))?,
+            count: length(&borders),
+        };
+        self.plan.lists.push(List { rows, borders });
+        Ok(rows)
+    }
+
+    fn add_pool(&mut self, service: &Service, part: Part, denied: Span) -> Result<(), PlanError> {
         let binds = service.bind.iter().copied().filter(|bind| part.has(*bind));
         let mut pool = Pool {
             service: service.name.to_string(),
@@ -117,6 +152,8 @@ impl<'i> Layout<'i> {
             scheduler: service.scheduler,
             maxconn: service.maxconn,
             allbackups: service.allbackups,
+            denied,
+            limits: service.limits,
             backends: Vec::new(),
         };
         pool.row = self.service_row(&pool)?;
@@ -228,6 +265,6 @@ fn refuse_crowd(service: &Service) -> Result<(), PlanError> {
     Ok(())
 }
 
-fn length(addresses: &[IpAddr]) -> u32 {
-    u32::try_from(addresses.len()).unwrap_or(u32::MAX)
+fn length<T>(rows: &[T]) -> u32 {
+    u32::try_from(rows.len()).unwrap_or(u32::MAX)
 }

@@ -4,6 +4,7 @@
 //! forwarded by them already (`inheritance`); then health and next hops come in, each backend's standing follows
 //! from them (`standing`), and what has changed is stored (`write`).
 
+mod borders;
 mod choices;
 mod ends;
 mod inheritance;
@@ -151,6 +152,10 @@ impl Control {
     /// Makes the tables hold the configuration. A backend that did not take flows before takes none until its health
     /// and next hop are known.
     pub fn install(&self, memory: &Memory<'_>) -> Result<(), IndexFull> {
+        for list in &self.plan.lists {
+            write::list(memory, list);
+        }
+        write::denied(memory, self.plan.denied);
         for (first, sources) in &self.plan.sources {
             for (row, source) in (*first..).zip(sources) {
                 write::source(memory, row, *source);

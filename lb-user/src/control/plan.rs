@@ -18,7 +18,10 @@ use super::{inheritance::Inheritance, layout::Layout};
 use crate::{
     config::{
         Config,
-        types::{self, Encapsulation, Health, Mode, OnDown, Protocol, Scheduler, Service},
+        types::{
+            self, Encapsulation, Health, Mode, OnDown, Protocol, Scheduler, Service, SourceLimits,
+            SourceRules,
+        },
     },
     dataplane::Capacity,
     health::Vip,
@@ -35,10 +38,23 @@ pub(super) struct Plan {
     pub(super) rows: Vec<Vec<u32>>,
     /// Configured source addresses, those of each family behind a first row.
     pub(super) sources: Vec<(u32, Vec<IpAddr>)>,
+    /// Lists of networks.
+    pub(super) lists: Vec<List>,
+    /// Rows of the list of those who may open flows to no service.
+    pub(super) denied: Span,
     /// First and last source port of full NAT.
     pub(super) ports: (u16, u16),
     /// By row, whether new flows went to the backend before.
     pub(super) was_chosen: Vec<bool>,
+}
+
+/// A list of networks in its rows.
+#[derive(Debug)]
+pub(super) struct List {
+    /// The rows.
+    pub(super) rows: Span,
+    /// What stands there: see [`super::borders`].
+    pub(super) borders: Vec<u128>,
 }
 
 /// The part of a service that one address family has, or all of it where families are joined: virtual addresses, and the backends behind them.
@@ -64,6 +80,10 @@ pub(super) struct Pool {
     pub(super) maxconn: Option<NonZeroU32>,
     /// Whether all backups come in together, or else the first one.
     pub(super) allbackups: bool,
+    /// Rows of the list of those who may not open flows to it.
+    pub(super) denied: Span,
+    /// What one source may take.
+    pub(super) limits: SourceLimits,
     /// Rows of its backends.
     pub(super) backends: Vec<u32>,
 }
@@ -283,6 +303,12 @@ pub fn capacity(config: &Config, workers: u32) -> Capacity {
         let parts = Part::of(service).iter().filter(|part| has_binds(service, **part));
         service.table_size.saturating_mul(count(parts.count()))
     };
+    // Each network has a beginning and an end, and so has IPv4 within a network of IPv6.
+    let borders = |rules: &SourceRules| 2 * (rules.networks.len() + 1);
+    let rules = services
+        .iter()
+        .map(|service| &service.sources)
+        .chain([&config.global.sources]);
     Capacity {
         services: count(services.len() * 2),
         // Each has a slot of its own, and each address of theirs another one.
@@ -294,6 +320,7 @@ pub fn capacity(config: &Config, workers: u32) -> Capacity {
         sources: count(config.global.snat_addresses.len()),
         flows_v4: flows(Part::V4),
         flows_v6: flows(Part::V6),
+        borders: count(rules.map(borders).sum()),
         workers,
     }
 }

@@ -19,7 +19,7 @@ use lb_common::{
 use super::{
     inheritance::{self, VirtualAddress},
     maglev::Candidate,
-    plan::{self, Pool},
+    plan::{self, List, Pool},
     statistics,
 };
 use crate::{
@@ -35,6 +35,26 @@ pub struct IndexFull(SocketAddr);
 /// Puts a source address into its row.
 pub(super) fn source(memory: &Memory<'_>, row: u32, address: IpAddr) {
     memory.sources[row as usize].address.store(mapped(address));
+}
+
+/// Fills the rows of a list of networks.
+pub(super) fn list(memory: &Memory<'_>, list: &List) {
+    let rows = memory.borders.iter().skip(list.rows.first as usize);
+    for (row, border) in rows.zip(&list.borders) {
+        let (high, low) = halves(*border);
+        row.high.store(high);
+        row.low.store(low);
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "each half is what is wanted")]
+const fn halves(border: u128) -> (u64, u64) {
+    ((border >> 64) as u64, border as u64)
+}
+
+/// Who may open flows to no service.
+pub(super) fn denied(memory: &Memory<'_>, rows: Span) {
+    memory.settings.denied.store(rows.to_word());
 }
 
 /// The source ports of full NAT, first and last.
@@ -80,6 +100,10 @@ pub(super) fn service(memory: &Memory<'_>, pool: &Pool) {
         Scheduler::LeastConn => Service::LEAST_CONN,
     });
     record.maxconn.store(limit(pool.maxconn));
+    record.denied.store(pool.denied.to_word());
+    record.flow_rate.store(limit(pool.limits.new_flows_per_second));
+    record.source_flows.store(limit(pool.limits.active_flows));
+    record.packet_rate.store(limit(pool.limits.packets_per_second));
     record.forwarding.store(pool.forwarding() as u32);
     let slots = Span {
         first: pool.first_slot,

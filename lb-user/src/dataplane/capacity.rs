@@ -2,7 +2,7 @@
 
 use lb_common::{
     flow::ENTRIES,
-    layout::{ChoiceWord, MAX_BACKENDS},
+    layout::{ChoiceWord, MAX_BACKENDS, MAX_BORDERS, Quotas},
     memory::Sizes,
 };
 
@@ -23,6 +23,8 @@ pub struct Capacity {
     pub flows_v4: u32,
     /// IPv6 flows.
     pub flows_v6: u32,
+    /// Rows of all lists of networks.
+    pub borders: u32,
     /// CPUs, or threads, that forward and count.
     pub workers: u32,
 }
@@ -55,6 +57,8 @@ impl Capacity {
             sources: self.sources.saturating_add(self.backends).max(1),
             buckets_v4: Self::buckets(self.flows_v4),
             buckets_v6: Self::buckets(self.flows_v6),
+            borders: self.borders.max(1),
+            quotas: self.quotas(),
             workers: self.workers,
         }
     }
@@ -70,8 +74,18 @@ impl Capacity {
             choice_slots: room(self.choice_slots, 4 * 65_537),
             backends: room(self.backends, 64).min(MAX_BACKENDS),
             sources: room(self.sources, 64),
+            // A new list is written beside those in force, wherever these are: whoever is attacked must not be told that
+            // there is no room for one.
+            borders: 3 * MAX_BORDERS,
             ..*self
         }
+    }
+
+    /// Buckets of the table of sources' quotas: a power of two. A place for every second flow that there is room for, at
+    /// 24 bytes each.
+    fn quotas(&self) -> u32 {
+        let places = self.flows_v4.max(self.flows_v6) / 2;
+        places.div_ceil(Quotas::PLACES).max(1).next_power_of_two()
     }
 
     /// Slots of the service index: a power of two, at most a quarter full, so that every virtual address finds a

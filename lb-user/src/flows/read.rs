@@ -56,7 +56,7 @@ pub fn backends(memory: &Memory<'_>) -> BTreeSet<u32> {
         let entries = buckets.iter().flat_map(|bucket| &bucket.0);
         entries
             .filter(|entry| entry.control().state() != State::FREE)
-            .map(flow::Entry::backend)
+            .map(|entry| entry.way().backend())
     }
     of(memory.buckets_v4).chain(of(memory.buckets_v6)).collect()
 }
@@ -95,16 +95,11 @@ impl Reader<'_> {
     fn read<A: Address>(&self, entry: &flow::Entry<A>, index: u32) -> Option<Found<A>> {
         let tables = Worker::new(*self.memory, 0, self.clock.now);
         for _ in 0..TRIES {
-            let control = entry.control();
-            let state = control.state();
+            let hit = Hit::at(entry, index);
+            let state = hit.control.state();
             if !state.has(State::READY) || state.has(State::REPLY) {
                 return None;
             }
-            let hit = Hit {
-                entry,
-                index,
-                control,
-            };
             let idle = self.age(entry);
             let found = Found {
                 flow: entry.flow(),

@@ -26,6 +26,8 @@ fn tables() -> Heap {
         sources: 1,
         buckets_v4: 256,
         buckets_v6: 256,
+        borders: 1,
+        quotas: 1,
         workers: 1,
     })
 }
@@ -64,6 +66,8 @@ fn open<A: Address>(
         },
         partner: reply.index,
         attempts: 0,
+        counted: 0,
+        metered: false,
     };
     let state = state.with(State::READY);
     reply.publish(

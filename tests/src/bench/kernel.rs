@@ -32,6 +32,7 @@ pub const SMALLEST: Capacity = Capacity {
     sources: 1,
     flows_v4: 1,
     flows_v6: 1,
+    borders: 64,
     workers: 1,
 };
 

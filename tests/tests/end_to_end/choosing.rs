@@ -109,11 +109,13 @@ fn by_backend(counts: [usize; 3]) -> BTreeMap<String, usize> {
     names.zip(counts).collect()
 }
 
-fn hold(lab: &Lab, count: usize) -> Result<Vec<TcpStream>> {
+/// So many connections, each open.
+pub(crate) fn hold(lab: &Lab, count: usize) -> Result<Vec<TcpStream>> {
     (0..count).map(|_| connect(lab)).collect()
 }
 
-fn connect(lab: &Lab) -> Result<TcpStream> {
+/// A connection from the client, unless nobody answers.
+pub(crate) fn connect(lab: &Lab) -> Result<TcpStream> {
     let target: SocketAddr = lab.web(Family::V4);
     lab.client()
         .run(move || Ok(TcpStream::connect_timeout(&target, REFUSED)?))
@@ -134,7 +136,7 @@ fn flows(lab: &Lab) -> Result<BTreeMap<String, usize>> {
 }
 
 /// Packets that were not forwarded for a reason.
-fn reason(lab: &Lab, reason: Reason) -> Result<u64> {
+pub(crate) fn reason(lab: &Lab, reason: Reason) -> Result<u64> {
     let document = lab.daemon()?.stats_document()?;
     document["packets"]["reasons"][reason.name()]
         .as_u64()

@@ -19,6 +19,7 @@ mod modes;
 mod one_armed;
 mod removal;
 mod sizes;
+mod sources;
 mod statistics;
 mod story;
 mod survival;

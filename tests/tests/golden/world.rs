@@ -20,6 +20,8 @@ use lb_common::{
     shared::Shared,
 };
 
+use serde::{Deserialize, Serialize};
+
 use crate::tunnel::Tunnel;
 
 /// An interface that clients may move to: the kernel's loopback.
@@ -53,13 +55,17 @@ pub(crate) const MTU: u32 = 1500;
 const ROWS: u32 = 3;
 
 /// An address family.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Family {
     V4,
     V6,
 }
 
 impl Family {
+    /// Both.
+    pub(crate) const ALL: [Self; 2] = [Self::V4, Self::V6];
+
     fn address(self, v4: &str, v6: &str) -> IpAddr {
         let text = match self {
             Self::V4 => v4,
@@ -157,11 +163,11 @@ pub(crate) fn next_hop(memory: &Memory<'_>, row: u32, mac: Mac, interface: u32) 
 /// How packets reach the backends of a family, all of them.
 pub(crate) fn manner(memory: &Memory<'_>, family: Family, manner: Manner) {
     for (protocol, port) in [(TCP, PORT), (UDP, PORT), (TCP, SECOND_PORT)] {
-        let row = family.row(protocol, port);
-        let record = &memory.backends[row as usize];
-        record.manner.store(manner.0);
-        let forwarding = manner.forwarding() as u32;
-        memory.services[row as usize].forwarding.store(forwarding);
+        let service = &memory.services[family.row(protocol, port) as usize];
+        service.forwarding.store(manner.forwarding() as u32);
+    }
+    for (row, protocol) in backends_of(memory, family) {
+        memory.backends[row as usize].manner.store(manner.0);
         if manner.keeps_client() {
             let source = &memory.ports.sources[usize::from(backend_port(memory, row))];
             source.store(source.load() | bit(protocol));
@@ -189,12 +195,28 @@ pub(crate) fn tunnel(memory: &Memory<'_>, family: Family, tunnel: Tunnel) {
         family,
         Manner::tunnel(outer_is_v6, tunnel.gue.map(Port::new)),
     );
-    for (protocol, port) in [(TCP, PORT), (UDP, PORT), (TCP, SECOND_PORT)] {
-        let record = &memory.backends[family.row(protocol, port) as usize];
+    for (row, _) in backends_of(memory, family) {
+        let record = &memory.backends[row as usize];
         record.address.store(mapped(tunnel.outer.backend().ip()));
         let first = u32::from(outer_is_v6);
         record.sources.store(Span { first, count: 1 }.to_word());
     }
+}
+
+/// The rows of a family's backends, each with its service's protocol.
+fn backends_of(memory: &Memory<'_>, family: Family) -> Vec<(u32, u8)> {
+    let protocol = |service: u32| {
+        let bound = [(TCP, PORT), (UDP, PORT), (TCP, SECOND_PORT)];
+        let of = |(protocol, port): &(u8, u16)| family.row(*protocol, *port) + 1 == service;
+        bound
+            .iter()
+            .find(|bound| of(bound))
+            .map(|(protocol, _)| *protocol)
+    };
+    let records = (0..).zip(memory.backends);
+    records
+        .filter_map(|(row, record)| Some((row, protocol(record.service.load().into())?)))
+        .collect()
 }
 
 /// The backends of a service, by row.
@@ -251,6 +273,13 @@ pub(crate) fn age(memory: &Memory<'_>, ticks: u32) {
     }
     entries(memory.buckets_v4).for_each(|entry| older(entry, ticks));
     entries(memory.buckets_v6).for_each(|entry| older(entry, ticks));
+}
+
+/// Makes all datagrams that are remembered for their fragments older by so many ticks.
+pub(crate) fn age_datagrams(memory: &Memory<'_>, ticks: u32) {
+    for datagram in memory.datagrams.iter().flat_map(|row| &row.0) {
+        datagram.seen.store(datagram.seen.load().wrapping_sub(ticks));
+    }
 }
 
 /// Packets and bytes from clients, packets and bytes to clients.
@@ -389,7 +418,7 @@ fn narrow(number: u32) -> u16 {
     number.try_into().expect("a few rows")
 }
 
-fn mapped(address: IpAddr) -> V6 {
+pub(crate) fn mapped(address: IpAddr) -> V6 {
     match address {
         IpAddr::V4(address) => V4(address.octets()).mapped(),
         IpAddr::V6(address) => V6::from_octets(address.octets()),
@@ -408,14 +437,33 @@ fn clear(memory: &Memory<'_>) {
         .store(mask(memory.buckets_v6.len()));
     let ports = memory.ports.destinations.iter().chain(&memory.ports.sources);
     ports.for_each(|port| port.store(0));
-    memory
-        .services
-        .iter()
-        .for_each(|service| service.forwarding.store(0));
+    memory.settings.quota_mask.store(mask(memory.quotas.len()));
+    memory.settings.denied.store(0);
+    for service in memory.services {
+        service.denied.store(0);
+        let limits = [&service.flow_rate, &service.source_flows, &service.packet_rate];
+        for word in limits.into_iter().chain([&service.forwarding]) {
+            word.store(0);
+        }
+    }
+    for bucket in memory.quotas {
+        let words = bucket.holders.iter().chain(&bucket.flows).chain(&bucket.packets);
+        words.for_each(|word| word.store(0));
+    }
     memory.service_slots.iter().for_each(|slot| slot.key.store(0));
-    entries(memory.buckets_v4).for_each(|entry| entry.control.store(0));
-    entries(memory.buckets_v6).for_each(|entry| entry.control.store(0));
+    entries(memory.buckets_v4).for_each(empty);
+    entries(memory.buckets_v6).for_each(empty);
     answered(memory, 0);
+    for note in memory.notes {
+        note.moves(u32::MAX, 0);
+        note.echoes.since.store(0);
+        note.errors.since.store(0);
+    }
+    for (row, record) in (0..).zip(memory.backends) {
+        backend(memory, row, SocketAddr::new(Family::V4.source(), 0), 0);
+        next_hop(memory, row, [0; 6], 0);
+        record.service.store(0);
+    }
     let datagrams = memory.datagrams.iter().flat_map(|row| &row.0);
     datagrams.for_each(|datagram| datagram.version.store(0));
     for row in memory.packet_counters {
@@ -434,6 +482,12 @@ fn clear(memory: &Memory<'_>) {
             .chain(connecting)
             .for_each(|counter| counter.store(0));
     }
+}
+
+fn empty<A: lb_common::Address>(entry: &Entry<A>) {
+    entry.control.store(0);
+    entry.seen.store(0);
+    entry.ack.store(0);
 }
 
 fn entries<A: lb_common::Address>(buckets: &[Bucket<A>]) -> impl Iterator<Item = &Entry<A>> {

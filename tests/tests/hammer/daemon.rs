@@ -81,11 +81,7 @@ impl<'m> Daemon<'m> {
 
     /// Reads an entry whole and checks that all of it belongs together.
     fn list(&mut self, entry: &Entry<V4>) {
-        let hit = Hit {
-            entry,
-            index: 0,
-            control: entry.control(),
-        };
+        let hit = Hit::at(entry, 0);
         let (state, read) = (hit.control.state(), entry.flow());
         if !state.has(State::READY) || !hit.is_current() {
             return;

@@ -249,5 +249,5 @@ fn assert_has_reply(memory: &Memory<'_>, key: &Tuple<V4>) {
     let ours = find(&worker, memory.settings, key).expect("the entry is there");
     let reply = ours.partner(&worker).expect("a client's entry has a partner");
     assert!(reply.control.state().has(State::REPLY));
-    assert_eq!(ours.entry.client(), reply.entry.client());
+    assert_eq!(ours.entry.flow().client, reply.entry.flow().client);
 }

@@ -18,6 +18,8 @@ fn flow(protocol: u8, backend: u32) -> Flow<V4> {
         client: client(1),
         partner: 7,
         attempts: 5,
+        counted: 0xb,
+        metered: true,
     }
 }
 
@@ -28,8 +30,8 @@ fn an_entry_holds_any_flow() {
             let (entry, flow) = (Entry::default(), flow(protocol, backend));
             entry.fill(&flow);
             assert_eq!(entry.flow(), flow);
-            assert!(entry.is_of(&flow.key, protocol));
-            assert!(!entry.is_of(&flow.key, TCP ^ UDP ^ protocol));
+            assert!(entry.way().is_of(protocol) && entry.carries(&flow.key));
+            assert!(!entry.way().is_of(TCP ^ UDP ^ protocol));
         }
     }
 }

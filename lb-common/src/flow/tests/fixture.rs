@@ -7,8 +7,10 @@ use crate::{
     manner::Forwarding,
     memory::{Heap, Memory, Sizes, Worker},
     parse::{Part, Segment},
+    quota,
     reason::Reason,
     room,
+    shared::with_turns,
 };
 
 /// Backend of all flows here.
@@ -30,6 +32,8 @@ pub(super) fn heap(buckets: u32, workers: u32) -> Heap {
         sources: 1,
         buckets_v4: buckets,
         buckets_v6: 2,
+        borders: 1,
+        quotas: 1,
         workers,
     });
     heap.memory().settings.seed.store(0x5eed);
@@ -89,6 +93,20 @@ pub(super) fn open(worker: &Worker<'_>, settings: &Settings, n: u16, now: u32) -
 fn publish(worker: &Worker<'_>, n: u16, ours: Claim, reply: Claim, now: u32) {
     use crate::Tables as _;
 
+    let note = worker.note().unwrap();
+    // In an instant: models are of the flow table.
+    with_turns(false, || {
+        let (settings, service) = (worker.settings().unwrap(), worker.service(0).unwrap());
+        quota::enter(
+            worker,
+            settings,
+            note,
+            (1, service),
+            quota::site(key(n).src),
+            false,
+        )
+    })
+    .expect("no limit is reached");
     let flow = Flow {
         forwarding: Forwarding::Translate,
         key: key(n),
@@ -98,6 +116,8 @@ fn publish(worker: &Worker<'_>, n: u16, ours: Claim, reply: Claim, now: u32) {
         client: client(n),
         partner: reply.index,
         attempts: 0,
+        counted: quota::counted(note),
+        metered: false,
     };
     room::enter(worker, worker.backend(BACKEND).unwrap()).expect("no limit is set");
     let answer = flow.reply(ours.index);
@@ -143,6 +163,17 @@ pub(super) fn counted(memory: &Memory<'_>) -> (u64, u64) {
         .fold((0, 0), |(opened, closed), row| {
             (opened + row.flows_opened.load(), closed + row.flows_closed.load())
         })
+}
+
+/// Has flows counted among their source's.
+pub(super) fn count_sources(memory: &Memory<'_>) {
+    memory.services[0].source_flows.store(u32::MAX);
+}
+
+/// Active flows as sources have them counted.
+pub(super) fn of_sources(memory: &Memory<'_>) -> u64 {
+    let holders = memory.quotas.iter().flat_map(|bucket| &bucket.holders);
+    holders.map(|holder| holder.load() & u64::from(u32::MAX)).sum()
 }
 
 /// Control words of all entries that are not free, with the entries' keys.

@@ -198,7 +198,7 @@ fn sweep_and_move() -> u64 {
     with_turns(false, || {
         for key in [key(7), reply] {
             let hit = find(&looks, memory.settings, &key).expect("an active flow stays");
-            assert_eq!(hit.entry.client(), client(9));
+            assert_eq!(hit.entry.flow().client, client(9));
         }
     });
     1

@@ -158,7 +158,7 @@ fn a_packet_that_moves_the_client_and_changes_the_state_does_both() {
     for tuple in [key(7), translated(7).reversed()] {
         let hit = find(&worker, memory.settings, &tuple).unwrap();
         assert!(hit.control.state().has(State::CLIENT_FIN));
-        assert_eq!(hit.entry.client(), client(9));
+        assert_eq!(hit.entry.flow().client, client(9));
     }
 }
 

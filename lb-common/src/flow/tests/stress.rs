@@ -12,7 +12,7 @@ use std::{
 
 use super::{
     actor::{Actor, LIMITS, Role, SHARED, assert_consistent},
-    fixture::{counted, heap},
+    fixture::{active, count_sources, counted, heap, of_sources},
 };
 use crate::memory::Memory;
 
@@ -31,6 +31,7 @@ const _: () = assert!(LIMITS.established > 2 * STEPS * PACE);
 #[test]
 fn four_threads_leave_a_table_that_is_consistent_whenever_they_rest() {
     let heap = heap(BUCKETS, THREADS.into());
+    count_sources(&heap.memory());
     let (memory, clock) = (heap.memory(), AtomicU32::new(u32::MAX - 10_000));
     let actors: Vec<_> = (0..THREADS)
         .map(|number| Actor::new(memory, &clock, role(number)))
@@ -88,7 +89,10 @@ impl<'m> Rests<'m> {
             self.failed.fetch_or(steps.is_err(), Ordering::SeqCst);
             let mut look = Ok(());
             if self.barrier.wait().is_leader() {
-                look = caught(|| assert_consistent(&self.memory));
+                look = caught(|| {
+                    assert_consistent(&self.memory);
+                    assert_eq!(of_sources(&self.memory), active(&self.memory) as u64);
+                });
                 let failed = self.failed.load(Ordering::SeqCst) || look.is_err();
                 let last = failed || Instant::now() > self.deadline;
                 self.over.store(last, Ordering::SeqCst);

@@ -1,6 +1,8 @@
 //! Sweeping by age and state.
 
-use super::fixture::{BACKEND, NOW, counted, entries, find, heap, key, open, packet, translated};
+use super::fixture::{
+    BACKEND, NOW, count_sources, counted, entries, find, heap, key, of_sources, open, packet, translated,
+};
 use crate::{
     Tables as _,
     address::V4,
@@ -31,7 +33,9 @@ fn sweep(memory: &Memory<'_>, worker: &Worker<'_>, now: u32) -> u32 {
 fn goes_after(limit: u32, history: &[(bool, u8)]) {
     let heap = heap(64, 1);
     let (worker, memory) = (Worker::new(heap.memory(), 0, NOW), heap.memory());
+    count_sources(&memory);
     open(&worker, memory.settings, 7, NOW).unwrap();
+    assert_eq!(of_sources(&memory), 1);
     for (reply, flags) in history {
         let tuple = if *reply { translated(7).reversed() } else { key(7) };
         packet(&worker, memory.settings, tuple, *flags);
@@ -41,6 +45,7 @@ fn goes_after(limit: u32, history: &[(bool, u8)]) {
     assert_eq!(sweep(&memory, &worker, NOW.wrapping_add(limit)), 1);
     assert_eq!(entries(memory.buckets_v4), []);
     assert_eq!(counted(&memory), (1, 1));
+    assert_eq!(of_sources(&memory), 0);
 }
 
 #[test]

@@ -9,7 +9,6 @@ mod life;
 mod service;
 mod sources;
 mod stats;
-pub(super) mod unbuilt;
 mod value;
 
 pub use global::{DEFAULT_SOCKET, interface_name};

@@ -163,6 +163,8 @@ fn open_flow(memory: &Memory<'_>, backend: u32) {
         },
         partner: 0,
         attempts: 0,
+        counted: 0,
+        metered: false,
     };
     claim.publish(&tables, &flow, FlowState::READY, 0);
 }
@@ -434,4 +436,106 @@ fn flows_live_as_long_as_their_service_says() {
         (limits.established, limits.half_open, limits.closed),
         (3_000, 200, 300)
     );
+}
+
+/// Who may open flows to a service, by what its list says in the packet path's own rows.
+fn denied(memory: &Memory<'_>, bind: &str) -> (Span, Vec<u64>) {
+    let bind: SocketAddr = bind.parse().expect("an address");
+    let IpAddr::V4(ip) = bind.ip() else {
+        panic!("IPv4 only")
+    };
+    let tuple = Tuple::new(V4::default(), V4(ip.octets()), 0);
+    let tuple = Tuple {
+        dst_port: Port::new(bind.port()),
+        ..tuple
+    };
+    let service = service::find(&Worker::new(*memory, 0, 0), memory.settings, &tuple, TCP);
+    let service = service.expect("the service is there");
+    let span = Span::from_word(memory.services[service as usize].denied.load());
+    let rows = memory
+        .borders
+        .iter()
+        .skip(span.first as usize)
+        .take(span.count as usize);
+    (span, rows.map(|row| row.low.load() & 0xffff_ffff).collect())
+}
+
+#[test]
+fn a_new_list_is_written_beside_the_one_in_force() {
+    let with = |global: &str| config_with(global, &[(VIP, &[1])]);
+    let heap = tables(&with(""));
+    let memory = heap.memory();
+    start(with(r#"deny = ["10.0.0.0/8"]"#), &memory);
+    let before = Span::from_word(memory.settings.denied.load());
+    assert_eq!((before.first, before.count), (0, 2));
+    start(with(r#"deny = ["10.0.0.0/8"]"#), &memory);
+    assert_eq!(
+        Span::from_word(memory.settings.denied.load()),
+        before,
+        "the same stays"
+    );
+    start(with(r#"deny = ["11.0.0.0/8", "13.0.0.0/8"]"#), &memory);
+    let other = Span::from_word(memory.settings.denied.load());
+    assert_eq!((other.first, other.count), (2, 4), "beside it");
+    let old = [&memory.borders[0], &memory.borders[1]].map(|row| row.low.load() & 0xffff_ffff);
+    assert_eq!(
+        old,
+        [0x0a00_0000, 0x0b00_0000],
+        "which packets may still be asked by"
+    );
+    start(with(r#"deny = ["12.0.0.0/8"]"#), &memory);
+    let third = Span::from_word(memory.settings.denied.load());
+    assert_eq!((third.first, third.count), (0, 2), "nobody reads these any more");
+    start(with(""), &memory);
+    assert_eq!(memory.settings.denied.load(), 0);
+}
+
+#[test]
+fn services_have_lists_of_their_own_and_share_equal_ones() {
+    let lists = |first: &str, second: &str| {
+        let services = format!(
+            "[[service]]\nname = \"a\"\nbind = [\"{VIP}\"]\n{first}\n\
+             backend = [{{ name = \"b\", address = \"10.1.0.1:80\" }}]\n\
+             [[service]]\nname = \"b\"\nbind = [\"{OTHER_VIP}\"]\n{second}\n\
+             backend = [{{ name = \"b\", address = \"10.1.0.2:80\" }}]\n"
+        );
+        let text = format!("[global]\ninterfaces = [\"v0\"]\n{services}");
+        config::parse(&text, Path::new("test.toml")).unwrap_or_else(|error| panic!("{error}"))
+    };
+    let of_ten = r#"allow = ["10.0.0.0/8"]"#;
+    let heap = tables(&lists("", ""));
+    let memory = heap.memory();
+    start(lists(of_ten, of_ten), &memory);
+    let (first, second) = (denied(&memory, VIP), denied(&memory, OTHER_VIP));
+    assert_eq!(first, second);
+    assert_eq!(first.1, [0, 0x0a00_0000, 0x0b00_0000], "all but ten");
+    start(lists(r#"deny = ["10.0.0.0/8"]"#, of_ten), &memory);
+    assert_eq!(denied(&memory, OTHER_VIP), second);
+    let (rows, borders) = denied(&memory, VIP);
+    assert_eq!((rows.first, borders), (3, vec![0x0a00_0000, 0x0b00_0000]));
+}
+
+#[test]
+fn limits_of_sources_are_written_and_taken_back() {
+    let with = |limits: &str| {
+        let text = format!(
+            "[global]\ninterfaces = [\"v0\"]\n[[service]]\nname = \"a\"\nbind = [\"{VIP}\"]\n{limits}\n\
+             backend = [{{ name = \"b\", address = \"10.1.0.1:80\" }}]\n"
+        );
+        config::parse(&text, Path::new("test.toml")).unwrap_or_else(|error| panic!("{error}"))
+    };
+    let heap = tables(&with(""));
+    let memory = heap.memory();
+    let limits = || {
+        let service = &memory.services[0];
+        [&service.flow_rate, &service.source_flows, &service.packet_rate]
+            .map(lb_common::shared::Shared::<u32>::load)
+    };
+    start(
+        with("limits = { new_flows_per_second = 1, active_flows = 2, packets_per_second = 3 }"),
+        &memory,
+    );
+    assert_eq!(limits(), [1, 2, 3]);
+    start(with(""), &memory);
+    assert_eq!(limits(), [0, 0, 0]);
 }

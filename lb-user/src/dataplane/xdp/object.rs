@@ -207,6 +207,7 @@ impl Object {
         settings.bucket_mask_v4.store(mask(memory.buckets_v4));
         settings.bucket_mask_v6.store(mask(memory.buckets_v6));
         settings.service_mask.store(mask(memory.service_slots));
+        settings.quota_mask.store(mask(memory.quotas));
         settings.backend_capacity.store(rows(memory.backends));
         settings.seed.store(secret());
         settings.version.store(layout::VERSION);

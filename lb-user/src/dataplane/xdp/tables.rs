@@ -7,8 +7,8 @@ use lb_common::{
     V4, V6,
     flow::Bucket,
     layout::{
-        Backend, BackendCounters, ChoiceWord, DATAGRAM_ROWS, Datagrams, Note, PacketCounters, PortFilter,
-        Service, ServiceSlot, Settings, Source,
+        Backend, BackendCounters, Border, ChoiceWord, DATAGRAM_ROWS, Datagrams, Note, PacketCounters,
+        PortFilter, Quotas, Service, ServiceSlot, Settings, Source,
     },
     memory::Memory,
 };
@@ -20,7 +20,7 @@ use crate::dataplane::{
 };
 
 /// A map's name in the object and its rows.
-pub(super) fn sizes(capacity: &Capacity) -> [(&'static str, u32); 13] {
+pub(super) fn sizes(capacity: &Capacity) -> [(&'static str, u32); 15] {
     let sizes = capacity.sizes();
     [
         ("SETTINGS", 1),
@@ -33,6 +33,8 @@ pub(super) fn sizes(capacity: &Capacity) -> [(&'static str, u32); 13] {
         ("FLOWS_V4", sizes.buckets_v4),
         ("FLOWS_V6", sizes.buckets_v6),
         ("DATAGRAMS", DATAGRAM_ROWS),
+        ("BORDERS", sizes.borders),
+        ("QUOTAS", sizes.quotas),
         ("NOTES", sizes.workers),
         ("PACKETS", sizes.workers),
         ("TRAFFIC", sizes.workers.saturating_mul(sizes.backends)),
@@ -71,6 +73,8 @@ tables! {
     buckets_v4: Bucket<V4>, "FLOWS_V4";
     buckets_v6: Bucket<V6>, "FLOWS_V6";
     datagrams: Datagrams, "DATAGRAMS";
+    borders: Border, "BORDERS";
+    quotas: Quotas, "QUOTAS";
     notes: Note, "NOTES";
     packet_counters: PacketCounters, "PACKETS";
     backend_counters: BackendCounters, "TRAFFIC";
@@ -91,6 +95,8 @@ impl Tables {
             buckets_v4: self.buckets_v4.rows(),
             buckets_v6: self.buckets_v6.rows(),
             datagrams: self.datagrams.rows(),
+            borders: self.borders.rows(),
+            quotas: self.quotas.rows(),
             notes: self.notes.rows(),
             packet_counters: self.packet_counters.rows(),
             backend_counters: self.backend_counters.rows(),

@@ -7,18 +7,33 @@ use lb_common::{
     process,
 };
 
-/// The time, which stands still.
+/// The time, which stands still unless it is set.
 const NOW: u32 = 1_000_000;
 
 /// Room before and behind a frame, as in the kernel.
 const ROOM: usize = 256;
 
 /// [`process`] over tables on the heap.
-pub(crate) struct Core(Heap);
+pub(crate) struct Core {
+    heap: Heap,
+    now: u32,
+}
 
 impl Core {
     pub(crate) fn new() -> Self {
-        Self(Heap::new(&capacity().sizes()))
+        Self {
+            heap: Heap::new(&capacity().sizes()),
+            now: NOW,
+        }
+    }
+
+    /// Sets the clock.
+    pub(crate) fn set_now(&mut self, now: u32) {
+        self.now = now;
+    }
+
+    fn worker(&self) -> Worker<'_> {
+        Worker::new(self.heap.memory(), 0, self.now)
     }
 }
 
@@ -28,15 +43,14 @@ impl Engine for Core {
     }
 
     fn memory(&self) -> Memory<'_> {
-        self.0.memory()
+        self.heap.memory()
     }
 
     fn forward(&mut self, frame: &[u8], interface: u32) -> Forwarded {
         let mut buffer = [&[0; ROOM], frame, &[0; ROOM]].concat();
-        let worker = Worker::new(self.0.memory(), 0, NOW);
         let mut packet =
             Packet::in_buffer(&mut buffer, ROOM, frame.len(), interface).expect("the buffer is larger");
-        let verdict = process(&mut packet, &worker);
+        let verdict = process(&mut packet, &self.worker());
         Forwarded {
             verdict: Verdict::NAMES[verdict.index()],
             interface: match verdict {
@@ -50,8 +64,7 @@ impl Engine for Core {
 
     fn emit(&mut self, frame: &[u8]) -> Forwarded {
         let mut bytes = frame.to_vec();
-        let worker = Worker::new(self.0.memory(), 0, NOW);
-        let verdict = match egress(&mut Packet::new(&mut bytes, 0), &worker) {
+        let verdict = match egress(&mut Packet::new(&mut bytes, 0), &self.worker()) {
             Egress::Untouched | Egress::Translated => "pass",
             Egress::Refused(_) => "drop",
         };

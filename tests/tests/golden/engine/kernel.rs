@@ -9,7 +9,10 @@ use std::{
 use aya::{TestRun as _, TestRunOptions};
 use lb_common::{Verdict, memory::Memory};
 use lb_user::dataplane::Object;
-use nix::sched::{CloneFlags, setns, unshare};
+use nix::{
+    sched::{CloneFlags, CpuSet, sched_getaffinity, sched_setaffinity, setns, unshare},
+    unistd::Pid,
+};
 
 use super::{Engine, Forwarded, capacity};
 
@@ -30,6 +33,7 @@ impl Kernel {
         let kernel = KERNEL.lock().unwrap_or_else(PoisonError::into_inner);
         // The kernel looks a frame's interface up in the calling thread's namespace; each test is its own thread.
         setns(&kernel.namespace, CloneFlags::CLONE_NEWNET).expect("cannot enter the network namespace");
+        stay_on_one_cpu();
         kernel
     }
 
@@ -46,6 +50,16 @@ impl Kernel {
             namespace: File::open("/proc/thread-self/ns/net").expect("cannot open the namespace"),
         }
     }
+}
+
+/// What one stage leaves for the next, and what is counted in a second, is each CPU's own.
+fn stay_on_one_cpu() {
+    let this = Pid::from_raw(0);
+    let allowed = sched_getaffinity(this).expect("the kernel tells");
+    let first = (0..CpuSet::count()).find(|cpu| allowed.is_set(*cpu).is_ok_and(|set| set));
+    let mut one = CpuSet::new();
+    one.set(first.expect("we run somewhere")).expect("a CPU's number");
+    sched_setaffinity(this, &one).expect("a CPU that is allowed");
 }
 
 impl Engine for Kernel {

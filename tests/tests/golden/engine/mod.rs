@@ -51,10 +51,11 @@ pub(crate) fn capacity() -> Capacity {
         services: 8,
         virtual_addresses: 16,
         choice_slots: 64,
-        backends: 8,
+        backends: 16,
         sources: 4,
         flows_v4: 4096,
         flows_v6: 4096,
+        borders: 64,
         workers: u32::try_from(workers).unwrap_or(1),
     }
 }

@@ -17,6 +17,7 @@ rows! {
     a_syn_to_a_backend_that_is_down_goes_to_another: v4 v6;
     a_datagram_to_a_backend_that_is_down_goes_to_another: v4 v6;
     a_datagram_is_dropped_where_there_is_no_other_backend: v4 v6;
+    a_backend_whose_flows_end_gets_no_new_ones: v4 v6;
 }
 
 /// Has the frame's backend go down. Where there is `another`, new flows go to that of the family's third service.
@@ -102,4 +103,14 @@ fn a_datagram_is_dropped_where_there_is_no_other_backend(bench: &mut Bench<'_>) 
     down(bench, &question, false);
     bench.drops(&question, Reason::NoBackend);
     assert_eq!(bench.flows(), (1, 1));
+}
+
+/// Slots may lead there for a moment longer.
+fn a_backend_whose_flows_end_gets_no_new_ones(bench: &mut Bench<'_>) {
+    for frame in [Frame::syn(bench.family), Frame::datagram(bench.family)] {
+        let row = bench.family.row(frame.protocol, frame.to.port());
+        world::ends(&bench.memory(), row, true);
+        bench.drops(&frame, Reason::NoBackend);
+    }
+    assert_eq!(bench.flows(), (0, 0));
 }

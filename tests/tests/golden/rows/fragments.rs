@@ -31,7 +31,7 @@ rows! {
 const NAME: u32 = 0x0001_2345;
 
 /// A packet in fragments of 400 bytes at most, the last of another length.
-pub(super) fn fragments(frame: &Frame, name: u32) -> Vec<Vec<u8>> {
+pub(crate) fn fragments(frame: &Frame, name: u32) -> Vec<Vec<u8>> {
     const SIZE: usize = 400;
 
     let bytes = frame.bytes();

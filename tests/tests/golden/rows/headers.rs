@@ -138,7 +138,7 @@ fn of_protocol(bench: &Bench<'_>, protocol: u8) -> Vec<u8> {
 }
 
 /// Puts the right checksum into an IPv4 header that was changed.
-pub(super) fn mend_ipv4(bytes: &mut [u8]) {
+pub(crate) fn mend_ipv4(bytes: &mut [u8]) {
     let (header, _) = etherparse::Ipv4Header::from_slice(&bytes[14..]).expect("an IPv4 header");
     bytes[24..26].copy_from_slice(&header.calc_header_checksum().to_be_bytes());
 }

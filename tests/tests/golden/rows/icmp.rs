@@ -32,7 +32,7 @@ rows! {
 }
 
 /// Types and codes of errors, each with the last word of its header.
-pub(super) fn errors(family: Family) -> Vec<((u8, u8), [u8; 4])> {
+pub(crate) fn errors(family: Family) -> Vec<((u8, u8), [u8; 4])> {
     let mtu = [0, 0, 5, 0x78];
     match family {
         Family::V4 => {

@@ -31,7 +31,7 @@ const AUTHENTICATION: u8 = 51;
 const OPTIONS: u8 = 60;
 
 /// A frame's bytes with extension headers, given by kind and words of eight bytes beyond the first.
-fn with_headers(bytes: &[u8], headers: &[(u8, u8)]) -> Vec<u8> {
+pub(crate) fn with_headers(bytes: &[u8], headers: &[(u8, u8)]) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     for (kind, words) in headers.iter().rev() {
         let next = std::mem::replace(&mut bytes[20], *kind);

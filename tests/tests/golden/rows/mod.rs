@@ -7,17 +7,18 @@ mod connections;
 mod direct;
 mod ends;
 mod errors;
-mod fragments;
-mod headers;
-mod icmp;
+pub(crate) mod fragments;
+pub(crate) mod headers;
+pub(crate) mod icmp;
 mod local;
-mod long_way;
+pub(crate) mod long_way;
 mod nat;
 mod refusals;
 mod retries;
 mod room;
 mod schedulers;
 mod services;
+mod sources;
 mod tables;
 mod tunnels;
 
@@ -67,6 +68,7 @@ fn the_list_of_rows_has_each_once() {
         ("room", room::ROWS),
         ("schedulers", schedulers::ROWS),
         ("services", services::ROWS),
+        ("sources", sources::ROWS),
         ("tables", tables::ROWS),
         ("tunnels", tunnels::ROWS),
     ];

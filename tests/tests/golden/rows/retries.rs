@@ -22,6 +22,7 @@ rows! {
     a_syn_without_retries_stays: v4 v6;
     a_syn_for_the_only_backend_is_tried_there_again: v4 v6;
     the_next_new_flow_is_not_counted_as_moved: v4 v6;
+    a_connection_that_cannot_be_moved_leaves_the_next_one_alone: v4 v6;
     a_moved_connection_is_established_and_stays: v4 v6;
     a_refusal_is_counted_and_reaches_the_client: v4 v6;
     a_hidden_refusal_is_dropped_and_the_next_syn_goes_elsewhere: v4 v6;
@@ -147,6 +148,24 @@ fn the_next_new_flow_is_not_counted_as_moved(bench: &mut Bench<'_>) {
     a_second_later(bench);
     bench.reaches_backend_of(&other, second);
     assert_eq!(world::not_taken(&bench.memory(), first), (2, 0));
+}
+
+fn a_connection_that_cannot_be_moved_leaves_the_next_one_alone(bench: &mut Bench<'_>) {
+    world::pool(&bench.memory(), world::POOL, 100);
+    let syn = Frame::syn(bench.family);
+    let (first, second) = opened(bench, &syn, Retries { most: 1, ..SHOWN });
+    world::choices(&bench.memory(), first, &[first]);
+    bench.reaches_backend_of(&syn.sent_from(40_001), first);
+    a_second_later(bench);
+    bench.memory().services[first as usize].maxconn.store(1);
+    bench.drops(&syn, Reason::ServiceFull);
+    bench.memory().services[first as usize].maxconn.store(0);
+    // Another client's flow may be moved as often as any.
+    let other = syn.sent_from(40_002);
+    bench.reaches_backend_of(&other, first);
+    world::choices(&bench.memory(), first, &[first, second]);
+    a_second_later(bench);
+    bench.reaches_backend_of(&other, second);
 }
 
 fn a_moved_connection_is_established_and_stays(bench: &mut Bench<'_>) {

@@ -1,0 +1,34 @@
+//! What LLVM shall not see through, on the BPF target: single instructions that change nothing. Elsewhere there is nothing
+//! to hide.
+
+/// Hides where a pointer into a frame comes from: LLVM would compute it again for a later use, and the verifier would not
+/// know the second one for the one that was checked ("R1 offset is outside of the packet").
+#[inline(always)]
+pub(crate) fn pointer(pointer: *mut u8) -> *mut u8 {
+    #[cfg(target_arch = "bpf")]
+    {
+        let mut pointer = pointer;
+        // SAFETY: moves a register to itself. (An empty text would leave two line infos at one instruction, which
+        // the kernel refuses.)
+        unsafe {
+            core::arch::asm!("{0} = {0}", inout(reg) pointer, options(nomem, nostack, preserves_flags))
+        };
+        // SAFETY: no frame lies at address 0, nor before it. (LLVM would test for it wherever there is an `Option`.)
+        unsafe { core::hint::assert_unchecked(!pointer.is_null()) };
+        pointer
+    }
+    #[cfg(not(target_arch = "bpf"))]
+    pointer
+}
+
+/// Says that a place is seldom reached, and keeps what is computed for it there. LLVM would load the reason that a packet
+/// may be refused for before each test that it passes, and keep it on the stack.
+#[inline(always)]
+pub(crate) fn seldom() {
+    core::hint::cold_path();
+    #[cfg(target_arch = "bpf")]
+    // SAFETY: moves a register to itself.
+    unsafe {
+        core::arch::asm!("{0} = {0}", inout(reg) 0_u64 => _, options(nomem, nostack, preserves_flags));
+    }
+}
