@@ -48,7 +48,7 @@ fn print(what: &str, times: &[Duration], goal: Duration) {
 fn with_check(lab: &Lab, words: &str) -> String {
     let config = lab.config().to_toml();
     let word = |line: &str| {
-        !["inter", "timeout", "rise", "fall"]
+        !["inter =", "timeout =", "rise =", "fall ="]
             .iter()
             .any(|word| line.starts_with(word))
     };
