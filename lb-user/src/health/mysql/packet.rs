@@ -68,8 +68,10 @@ impl ServerError {
 impl fmt::Display for ServerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const SHOWN: usize = 120;
-        let message: String = self.message.chars().take(SHOWN).collect();
-        write!(f, "error {}: {}", self.code, message.escape_debug())
+        let shown = self.message.chars().take(SHOWN);
+        // What it quotes stays readable, and what a terminal might obey does not get there.
+        let message: String = shown.map(|c| if c.is_control() { ' ' } else { c }).collect();
+        write!(f, "error {}: {message}", self.code)
     }
 }
 

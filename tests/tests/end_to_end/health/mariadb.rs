@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::Result;
-use lab::{Family, Lab, Mariadb, Role, Wiring};
+use lab::{Family, Lab, Mariadb, Role, Wiring, wait_for};
 use lb_user::health::Outcome;
 
 use super::{LIMIT, Monitored};
@@ -39,6 +39,10 @@ pub(super) fn pair(lab: &Lab) -> Result<(Mariadb, Mariadb)> {
     primary.sql(USERS)?;
     let replica = server(lab, 2, &["--read-only"])?;
     replica.sql(&follow(primary.address()))?;
+    wait_for("the replica to have the users", LIMIT, || {
+        let users = replica.sql("SELECT COUNT(*) FROM mysql.user WHERE user IN ('lb', 'app', 'repl')")?;
+        Ok((users == "3").then_some(()))
+    })?;
     Ok((primary, replica))
 }
 
