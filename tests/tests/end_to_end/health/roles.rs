@@ -99,7 +99,7 @@ impl Readers {
 
 #[test]
 fn a_failover_moves_the_writers_address_and_readers_notice_nothing() {
-    in_lab(usual(), |lab| {
+    in_lab(usual().kernel_forwarding(true), |lab| {
         let (mut primary, replica) = mariadb::pair(lab)?;
         let config = services(lab, [primary.address(), replica.address()])?;
         lab.write_config(&config)?;
