@@ -76,6 +76,15 @@ impl Lab {
         self.start(self.ballast()?, config)
     }
 
+    /// Starts the daemon on a configuration some of whose backends are down, and does not wait for any.
+    pub fn start_daemon_unready(&mut self, config: &str) -> Result<&Daemon> {
+        let ballast = self.ballast()?;
+        let program = PathBuf::from(ballast.get_program());
+        let adopts = self.has_pins();
+        self.start_process(ballast, program, config)?;
+        self.begin_to_count(adopts)
+    }
+
     /// Starts the daemon of another build, and waits until it found all backends up.
     pub fn start_rebuilt_daemon(&mut self) -> Result<&Daemon> {
         self.start(self.rebuilt_ballast()?, &self.config().to_toml())
@@ -97,14 +106,29 @@ impl Lab {
         self.start_by(ballast, program, config)
     }
 
-    /// Starts `program` by a command that becomes it.
+    /// Starts `program` by a command that becomes it, and waits until it found all backends up.
     fn start_by(&mut self, command: Command, program: PathBuf, config: &str) -> Result<&Daemon> {
+        let adopts = self.has_pins();
+        let daemon = self.start_process(command, program, config)?;
+        daemon.wait_until_all_up(ALL_UP_LIMIT)?;
+        self.begin_to_count(adopts)
+    }
+
+    fn start_process(&mut self, command: Command, program: PathBuf, config: &str) -> Result<&Daemon> {
         let file = self.write_config(config)?;
         let socket = self.config().socket();
-        let adopts = !pins::pinned(self.directory.identity()).is_empty();
         let daemon = Daemon::start_by(command, program, &file, socket, &self.log())?;
-        let daemon = self.daemon.insert(daemon);
-        daemon.wait_until_all_up(ALL_UP_LIMIT)?;
+        Ok(self.daemon.insert(daemon))
+    }
+
+    /// Whether a daemon that starts now finds a packet path to take over.
+    fn has_pins(&self) -> bool {
+        !pins::pinned(self.directory.identity()).is_empty()
+    }
+
+    /// Notes what was counted before the story goes on: see [`Lab::audit`].
+    fn begin_to_count(&mut self, adopts: bool) -> Result<&Daemon> {
+        let daemon = self.daemon.as_ref().context("no daemon runs")?;
         let now = Baseline::of(daemon, &self.namespaces[&Role::Balancer])?;
         // A packet path that is taken over goes on counting, and what it did without a daemon counts.
         self.baseline = match self.baseline.take() {

@@ -11,8 +11,11 @@ use super::{Control, plan::Backend, write};
 use crate::config::types::OnDown;
 
 impl Control {
-    /// What is to be done once a second: ends the flows of backends whose time to drain is over.
-    pub fn tend(&self, memory: &Memory<'_>) {
+    /// What is to be done once a second: ends the flows of backends whose time to drain is over, and lets others grow to
+    /// their weight.
+    pub fn tend(&mut self, memory: &Memory<'_>) {
+        let growing = self.growing();
+        self.rebuild(memory, &growing);
         let drained = self.plan.placed().filter(|(_, backend)| backend.weight == 0);
         let rows = drained.map(|(row, _)| row).collect();
         self.settle(memory, &rows, true);

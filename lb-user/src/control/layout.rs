@@ -155,6 +155,7 @@ impl<'i> Layout<'i> {
             table_size: service.table_size,
             scheduler: service.scheduler,
             maxconn: service.maxconn,
+            allbackups: service.allbackups,
             denied,
             limits: service.limits,
             cookies_from: match service.syn_cookies {
@@ -224,6 +225,7 @@ impl<'i> Layout<'i> {
             weight: backend.weight,
             maxconn: backend.maxconn,
             backup: backend.backup,
+            slowstart: backend.slowstart,
             identity: maglev::identity(address),
             life: Life::of(service),
             retries: Retries {

@@ -11,6 +11,7 @@ mod inheritance;
 mod kept;
 mod layout;
 pub mod maglev;
+pub(crate) mod observe;
 mod plan;
 pub mod round_robin;
 mod standing;
@@ -18,6 +19,7 @@ mod statistics;
 mod taken;
 #[cfg(test)]
 mod tests;
+mod track;
 mod write;
 
 use std::{
@@ -33,8 +35,10 @@ use tracing::info;
 pub(crate) use self::{ends::unix_milliseconds, inheritance::backend_address};
 use self::{
     inheritance::{Inheritance, VirtualAddress},
+    observe::Observer,
     plan::{Backend, Life, Plan, Pool},
     standing::{Standing, Way, Ways},
+    track::Trackers,
 };
 pub use self::{
     plan::{PlanError, capacity, destinations},
@@ -43,10 +47,10 @@ pub use self::{
 use crate::{
     config::{
         Config,
-        types::{OnDown, Protocol, Service},
+        types::{self, Health, OnDown, Protocol},
     },
     flows::{self, Names},
-    health::{Event, State, Target},
+    health::{Event, State, Target, Vip},
     next_hop::NextHops,
 };
 
@@ -67,6 +71,11 @@ pub struct Control {
     config: Config,
     plan: Plan,
     standings: Vec<Standing>,
+    /// Who has whose health.
+    trackers: Trackers,
+    observer: Observer,
+    /// The services' own addresses on backends, where they are checked too.
+    vips: BTreeMap<u32, Arc<Vip>>,
     started: Instant,
 }
 
@@ -83,6 +92,9 @@ impl Control {
             .map(|row| Standing::new(started, plan.was_chosen(row)))
             .collect();
         Ok(Self {
+            trackers: Trackers::new(&config, &plan),
+            observer: Observer::new(&config, &plan),
+            vips: plan.vips(&config),
             config,
             plan,
             standings,
@@ -96,22 +108,45 @@ impl Control {
         &self.config
     }
 
+    /// Takes what backends were when another daemon last checked them.
+    pub fn recall(&mut self, states: &BTreeMap<String, State>) {
+        for (row, backend) in self.plan.placed() {
+            if let Some(state) = states.get(&backend.known_as()) {
+                self.standings[row as usize].recall(*state);
+            }
+        }
+    }
+
+    /// What backends are, for another daemon to [recall](Self::recall).
+    #[must_use]
+    pub fn states(&self) -> BTreeMap<String, State> {
+        let state = |(row, backend): (u32, &Backend)| {
+            let state = self.standings[row as usize].known()?;
+            Some((backend.known_as(), state))
+        };
+        self.plan.placed().filter_map(state).collect()
+    }
+
+    /// How often states of backends have changed.
+    #[must_use]
+    pub fn transitions(&self) -> u64 {
+        self.standings.iter().map(Standing::transitions).sum()
+    }
+
     /// What to check.
     #[must_use]
     pub fn targets(&self) -> Vec<Target> {
-        let service_rows = self.config.services.iter().zip(&self.plan.rows);
-        let of_service = |(service, rows): (&Service, &Vec<u32>)| -> Vec<Target> {
-            let check = Arc::new(service.check.clone());
-            let rows = service.backends.iter().zip(rows);
-            rows.map(|(backend, row)| Target {
-                id: *row,
+        let target = |(_, backend, row): (_, &types::Backend, u32)| match &backend.health {
+            Health::Tracked { .. } => None,
+            Health::Checked(check) => Some(Target {
+                id: row,
                 address: backend.address,
-                check: Arc::clone(&check),
-                known: self.plan.was_chosen(*row).then_some(State::Up),
-            })
-            .collect()
+                check: Arc::clone(check),
+                known: self.standings[row as usize].known(),
+                vip: self.vips.get(&row).cloned(),
+            }),
         };
-        service_rows.flat_map(of_service).collect()
+        self.plan.configured(&self.config).filter_map(target).collect()
     }
 
     /// Makes the tables hold the configuration. A backend that did not take flows before takes none until its health
@@ -174,16 +209,14 @@ impl Control {
     /// gathered should come together.
     pub fn checked(&mut self, memory: &Memory<'_>, events: impl IntoIterator<Item = Event>) {
         let (mut changed, mut rows) = (BTreeSet::new(), BTreeSet::new());
-        for event in events {
+        for event in events.into_iter().flat_map(|event| self.trackers.spread(event)) {
             let row = event.id as usize;
             rows.insert(event.id);
             let backend = self.plan.backends.get(row).and_then(Option::as_ref);
             let (Some(standing), Some(backend)) = (self.standings.get_mut(row), backend) else {
                 continue;
             };
-            if event.changed {
-                standing.tell(&backend.name, &event);
-            }
+            standing.tell(&backend.name, &event);
             if standing.checked(event) {
                 changed.insert(backend.pool);
             }
@@ -210,6 +243,9 @@ impl Control {
             };
             if let Some(way) = standing.resolved(next_hop, &ways, &backend.name) {
                 new += 1;
+                if let (Way::Out(next_hop), Some(vip)) = (&way, self.vips.get(&row)) {
+                    vip.lead(next_hop);
+                }
                 lead(memory, row, backend, pool.protocol, &way);
                 write::cookies(memory, pool);
             }
@@ -227,10 +263,8 @@ impl Control {
     #[must_use]
     pub fn names(&self) -> Names {
         let mut names = vec![None; self.plan.backends.len()];
-        for (service, rows) in self.config.services.iter().zip(&self.plan.rows) {
-            for (backend, row) in service.backends.iter().zip(rows) {
-                names[*row as usize] = Some((service.name.to_string(), backend.name.to_string()));
-            }
+        for (service, backend, row) in self.plan.configured(&self.config) {
+            names[row as usize] = Some((service.name.to_string(), backend.name.to_string()));
         }
         names
     }

@@ -6,7 +6,7 @@ use lb_common::{Reason, layout::BackendCounters, memory::Memory};
 
 use super::{Control, standing::Standing};
 use crate::{
-    config::types::{self, CheckKind},
+    config::types::{self, CheckKind, Health},
     dataplane::Losses,
     health::Outcome,
     stats::{Backend, Check, Counters, Packets, Service, ServiceState, Statistics, Verdicts},
@@ -31,7 +31,7 @@ impl Control {
     fn service(&self, memory: &Memory<'_>, service: &types::Service, rows: &[u32]) -> Service {
         let backends = service.backends.iter().zip(rows);
         let backends: Vec<Backend> = backends
-            .map(|(backend, row)| self.backend(memory, service, backend, *row as usize))
+            .map(|(backend, row)| self.backend(memory, backend, *row as usize))
             .collect();
         Service {
             name: service.name.to_string(),
@@ -47,21 +47,15 @@ impl Control {
         }
     }
 
-    fn backend(
-        &self,
-        memory: &Memory<'_>,
-        service: &types::Service,
-        backend: &types::Backend,
-        row: usize,
-    ) -> Backend {
+    fn backend(&self, memory: &Memory<'_>, backend: &types::Backend, row: usize) -> Backend {
         let standing = &self.standings[row];
         Backend {
             name: backend.name.to_string(),
             address: backend.address,
-            state: if standing.takes_flows() { "up" } else { "down" }.to_owned(),
+            state: standing.word().to_owned(),
             weight: backend.weight,
             counters: counters(memory, row),
-            check: check(standing, &service.check.kind),
+            check: check(standing, &backend.health),
         }
     }
 }
@@ -145,9 +139,13 @@ fn state(backends: &[Backend]) -> ServiceState {
     }
 }
 
-fn check(standing: &Standing, kind: &CheckKind) -> Check {
-    let status = match (kind, standing.report()) {
-        (CheckKind::None, _) => "none",
+fn check(standing: &Standing, health: &Health) -> Check {
+    let is_checked = match health {
+        Health::Checked(check) => check.kind != CheckKind::None,
+        Health::Tracked { .. } => true,
+    };
+    let status = match (is_checked, standing.report()) {
+        (false, _) => "none",
         (_, None) => "pending",
         (_, Some(report)) => match report.outcome {
             Outcome::Ok => "ok",
@@ -165,5 +163,6 @@ fn check(standing: &Standing, kind: &CheckKind) -> Check {
         detail,
         duration_ms: u64::try_from(milliseconds).unwrap_or(u64::MAX),
         changed_seconds_ago: standing.changed().elapsed().as_secs(),
+        transitions: standing.transitions(),
     }
 }

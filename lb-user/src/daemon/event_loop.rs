@@ -12,12 +12,12 @@ use tokio::{
 use tracing::info;
 
 use super::{
-    CannotKeep, Ending, FlowsError, Request, Stopping, forwarding::Forwarding, run::Signals, status,
-    sweep::Sweep,
+    CannotKeep, Ending, FlowsError, Request, Stopping, forwarding::Forwarding, remembered::Remembered,
+    run::Signals, status, sweep::Sweep,
 };
 use crate::{
     config::Config,
-    control::{self, Control, unix_milliseconds},
+    control::{self, Control, observe, unix_milliseconds},
     dataplane::Engine,
     flows::{self, Clock, FlowPage, Query},
     health::{self, Monitor},
@@ -35,8 +35,9 @@ pub(super) struct Daemon {
     sweep: Sweep,
     stats: Option<SocketAddr>,
     /// Checks for as long as it lives.
-    _monitor: Monitor,
+    monitor: Monitor,
     checks: mpsc::Receiver<health::Event>,
+    remembered: Remembered,
     /// Resolves for as long as it lives.
     _resolver: Resolver,
     next_hops: watch::Receiver<NextHops>,
@@ -48,10 +49,12 @@ impl Daemon {
         // Asks for routes while the programs are verified.
         let resolver = Resolver::start(control::destinations(&config))?;
         let Forwarding {
-            control,
+            mut control,
             mut engine,
             workers,
         } = Forwarding::start(config)?;
+        let remembered = Remembered::new(&control.config().global.state_dir);
+        control.recall(&remembered.read());
         attended(&engine.memory());
         let (sender, checks) = mpsc::channel(1024);
         let monitor = Monitor::start(control.targets(), &sender);
@@ -61,8 +64,9 @@ impl Daemon {
             engine,
             sweep,
             stats,
-            _monitor: monitor,
+            monitor,
             checks,
+            remembered,
             next_hops: resolver.next_hops(),
             _resolver: resolver,
         })
@@ -74,7 +78,8 @@ impl Daemon {
         mut requests: mpsc::Receiver<Request>,
         mut signals: Signals,
     ) -> Result<()> {
-        let mut ticks = ticks();
+        let mut ticks = ticks_of(Duration::from_secs(1));
+        let mut looks = ticks_of(observe::EVERY);
         info!(version = env!("CARGO_PKG_VERSION"), "ballast is running");
         let (ending, reply) = loop {
             tokio::select! {
@@ -100,6 +105,11 @@ impl Daemon {
                     request => self.answer(request),
                 },
                 _ = ticks.tick() => self.tend()?,
+                _ = looks.tick(), if self.control.observes() => {
+                    for (backend, errors) in self.control.observe(&self.engine.memory()) {
+                        self.monitor.alarm(backend, errors);
+                    }
+                }
             }
         };
         let stopping = self.stop(ending);
@@ -114,6 +124,7 @@ impl Daemon {
     fn tend(&mut self) -> Result<()> {
         self.sweep.step(&mut self.engine, &self.control)?;
         self.control.tend(&self.engine.memory());
+        self.remembered.write(&self.control);
         attended(&self.engine.memory());
         Ok(())
     }
@@ -155,7 +166,8 @@ impl Daemon {
         });
     }
 
-    fn stop(self, ending: Ending) -> Stopping {
+    fn stop(mut self, ending: Ending) -> Stopping {
+        self.remembered.write_now(&self.control);
         match ending {
             Ending::Detach => {
                 info!("stopping");
@@ -180,8 +192,8 @@ fn attended(memory: &Memory<'_>) {
     memory.settings.tended.store(unix_milliseconds());
 }
 
-fn ticks() -> Interval {
-    let mut ticks = interval(Duration::from_secs(1));
+fn ticks_of(every: Duration) -> Interval {
+    let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks
 }

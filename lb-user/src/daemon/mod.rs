@@ -3,6 +3,7 @@
 mod event_loop;
 mod forwarding;
 mod handle;
+mod remembered;
 mod run;
 mod status;
 mod sweep;

@@ -15,7 +15,7 @@ use lb_user::{
     config::{self, Config},
     control::{self, Control},
     dataplane::Capacity,
-    health::{Event, Outcome, Report, State},
+    health::{Event, Orders, Outcome, Report, State},
     next_hop::{NextHop, NextHops},
 };
 
@@ -234,6 +234,8 @@ pub fn is_up(id: u32) -> Event {
         report: Report {
             outcome: Outcome::Ok,
             detail: "".into(),
+            warning: None,
+            orders: Orders::default(),
             duration: Duration::ZERO,
             at: Instant::now(),
         },

@@ -13,6 +13,7 @@ mod cookies;
 mod ends;
 mod failover;
 mod fall_back;
+mod health;
 mod lifecycle;
 mod local;
 mod matrix;

@@ -23,6 +23,7 @@ mod worker;
 
 pub use engine::{AfPacket, Losses, StartError, tables, threads};
 pub use host::{HostError, KeptFromHost};
+pub(crate) use sockets::frames_of;
 
 /// Cuts a merged frame into segments with so many data bytes each, for the fuzzer.
 #[cfg(feature = "fuzzing")]
