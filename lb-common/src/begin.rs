@@ -7,7 +7,7 @@ use crate::{
     layout::{Backend, Settings},
     manner::{Forwarding, Manner},
     packet::Packet,
-    parse::{self, Network, Parse, Segment},
+    parse::{self, Parse, Segment},
     process::{Exit, Outcome, Stage, conclude},
     quota,
     reason::Reason,
@@ -25,14 +25,21 @@ pub(crate) const PORT_STEP: u32 = 4211;
 /// Seed of the hash that places a client in the port pool; not that of the choice, lest the two correlate.
 const PORT_SEED: u64 = 0x1d8e_4e27_c47d_124f;
 
-/// Opens a packet's flow, after which its way goes on by it; else says what becomes of the packet.
+/// Opens the flow of an IPv4 packet, after which its way goes on by it; else says what becomes of the packet.
 #[inline(always)]
-pub fn begin<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
-    let opened = match parse::noted_network(packet, tables) {
-        Ok(Network::V4) => translate::<V4, T>(packet, tables),
-        Ok(Network::V6) => translate::<V6, T>(packet, tables),
-        Err(reason) => Err(reason.into()),
-    };
+pub fn begin_v4<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
+    begin::<V4, T>(packet, tables)
+}
+
+/// The same for an IPv6 packet.
+#[inline(always)]
+pub fn begin_v6<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
+    begin::<V6, T>(packet, tables)
+}
+
+#[inline(always)]
+fn begin<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Outcome {
+    let opened = translate::<A, T>(packet, tables);
     conclude(tables, Err(after_opening(tables, opened, Stage::Follow)))
 }
 
@@ -78,8 +85,10 @@ pub(crate) fn open<A: Parse, T: Tables>(
     let (backend, attempts) = (note.backend.load(), note.attempts.load());
     let record = tables.backend(backend).ok_or(Reason::NoBackend)?;
     let frame = packet.header::<EthernetHeader>(0).ok_or(Reason::Malformed)?;
+    // A copy, for the calls: what is behind a pointer stays on the stack, and the rest of the segment need not.
+    let key = segment.tuple;
     let (protocol, now) = (segment.protocol, tables.now());
-    let client = flow::claim::<A, T>(tables, &segment.tuple, protocol, now)?;
+    let client = flow::claim::<A, T>(tables, &key, protocol, now)?;
     let reply = if forwarding.sees_answers() {
         match flow::claim::<A, T>(tables, &to.reversed(), protocol, now) {
             Ok(reply) => reply,
@@ -98,7 +107,7 @@ pub(crate) fn open<A: Parse, T: Tables>(
         return Err(Exit::To(Stage::Choose));
     }
     let flow = Flow {
-        key: segment.tuple,
+        key,
         to,
         protocol,
         forwarding,
@@ -112,6 +121,7 @@ pub(crate) fn open<A: Parse, T: Tables>(
         attempts: (attempts & 0xff) as u8,
         counted: quota::counted(note),
         metered: note.meters.load() != 0,
+        cookie: note.cookie.load(),
     };
     // Where there is none, there is no entry to publish either.
     reply.publish(

@@ -3,7 +3,7 @@
 use crate::{
     access,
     address::{Address, TCP, Tuple, V4, V6},
-    choice,
+    choice, cookie,
     layout::Backend,
     manner::Forwarding,
     packet::Packet,
@@ -57,6 +57,8 @@ fn backend<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<Stage
         // A RST is not answered (RFC 9293 3.10.7.1).
         return if segment.flags & RST != 0 {
             Err(Reason::NoFlow)
+        } else if cookie::may_prove(service, segment) {
+            Ok(Stage::Cookie)
         } else {
             Ok(Stage::Reset)
         };
@@ -64,7 +66,9 @@ fn backend<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<Stage
     if !has_room(&service.active, &service.maxconn) {
         return Err(Reason::ServiceFull);
     }
+    let proven = note.cookie.load() != 0;
     let backend = match avoided {
+        None if !proven && cookie::is_due(service, segment) => return Ok(Stage::Cookie),
         None => choice::pick(tables, service, &segment.tuple, segment.protocol)?,
         Some(avoided) => choice::pick_another(tables, service, &segment.tuple, segment.protocol, avoided)?,
     };
@@ -74,15 +78,18 @@ fn backend<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<Stage
         // Its flows end: this one would begin and end for as long as stages may follow each other.
         return Err(Reason::NoBackend);
     }
+    let stage = match record.local.load() {
+        0 if A::HEADER_LEN == V4::HEADER_LEN => Stage::BeginV4,
+        0 => Stage::BeginV6,
+        // The host's own stack is in between, and gives cookies of its own.
+        _ if proven => return Err(Reason::NoBackend),
+        _ => Stage::BeginLocal,
+    };
     // Last of all: what is counted here is uncounted only by who opens the flow.
     let service = (record.service.load(), service);
     let site = quota::site(segment.tuple.src);
     quota::enter(tables, settings, note, service, site, avoided.is_some())?;
-    Ok(if record.local.load() == 0 {
-        Stage::Begin
-    } else {
-        Stage::BeginLocal
-    })
+    Ok(stage)
 }
 
 /// Whether no honest sender sends this: to itself (LAND), or a segment that begins and ends a connection, or says nothing.

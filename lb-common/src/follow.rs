@@ -72,20 +72,16 @@ where
         // Its tags are right on its own interface only.
         return Err(seldom(Reason::Vlan).into());
     }
+    if way.is_spliced() && segment.flags & (ACK | RST) != 0 {
+        return Err(seldom(Exit::To(Stage::Splice)));
+    }
     let route = route(packet, tables, segment, &hit, way)?;
     let length = packet.len();
     if forwarding == Forwarding::Encapsulate {
         rewrite::finish(packet, tables, settings, segment)?;
         return Err(hand_over(tables, segment, &hit, route.backend));
     }
-    // What a sender left to its NIC may be several packets yet: where they are told apart later, so are their lengths.
-    if route.mtu != 0
-        && length.wrapping_sub(segment.network as u64) > u64::from(route.mtu)
-        && !(tables.keeps_partial_checksum(settings) && rewrite::is_unfinished(segment))
-    {
-        tables.note().or_refuse(Reason::NotReady)?.mtu.store(route.mtu);
-        return Err(seldom(Reason::TooBig).into());
-    }
+    check_length(tables, settings, segment, route.mtu, length)?;
     if forwarding.sees_answers() {
         rewrite::full_nat(packet, tables, settings, segment, &route.to, &route.link)?;
     } else {
@@ -94,6 +90,26 @@ where
     }
     count_traffic(tables, settings, &route, length);
     Ok(route.verdict(packet))
+}
+
+/// Refuses a frame of that length whose packet is longer than its way takes, and notes what that is; 0: any.
+#[inline(always)]
+pub(crate) fn check_length<A: Address, T: Tables>(
+    tables: &T,
+    settings: &Settings,
+    segment: &Segment<A>,
+    mtu: u32,
+    length: u64,
+) -> Result<(), Reason> {
+    // What a sender left to its NIC may be several packets yet: where they are told apart later, so are their lengths.
+    if mtu != 0
+        && length.wrapping_sub(segment.network as u64) > u64::from(mtu)
+        && !(tables.keeps_partial_checksum(settings) && rewrite::is_unfinished(segment))
+    {
+        tables.note().or_refuse(Reason::NotReady)?.mtu.store(mtu);
+        return Err(seldom(Reason::TooBig));
+    }
+    Ok(())
 }
 
 /// Where a packet goes on that is not forwarded yet, which then finds noted what it needs.
@@ -121,6 +137,7 @@ pub(crate) fn leave<A, T: Tables>(tables: &T, segment: &Segment<A>, exit: Exit) 
     };
     if let Exit::To(_) = exit {
         note.place.store(segment.place().to_word());
+        note.cookie.store(0);
     }
     exit
 }
@@ -143,7 +160,7 @@ pub(crate) struct Route<A> {
     /// Interface to leave by.
     interface: u32,
     /// The longest IP packet that may go there; 0: any.
-    mtu: u32,
+    pub(crate) mtu: u32,
     /// The flow's backend.
     backend: u32,
     /// Whether it comes from the backend.
@@ -181,7 +198,7 @@ pub(crate) fn wanted<A, T: Tables>(tables: &T, segment: &Segment<A>) -> Result<b
 
 /// The route of a packet, from its flow's entry; notes there that it came.
 #[inline(always)]
-fn route<A: Address, T: Tables>(
+pub(crate) fn route<A: Address, T: Tables>(
     packet: &Packet<'_>,
     tables: &T,
     segment: &Segment<A>,

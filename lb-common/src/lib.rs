@@ -5,9 +5,10 @@
 //! 1. [`parse`]: Ethernet, IP, TCP or UDP to a [`Segment`], or a [`Reason`] to leave the packet alone.
 //! 2. [`layout::PortFilter`]: one cheap look-up lets everything pass that no service can want.
 //! 3. [`flow`]: the flow table; both directions of a known flow are one look-up each.
-//! 4. [`choose`], [`begin`]: a new flow's service and backend, source port and two table entries.
+//! 4. [`choose`], [`begin_v4`], [`begin_v6`]: a new flow's service and backend, source port and two table entries.
 //! 5. [`begin_local`], [`deliver`], [`egress()`]: flows to a backend on this host, their packets, and its answers.
-//! 6. [`rewrite`]: addresses, ports, checksums (RFC 1624), TTL and MAC addresses; or [`encapsulate`]: a packet around it.
+//! 6. [`cookie()`], [`splice()`]: floods of SYNs, and the flows of clients that are not part of one.
+//! 7. [`rewrite`]: addresses, ports, checksums (RFC 1624), TTL and MAC addresses; or [`encapsulate`]: a packet around it.
 //!
 //! # Conventions
 //!
@@ -54,6 +55,7 @@ pub mod checksum;
 pub mod choice;
 mod choose;
 mod connect;
+mod cookie;
 mod deliver;
 mod detour;
 mod egress;
@@ -83,7 +85,9 @@ pub mod ring;
 mod room;
 pub mod service;
 pub mod shared;
+mod siphash;
 mod source;
+mod splice;
 mod sum;
 pub mod tables;
 pub mod verdict;
@@ -91,12 +95,13 @@ pub mod wire;
 
 pub use address::{Address, Mac, Port, Tuple, V4, V6};
 pub use answer::{error, reset};
-pub use begin::begin;
+pub use begin::{begin_v4, begin_v6};
 pub use begin_local::begin_local;
 pub use choose::choose;
 pub use connect::connect;
+pub use cookie::cookie;
 pub use deliver::deliver;
-pub use detour::detour;
+pub use detour::{detour, detour_v6};
 pub use egress::{Egress, egress};
 pub use encapsulate::encapsulate;
 pub use follow::follow;
@@ -107,5 +112,6 @@ pub use parse::Segment;
 pub use process::{Outcome, Stage, process, refuse};
 pub use reason::Reason;
 pub use retry::retry;
+pub use splice::splice;
 pub use tables::Tables;
 pub use verdict::Verdict;

@@ -13,6 +13,9 @@ use crate::{
 /// Options that are looked at; systems that have a word on it have it among the first.
 const OPTIONS: u32 = 10;
 
+/// The option's kind (RFC 9293 3.1).
+const KIND: u8 = 2;
+
 /// Where the checksum stands in a TCP header.
 const CHECK: usize = 16;
 
@@ -54,6 +57,21 @@ pub(crate) fn clamp<A: Parse, T: Tables>(
     Ok(())
 }
 
+/// The size of segments that a SYN asks for, if it does. `zero` is [`crate::layout::Settings::zero`].
+#[inline(always)]
+pub(crate) fn asked<A>(packet: &Packet<'_>, segment: &Segment<A>, zero: usize) -> Option<u16> {
+    let place = find(packet, segment, zero)?;
+    let value = packet.header::<[u8; 2]>(segment.offset.wrapping_add(place))?;
+    Some(u16::from_be_bytes(*value))
+}
+
+/// The option that asks for segments of `size` bytes.
+#[inline(always)]
+pub(crate) const fn option(size: u16) -> [u8; 4] {
+    let [high, low] = size.to_be_bytes();
+    [KIND, 4, high, low]
+}
+
 /// Two bytes as a checksum takes them: what begins at an odd place is the second of one pair and the first of another.
 #[inline(always)]
 const fn paired(bytes: [u8; 2], place: usize) -> [u8; 2] {
@@ -68,7 +86,6 @@ fn find<A>(packet: &Packet<'_>, segment: &Segment<A>, zero: usize) -> Option<usi
     /// Kinds of options (RFC 9293 3.1).
     const END: u8 = 0;
     const NOTHING: u8 = 1;
-    const MSS: u8 = 2;
     /// No TCP header is longer than its four bits can say.
     const PLACES: usize = 0x3f;
 
@@ -84,7 +101,7 @@ fn find<A>(packet: &Packet<'_>, segment: &Segment<A>, zero: usize) -> Option<usi
         let next = match kind {
             END => return None,
             NOTHING => 1,
-            MSS if place.wrapping_add(4) <= end => return Some(place.wrapping_add(2)),
+            KIND if place.wrapping_add(4) <= end => return Some(place.wrapping_add(2)),
             _ if length < 2 => return None,
             _ => usize::from(length),
         };

@@ -2,11 +2,12 @@
 
 use crate::{
     answer::{error, reset},
-    begin::begin,
+    begin::{begin_v4, begin_v6},
     begin_local::begin_local,
     choose::choose,
+    cookie::cookie,
     deliver::deliver,
-    detour::detour,
+    detour::{detour, detour_v6},
     encapsulate::encapsulate,
     follow::follow,
     icmp::icmp,
@@ -16,6 +17,7 @@ use crate::{
     parse::NotPlain,
     reason::Reason,
     retry::retry,
+    splice::splice,
     tables::Tables,
     verdict::Verdict,
 };
@@ -32,8 +34,10 @@ pub enum Stage {
     Follow,
     /// Chooses backends for new flows: [`choose`].
     Choose,
-    /// Opens flows: [`begin`].
-    Begin,
+    /// Opens flows over IPv4: [`begin_v4`].
+    BeginV4,
+    /// Opens flows over IPv6: [`begin_v6`].
+    BeginV6,
     /// Ends flows, and answers with RST: [`reset`].
     Reset,
     /// Sends packets within others: [`encapsulate`].
@@ -44,6 +48,8 @@ pub enum Stage {
     Icmp,
     /// Forwards packets whose ports take a longer look to find: [`detour`].
     Detour,
+    /// The same over IPv6: [`detour_v6`].
+    DetourV6,
     /// Answers with an ICMP error: [`error`].
     Error,
     /// Hands packets to backends on this host: [`deliver`].
@@ -52,23 +58,31 @@ pub enum Stage {
     BeginLocal,
     /// Counts packets of sources that may send so many: [`meter`].
     Meter,
+    /// Answers SYNs of a flood, and takes the acknowledgements: [`cookie`].
+    Cookie,
+    /// Forwards packets of flows that are opened so: [`splice`].
+    Splice,
 }
 
 impl Stage {
     /// All of them, each at its number.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 16] = [
         Self::Follow,
         Self::Choose,
-        Self::Begin,
+        Self::BeginV4,
+        Self::BeginV6,
         Self::Reset,
         Self::Encapsulate,
         Self::Retry,
         Self::Icmp,
         Self::Detour,
+        Self::DetourV6,
         Self::Error,
         Self::Deliver,
         Self::BeginLocal,
         Self::Meter,
+        Self::Cookie,
+        Self::Splice,
     ];
 
     /// The name of its program in the eBPF object.
@@ -77,16 +91,20 @@ impl Stage {
         match self {
             Self::Follow => "ballast",
             Self::Choose => "choose",
-            Self::Begin => "begin",
+            Self::BeginV4 => "begin_v4",
+            Self::BeginV6 => "begin_v6",
             Self::Reset => "reset",
             Self::Encapsulate => "encapsulate",
             Self::Retry => "retry",
             Self::Icmp => "icmp",
             Self::Detour => "detour",
+            Self::DetourV6 => "detour_v6",
             Self::Error => "error",
             Self::Deliver => "deliver",
             Self::BeginLocal => "begin_local",
             Self::Meter => "meter",
+            Self::Cookie => "cookie",
+            Self::Splice => "splice",
         }
     }
 }
@@ -111,16 +129,20 @@ pub fn process<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Verdict {
         let outcome = match stage {
             Stage::Follow => follow(packet, tables),
             Stage::Choose => choose(packet, tables),
-            Stage::Begin => begin(packet, tables),
+            Stage::BeginV4 => begin_v4(packet, tables),
+            Stage::BeginV6 => begin_v6(packet, tables),
             Stage::Reset => reset(packet, tables),
             Stage::Encapsulate => encapsulate(packet, tables),
             Stage::Retry => retry(packet, tables),
             Stage::Icmp => icmp(packet, tables),
             Stage::Detour => detour(packet, tables),
+            Stage::DetourV6 => detour_v6(packet, tables),
             Stage::Error => error(packet, tables),
             Stage::Deliver => deliver(packet, tables),
             Stage::BeginLocal => begin_local(packet, tables),
             Stage::Meter => meter(packet, tables),
+            Stage::Cookie => cookie(packet, tables),
+            Stage::Splice => splice(packet, tables),
         };
         match outcome {
             Outcome::Decided(verdict) => return verdict,

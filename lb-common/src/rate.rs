@@ -35,11 +35,12 @@ pub(crate) fn takes(settings: &Settings, window: &Shared<u64>, now: u32, per_sec
     low(window.load()) < per_second && low(window.fetch_add(1)) < per_second
 }
 
-/// Whether a window's second is over; not where another worker's clock, which began it, is a little ahead of ours.
+/// Whether a window's second is over, or never began; not where another worker's clock, which began it, is a little ahead
+/// of ours.
 #[inline(always)]
 pub(crate) fn is_over(window: u64, now: u32, second: u32) -> bool {
     let since = now.wrapping_sub(high(window));
-    since.wrapping_add(second) >= second.wrapping_mul(2)
+    window == 0 || since.wrapping_add(second) >= second.wrapping_mul(2)
 }
 
 #[cfg(test)]
@@ -69,6 +70,13 @@ mod tests {
         assert_eq!(allowed(4999), 0, "by a clock that is behind");
         assert_eq!(allowed(6000), 3);
         assert_eq!(allowed(5), 3, "after the clock has wrapped round");
+    }
+
+    #[test]
+    fn what_never_began_is_over_at_any_time() {
+        for now in [0, 1, 999, 1000, u32::MAX] {
+            assert!(is_over(0, now, 1000), "{now}");
+        }
     }
 
     #[test]

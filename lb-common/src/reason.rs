@@ -70,11 +70,13 @@ reasons! {
     ClientPortTaken, "client_port_taken", Drop, "Mode nat: the client has a flow from this port to the backend by another address.";
     NoFlow, "no_flow", Drop, "A TCP segment that opens nothing and belongs to no known flow; its sender gets RST.";
     BackendDown, "backend_down", Drop, "The flow's backend went down; a TCP client gets RST.";
+    SynCookie, "syn_cookie", Drop, "A SYN to a service with many half-open flows; it is answered with a cookie.";
+    BeforeAnswer, "before_answer", Drop, "A segment of a flow that a SYN cookie opened, before its backend has answered.";
     RefusalHidden, "refusal_hidden", Drop, "A backend's RST for a SYN; the client's next SYN goes to another backend.";
     FlowTableFull, "flow_table_full", Drop, "No room: every entry that this flow may use holds an active flow.";
     FlowContended, "flow_contended", Drop, "Two CPUs changed the same flow at once; the sender's next packet wins.";
     TtlExceeded, "ttl_exceeded", Drop, "TTL or hop limit would reach 0; its sender is told by ICMP.";
-    NoHeadroom, "no_headroom", Drop, "The network driver leaves no room for the headers of a tunnel before the packet.";
+    NoHeadroom, "no_headroom", Drop, "The network driver leaves no room for more headers before or behind the packet.";
     TooBig, "too_big", Drop, "Longer than the way to the backend takes; a sender that forbids fragments is told by ICMP.";
     FragmentUnknown, "fragment_unknown", Drop, "A fragment to a virtual address, of which the first did not come before.";
     EchoAnswered, "echo_answered", Drop, "A ping of a virtual address; it is answered.";

@@ -41,6 +41,11 @@ fn decide<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<Stage,
     let record = tables.backend(backend).ok_or(Reason::NoBackend)?;
     let retries = Retries::from_word(record.retries.load());
     let may_move = attempts < retries.most;
+    if segment.flags & RST != 0 && way.is_spliced() {
+        // Its client would not send another SYN. What it gets is told where its numbers are known.
+        count_refusal(tables, settings, backend);
+        return Ok(Stage::Splice);
+    }
     if segment.flags & RST != 0 {
         let hides = may_move && retries.hides_refusals;
         return refused(tables, settings, segment, &hit, hides);
@@ -63,15 +68,20 @@ fn refused<A: Parse, T: Tables>(
     hit: &Hit<'_, A>,
     hides: bool,
 ) -> Result<Stage, Reason> {
-    if let Some(counters) = tables.backend_counters(settings, hit.entry.way().backend()) {
-        counters.refused.add(1);
-    }
+    count_refusal(tables, settings, hit.entry.way().backend());
     if hides {
         return Err(Reason::RefusalHidden);
     }
     // Now it is answered, and nothing keeps the packet from following its flow.
     flow::track(tables, segment, hit);
     Ok(Stage::Follow)
+}
+
+#[inline(always)]
+fn count_refusal<T: Tables>(tables: &T, settings: &Settings, backend: u32) {
+    if let Some(counters) = tables.backend_counters(settings, backend) {
+        counters.refused.add(1);
+    }
 }
 
 /// Ends the flow, and has another backend chosen for the next one.
@@ -84,6 +94,7 @@ fn moved<A: Parse, T: Tables>(
 ) -> Result<Stage, Reason> {
     let way = hit.entry.way();
     let (backend, attempts) = (way.backend(), way.attempts());
+    let cookie = if way.is_spliced() { hit.entry.ack.load() } else { 0 };
     if !hit.end(tables) {
         return Err(Reason::FlowContended);
     }
@@ -91,5 +102,6 @@ fn moved<A: Parse, T: Tables>(
         counters.retried.add(1);
     }
     note.moves(backend, attempts.wrapping_add(1));
+    note.cookie.store(cookie);
     Ok(Stage::Choose)
 }

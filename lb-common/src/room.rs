@@ -2,7 +2,7 @@
 //!
 //! A flow is counted where its entries are published and uncounted where its client's entry is closed or freed, each once
 //! and by whoever does it. So the counts are exact whatever becomes of the daemon, and no count is ever above its limit
-//! for longer than it takes to see that it is.
+//! for longer than it takes to see that it is. Half-open flows are counted beside them, in the same way.
 
 use crate::{
     layout::{Backend, Service},
@@ -32,7 +32,16 @@ pub(crate) fn enter<T: Tables>(tables: &T, backend: &Backend) -> Result<(), Reas
         uncount(&service.active);
         return Err(Reason::BackendFull);
     }
+    service.half_open.fetch_add(1);
     Ok(())
+}
+
+/// Counts a flow as half-open no more: it is established, or over.
+#[inline(always)]
+pub(crate) fn open<T: Tables>(tables: &T, backend: &Backend) {
+    if let Some(service) = service_of(tables, backend) {
+        uncount(&service.half_open);
+    }
 }
 
 /// Uncounts a flow that is over.
@@ -111,6 +120,7 @@ mod tests {
                         let now = inside.fetch_add(1, Ordering::SeqCst) + 1;
                         assert!(now <= 5, "{now} flows where there is room for 5");
                         inside.fetch_sub(1, Ordering::SeqCst);
+                        open(&tables, backend);
                         leave(&tables, backend);
                     }
                 });
@@ -118,6 +128,7 @@ mod tests {
         });
         let left = [
             &service.active,
+            &service.half_open,
             &memory.backends[0].active,
             &memory.backends[1].active,
         ];

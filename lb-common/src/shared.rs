@@ -13,6 +13,8 @@ use alloc::boxed::Box;
 use core::cell::UnsafeCell;
 #[cfg(not(target_arch = "bpf"))]
 use core::sync::atomic::Ordering;
+#[cfg(any(test, feature = "memory"))]
+use core::{marker::PhantomData, ops::Deref};
 
 /// A value in table memory, read and written whole.
 ///
@@ -149,13 +151,49 @@ pub(crate) fn zeroed<T: Zeroable>() -> Box<T> {
     unsafe { record.assume_init() }
 }
 
-/// Records of zeros. The system gives large ones memory only where they are used: a table for a million flows of which
-/// there are a thousand is small.
+/// Records of zeros in a row. The system gives large ones memory only where they are used: a table for a million flows of
+/// which there are a thousand is small.
+///
+/// In memory for words: zeros for what is aligned to cache lines are written, and so use all of it.
 #[cfg(any(test, feature = "memory"))]
-pub(crate) fn zeroed_rows<T: Zeroable>(count: usize) -> Box<[T]> {
-    let rows = Box::new_zeroed_slice(count);
-    // SAFETY: as in `zeroed`.
-    unsafe { rows.assume_init() }
+pub(crate) struct Rows<T> {
+    words: Box<[UnsafeCell<u64>]>,
+    count: usize,
+    records: PhantomData<T>,
+}
+
+// SAFETY: the words are reached as the records that they are memory for, and only so.
+#[cfg(any(test, feature = "memory"))]
+unsafe impl<T: Sync> Sync for Rows<T> {}
+
+#[cfg(any(test, feature = "memory"))]
+impl<T: Zeroable> Rows<T> {
+    /// So many.
+    pub(crate) fn zeroed(count: usize) -> Self {
+        let bytes = count
+            .saturating_mul(size_of::<T>())
+            .saturating_add(align_of::<T>());
+        let words = Box::new_zeroed_slice(bytes.div_ceil(size_of::<u64>()));
+        Self {
+            // SAFETY: zero bytes are a word.
+            words: unsafe { words.assume_init() },
+            count,
+            records: PhantomData,
+        }
+    }
+}
+
+#[cfg(any(test, feature = "memory"))]
+impl<T: Zeroable> Deref for Rows<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        let first = self.words.as_ptr();
+        let first = first.wrapping_add(first.align_offset(align_of::<T>()));
+        // SAFETY: there is room for `count` records behind as many bytes as alignment can take; zero bytes are a value of
+        // each, and whatever changes them goes through their cells.
+        unsafe { core::slice::from_raw_parts(first.cast(), self.count) }
+    }
 }
 
 /// Where another thread may come in between, for models.

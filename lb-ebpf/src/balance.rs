@@ -16,7 +16,7 @@ use crate::maps::Maps;
 /// The programs of the stages, each at its stage's number: put there by whoever loads them. With room for more, so that
 /// one that is pinned fits the next version too.
 #[map]
-static PROGRAMS: ProgramArray = ProgramArray::with_max_entries(16, 0);
+static PROGRAMS: ProgramArray = ProgramArray::with_max_entries(32, 0);
 
 /// Ends a stage's program: does what the stage came to.
 #[inline(always)]

@@ -27,7 +27,9 @@ stages! {
     /// Where it goes on with the first packet of a flow.
     choose: choose;
     /// Where that goes on with the backend that it has chosen.
-    begin: begin;
+    begin_v4: begin_v4;
+    /// The same over IPv6.
+    begin_v6: begin_v6;
     /// Where it goes on with a TCP segment that cannot be delivered.
     reset: reset;
     /// Where it goes on with a packet that travels within another.
@@ -38,6 +40,8 @@ stages! {
     icmp: icmp;
     /// Where it goes on with tags, extension headers and fragments.
     detour: detour;
+    /// The same over IPv6.
+    detour_v6: detour_v6;
     /// Where it goes on with a packet whose sender is to be told why it does not arrive.
     error: error;
     /// Where it goes on with packets to backends on this host.
@@ -46,6 +50,10 @@ stages! {
     begin_local: begin_local;
     /// Where it goes on with packets of sources that may send so many.
     meter: meter;
+    /// Where it goes on with SYNs of a flood, and with what acknowledges its answers to them.
+    cookie: cookie;
+    /// Where it goes on with packets of flows that were opened so.
+    splice: splice;
 }
 
 /// Passes everything. On the peer of a veth it makes frames that XDP sends there arrive.

@@ -23,7 +23,7 @@ const DOCUMENT: &str = r#"{ "version": "1.2.3", "dataplane": "xdp", "uptime_seco
      "state":"up", "flows_active":0, "flows_total":0, "flows_max":0, "flows_rate":0, "flows_rate_max":0, "packets_in":0, "bytes_in":0, "packets_out":0, "bytes_out":0, "retries": 0, "refused": 0,
      "backends": [ { "name":"node1", "address":"10.0.0.80:9030", "state":"up", "weight":100, "flows_active":0,
         "flows_total":0, "flows_max":0, "flows_rate":0, "flows_rate_max":0, "packets_in":0, "bytes_in":0, "packets_out":0, "bytes_out":0, "retries": 0, "refused": 0,
-        "check": {"status":"ok","detail":"HTTP 200","duration_ms":1,"changed_seconds_ago":3} } ] } ] }"#;
+        "check": {"status":"ok","detail":"HTTP 200","duration_ms":1,"changed_seconds_ago":3,"transitions":0} } ] } ] }"#;
 
 const CONFIGURATION: &str = r#"
 [[service]]

@@ -1,14 +1,17 @@
 //! Building a lab.
 
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+};
 
 use anyhow::Result;
 
 use crate::{
-    BACKEND_PORT, CheckTimes, Dataplane, Family, Lab, Mode, Namespace, Role, RunDirectory, Wiring,
+    BACKEND_PORT, CheckTimes, Dataplane, Family, Lab, Mode, Namespace, Role, RunDirectory, Service, Wiring,
     backend::Process,
     cabling::{self, Cable},
-    command, run_directory,
+    command, forwarding, run_directory,
     topology::HOST_INTERFACE,
     tunnel_end::TunnelEnd,
     xdp_pass::XdpPass,
@@ -21,7 +24,7 @@ pub struct Builder {
     pub(crate) backends: u8,
     pub(crate) dataplane: Dataplane,
     pub(crate) check: CheckTimes,
-    pub(crate) mode: Mode,
+    pub(crate) services: Vec<Service>,
     mtu: u32,
     checksum_offload: bool,
     kernel_forwarding: bool,
@@ -36,7 +39,7 @@ impl Builder {
             backends: 3,
             dataplane: Dataplane::Auto,
             check: CheckTimes::BRISK,
-            mode: Mode::FullNat,
+            services: Service::usual(Mode::FullNat).into(),
             mtu: 1500,
             checksum_offload: true,
             kernel_forwarding: false,
@@ -67,10 +70,16 @@ impl Builder {
         Self { check, ..self }
     }
 
-    /// How packets reach the backends, which are set up for it.
+    /// The usual services in another mode, for which the backends are set up.
     #[must_use]
     pub fn mode(self, mode: Mode) -> Self {
-        Self { mode, ..self }
+        self.services(Service::usual(mode).into())
+    }
+
+    /// What the balancer serves, instead of the usual services. Backends listen for all of it.
+    #[must_use]
+    pub fn services(self, services: Vec<Service>) -> Self {
+        Self { services, ..self }
     }
 
     /// MTU of all links.
@@ -111,6 +120,7 @@ impl Builder {
         let backends = self.start_backends(&namespaces)?;
         Ok(Lab {
             daemon: None,
+            baseline: None,
             backends,
             _pass_program: pass_program,
             _tunnel_ends: tunnel_ends,
@@ -179,12 +189,17 @@ impl Builder {
         }
         // With GRO a veth takes frames by NAPI, without which those sent to it by XDP_REDIRECT are dropped.
         let checksum = if self.checksum_offload { "on" } else { "off" };
-        let offloads = ["-K", HOST_INTERFACE, "gro", "on", "tx", checksum];
+        let mut offloads = vec!["-K", HOST_INTERFACE, "gro", "on", "tx", checksum];
+        if self.dataplane == Dataplane::XdpGeneric {
+            // As its users are told: it does not redirect what is longer than the MTU.
+            offloads.extend(["tso", "off"]);
+        }
         command::output(namespace.command("ethtool").args(offloads)).map(drop)
     }
 
     fn prepare_backends(&self, namespaces: &BTreeMap<Role, Namespace>) -> Result<Vec<TunnelEnd>> {
-        let prepare = |role: Role| self.mode.prepare(&namespaces[&role]).transpose();
+        let modes = self.services.iter().map(|service| service.mode).collect();
+        let prepare = |role: Role| forwarding::prepare(&modes, &namespaces[&role]).transpose();
         (1..=self.backends)
             .map(Role::Backend)
             .filter_map(prepare)
@@ -195,8 +210,16 @@ impl Builder {
         let start = |role: Role| {
             let own =
                 Family::ALL.map(|family| SocketAddr::new(self.wiring.address(role, family), BACKEND_PORT));
-            let addresses = [own.to_vec(), self.mode.virtual_addresses()].concat();
-            Process::start(&role.to_string(), namespaces[&role].clone(), addresses)
+            let served = self
+                .services
+                .iter()
+                .map(|service| service.listener(self.wiring, role));
+            let addresses: BTreeSet<_> = served.chain(own).collect();
+            Process::start(
+                &role.to_string(),
+                namespaces[&role].clone(),
+                addresses.into_iter().collect(),
+            )
         };
         (1..=self.backends).map(Role::Backend).map(start).collect()
     }

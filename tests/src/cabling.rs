@@ -28,7 +28,7 @@ pub(crate) struct Cable(pub(crate) End, pub(crate) End);
 pub(crate) struct End {
     pub(crate) role: Role,
     pub(crate) interface: String,
-    mac: String,
+    mac: [u8; 6],
     /// What it is.
     kind: Kind,
 }
@@ -69,7 +69,8 @@ fn nic(role: Role, interface: String, place: Place) -> End {
 impl End {
     /// Arguments that name this end in `ip link add`.
     pub(crate) fn link_arguments(&self, namespace: &str) -> String {
-        format!("name {} address {} netns {namespace}", self.interface, self.mac)
+        let mac = self.mac.map(|byte| format!("{byte:02x}")).join(":");
+        format!("name {} address {mac} netns {namespace}", self.interface)
     }
 
     /// Lines for `ip -batch` in the end's own namespace: it gets its addresses or joins the bridge, and goes up.

@@ -2,12 +2,13 @@
 
 use std::{
     fmt,
-    net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use crate::{BACKEND_PORT, ECHO_PORT, Family, Mode, Role, WEB_PORT, Wiring};
+use lb_user::config::types::Protocol;
+
+use crate::{BACKEND_PORT, Role, Service, Wiring};
 
 /// The config word for the engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -76,9 +77,16 @@ impl CheckTimes {
     }
 }
 
+/// More than any story has in a minute, and few enough to be looked at each second for those that are over.
+const MAX_FLOWS: u32 = 32_768;
+
+/// Until a flow over UDP is forgotten: longer than any answer takes in a lab.
+const UDP_LIFE: &str = "idle_timeout = \"2s\"\n";
+
 /// What the file says.
 ///
-/// Four services over the same backends: `web` and `web6` (TCP), `echo` and `echo6` (UDP), all checked by HTTP.
+/// Services over the same backends, which are all checked by HTTP. Flows over UDP are forgotten soon, since that is the
+/// only way in which they end.
 #[derive(Debug, Clone)]
 pub struct DaemonConfig {
     /// How the lab is cabled, which decides addresses.
@@ -91,8 +99,8 @@ pub struct DaemonConfig {
     pub dataplane: Dataplane,
     /// Health check of all services.
     pub check: CheckTimes,
-    /// Forwarding mode of all services.
-    pub mode: Mode,
+    /// Services.
+    pub services: Vec<Service>,
     /// Where the control socket and the state go.
     pub directory: PathBuf,
 }
@@ -110,16 +118,8 @@ impl DaemonConfig {
     /// The file's text.
     #[must_use]
     pub fn to_toml(&self) -> String {
-        let mut text = self.global();
-        for (name, protocol, family, port) in [
-            ("web", "tcp", Family::V4, WEB_PORT),
-            ("web6", "tcp", Family::V6, WEB_PORT),
-            ("echo", "udp", Family::V4, ECHO_PORT),
-            ("echo6", "udp", Family::V6, ECHO_PORT),
-        ] {
-            text += &self.service(name, protocol, family, port);
-        }
-        text
+        let services = self.services.iter().map(|service| self.service(service));
+        self.global() + &services.collect::<String>()
     }
 
     fn global(&self) -> String {
@@ -133,6 +133,7 @@ impl DaemonConfig {
             r#"[global]
 interfaces = {interfaces:?}
 dataplane = "{dataplane}"
+max_flows = {MAX_FLOWS}
 state_dir = {state:?}
 socket = {socket:?}
 
@@ -146,21 +147,31 @@ uri = "/stats"
         )
     }
 
-    fn service(&self, name: &str, protocol: &str, family: Family, port: u16) -> String {
+    fn service(&self, service: &Service) -> String {
+        let Service {
+            name,
+            protocol,
+            mode,
+            scheduler,
+            ..
+        } = service;
         let CheckTimes {
             inter,
             timeout,
             rise,
             fall,
         } = self.check;
-        let bind = SocketAddr::new(family.vip(), port);
-        let service = format!(
+        let life = match protocol {
+            Protocol::Tcp => "",
+            Protocol::Udp => UDP_LIFE,
+        };
+        let text = format!(
             r#"
 [[service]]
 name = "{name}"
 bind = ["{bind}"]
 protocol = "{protocol}"
-{mode}scheduler = "maglev"
+{mode}{life}scheduler = "{scheduler}"
 [service.check]
 type = "http"
 inter = "{inter}ms"
@@ -169,18 +180,19 @@ rise = {rise}
 fall = {fall}
 port = {BACKEND_PORT}
 "#,
+            bind = service.address(),
+            protocol = protocol.as_str(),
+            scheduler = scheduler.as_str(),
             inter = inter.as_millis(),
             timeout = timeout.as_millis(),
-            mode = self.mode.to_toml(),
+            mode = mode.to_toml(),
         );
-        let backends = (1..=self.backends).map(|number| self.backend(Role::Backend(number), family, port));
-        service + &backends.collect::<Vec<_>>().concat()
+        let backends = (1..=self.backends).map(|number| self.backend(Role::Backend(number), service));
+        text + &backends.collect::<String>()
     }
 
-    fn backend(&self, role: Role, family: Family, port: u16) -> String {
-        let port = self.mode.backend_port(port);
-        let family = self.mode.backend_family(family);
-        let address = SocketAddr::new(self.wiring.address(role, family), port);
+    fn backend(&self, role: Role, service: &Service) -> String {
+        let address = service.backend(self.wiring, role);
         format!("[[service.backend]]\nname = \"{role}\"\naddress = \"{address}\"\n")
     }
 }

@@ -1,11 +1,11 @@
 //! Forwarding modes of the lab's services, and what each asks of a backend.
 
-use std::net::SocketAddr;
+use std::{collections::BTreeSet, fmt};
 
 use anyhow::Result;
 
 use crate::{
-    BACKEND_PORT, ECHO_PORT, Family, Namespace, WEB_PORT,
+    Family, Namespace,
     topology::HOST_INTERFACE,
     tunnel_end::{GUE_PORT, TunnelEnd},
 };
@@ -17,7 +17,7 @@ const CLIENTS: [&str; 2] = ["10.1.0.2/32", "fd00:1::2/128"];
 const MSS: u16 = 1360;
 
 /// How packets reach the backends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Mode {
     /// Source and destination are translated.
     FullNat,
@@ -65,56 +65,50 @@ impl Mode {
         }
     }
 
-    /// The port of the backends of a service on `port`.
-    pub(crate) fn backend_port(self, port: u16) -> u16 {
-        if self.backends_have_the_vips() {
-            port
-        } else {
-            BACKEND_PORT
-        }
-    }
-
-    /// Where backends listen besides their own addresses.
-    pub(crate) fn virtual_addresses(self) -> Vec<SocketAddr> {
-        if !self.backends_have_the_vips() {
-            return Vec::new();
-        }
-        let of_port = |port| Family::ALL.map(|family| SocketAddr::new(family.vip(), port));
-        [WEB_PORT, ECHO_PORT].into_iter().flat_map(of_port).collect()
-    }
-
-    /// Sets a backend's host up for it, as README tells users to.
-    pub(crate) fn prepare(self, backend: &Namespace) -> Result<Option<TunnelEnd>> {
-        if !self.backends_have_the_vips() {
-            return Ok(None);
-        }
-        // It has the virtual addresses, and tells nobody.
-        for interface in ["all", HOST_INTERFACE] {
-            backend.sysctl(&format!("ipv4/conf/{interface}/arp_ignore"), "1")?;
-            backend.sysctl(&format!("ipv4/conf/{interface}/arp_announce"), "2")?;
-        }
-        let [v4, v6] = Family::ALL.map(Family::vip);
-        backend.ip_batch(&format!(
-            "address add {v4}/32 dev lo\naddress add {v6}/128 dev lo nodad\n"
-        ))?;
-        match self {
-            Self::FullNat | Self::Nat | Self::Dsr => Ok(None),
-            Self::Tunnel { .. } => {
-                // What clients send is to fit the tunnel: the backend's SYN-ACK asks for it.
-                let [v4, v6] = CLIENTS;
-                backend.ip_batch(&format!(
-                    "route replace {v4} dev {HOST_INTERFACE} advmss {MSS}\n\
-                     route replace {v6} dev {HOST_INTERFACE} advmss {MSS}\n"
-                ))?;
-                TunnelEnd::open(backend).map(Some)
-            }
-        }
-    }
-
-    fn backends_have_the_vips(self) -> bool {
+    /// Whether backends have the services' addresses themselves.
+    pub(crate) fn backends_have_the_vips(self) -> bool {
         match self {
             Self::FullNat | Self::Nat => false,
             Self::Dsr | Self::Tunnel { .. } => true,
         }
     }
+}
+
+/// The configuration's word, and of a tunnel what it is made of.
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::FullNat | Self::Nat | Self::Dsr => f.write_str(self.as_str()),
+            Self::Tunnel { outer, gue } => {
+                let encapsulation = if *gue { "gue" } else { "ipip" };
+                write!(f, "{}.{encapsulation}.{outer:?}", self.as_str())
+            }
+        }
+    }
+}
+
+/// Sets a backend's host up for services in these modes, as README tells users to.
+pub(crate) fn prepare(modes: &BTreeSet<Mode>, backend: &Namespace) -> Result<Option<TunnelEnd>> {
+    if !modes.iter().any(|mode| mode.backends_have_the_vips()) {
+        return Ok(None);
+    }
+    // It has the virtual addresses, and tells nobody.
+    for interface in ["all", HOST_INTERFACE] {
+        backend.sysctl(&format!("ipv4/conf/{interface}/arp_ignore"), "1")?;
+        backend.sysctl(&format!("ipv4/conf/{interface}/arp_announce"), "2")?;
+    }
+    let [v4, v6] = Family::ALL.map(Family::vip);
+    backend.ip_batch(&format!(
+        "address add {v4}/32 dev lo\naddress add {v6}/128 dev lo nodad\n"
+    ))?;
+    if !modes.iter().any(|mode| matches!(mode, Mode::Tunnel { .. })) {
+        return Ok(None);
+    }
+    // What clients send is to fit the tunnel: the backend's SYN-ACK asks for it.
+    let [v4, v6] = CLIENTS;
+    backend.ip_batch(&format!(
+        "route replace {v4} dev {HOST_INTERFACE} advmss {MSS}\n\
+         route replace {v6} dev {HOST_INTERFACE} advmss {MSS}\n"
+    ))?;
+    TunnelEnd::open(backend).map(Some)
 }

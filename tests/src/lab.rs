@@ -6,7 +6,8 @@ use anyhow::{Context as _, Result};
 
 use crate::{
     BACKEND_PORT, Builder, Daemon, DaemonConfig, ECHO_PORT, Family, Namespace, Role, RunDirectory, WEB_PORT,
-    backend::Process, command, daemon, observe, tunnel_end::TunnelEnd, xdp_pass::XdpPass,
+    audit::Baseline, backend::Process, command, daemon, observe, pins, tunnel_end::TunnelEnd,
+    xdp_pass::XdpPass,
 };
 
 /// Generous: the first checks run at once, on a machine that may be busy.
@@ -17,6 +18,7 @@ const ALL_UP_LIMIT: Duration = Duration::from_secs(20);
 pub struct Lab {
     // In the order in which they have to go.
     pub(crate) daemon: Option<Daemon>,
+    pub(crate) baseline: Option<Baseline>,
     pub(crate) backends: Vec<Process>,
     pub(crate) _pass_program: XdpPass,
     pub(crate) _tunnel_ends: Vec<TunnelEnd>,
@@ -34,7 +36,6 @@ impl Lab {
             backends,
             dataplane,
             check,
-            mode,
             ..
         } = self.builder;
         DaemonConfig {
@@ -43,7 +44,7 @@ impl Lab {
             interfaces: wiring.balancer_interfaces(backends),
             dataplane,
             check,
-            mode,
+            services: self.builder.services.clone(),
             directory: self.directory.path().to_owned(),
         }
     }
@@ -75,11 +76,13 @@ impl Lab {
         self.start(self.ballast()?, config)
     }
 
-    /// Starts the daemon on another configuration, whatever its backends are.
-    pub fn start_daemon_as_it_is(&mut self, config: &str) -> Result<&Daemon> {
-        let file = self.write_config(config)?;
-        let daemon = Daemon::start(self.ballast()?, &file, self.config().socket(), &self.log())?;
-        Ok(self.daemon.insert(daemon))
+    /// Starts the daemon on a configuration some of whose backends are down, and does not wait for any.
+    pub fn start_daemon_unready(&mut self, config: &str) -> Result<&Daemon> {
+        let ballast = self.ballast()?;
+        let program = PathBuf::from(ballast.get_program());
+        let adopts = self.has_pins();
+        self.start_process(ballast, program, config)?;
+        self.begin_to_count(adopts)
     }
 
     /// Starts the daemon of another build, and waits until it found all backends up.
@@ -103,14 +106,49 @@ impl Lab {
         self.start_by(ballast, program, config)
     }
 
-    /// Starts `program` by a command that becomes it.
+    /// Starts `program` by a command that becomes it, and waits until it found all backends up.
     fn start_by(&mut self, command: Command, program: PathBuf, config: &str) -> Result<&Daemon> {
+        let adopts = self.has_pins();
+        let daemon = self.start_process(command, program, config)?;
+        daemon.wait_until_all_up(ALL_UP_LIMIT)?;
+        self.begin_to_count(adopts)
+    }
+
+    fn start_process(&mut self, command: Command, program: PathBuf, config: &str) -> Result<&Daemon> {
         let file = self.write_config(config)?;
         let socket = self.config().socket();
         let daemon = Daemon::start_by(command, program, &file, socket, &self.log())?;
-        let daemon = self.daemon.insert(daemon);
-        daemon.wait_until_all_up(ALL_UP_LIMIT)?;
+        Ok(self.daemon.insert(daemon))
+    }
+
+    /// Whether a daemon that starts now finds a packet path to take over.
+    fn has_pins(&self) -> bool {
+        !pins::pinned(self.directory.identity()).is_empty()
+    }
+
+    /// Notes what was counted before the story goes on: see [`Lab::audit`].
+    fn begin_to_count(&mut self, adopts: bool) -> Result<&Daemon> {
+        let daemon = self.daemon.as_ref().context("no daemon runs")?;
+        let now = Baseline::of(daemon, &self.namespaces[&Role::Balancer])?;
+        // A packet path that is taken over goes on counting, and what it did without a daemon counts.
+        self.baseline = match self.baseline.take() {
+            Some(earlier) if adopts && earlier.leads_to(&now) => Some(earlier),
+            _ => Some(now),
+        };
         Ok(daemon)
+    }
+
+    /// Checks what must be true of any lab once all connections in it are closed: every frame that the balancer's
+    /// interfaces received has a verdict, and no flow is active any more. Waits for flows over UDP, which end when
+    /// they have been quiet for long enough.
+    ///
+    /// Where no daemon runs, because none was to start or the story was about its end, nobody counts any more, and
+    /// there is nothing to check.
+    pub fn audit(&self) -> Result<()> {
+        match (&self.daemon, &self.baseline) {
+            (Some(daemon), Some(baseline)) => baseline.audit(daemon, self.balancer()),
+            _ => Ok(()),
+        }
     }
 
     /// The running daemon.

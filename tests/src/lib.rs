@@ -5,6 +5,7 @@
 //! [`load`] makes traffic in the client's namespace; [`observe`] reads what the kernel says happened. The
 //! end-to-end suite and the `ballast-lab` command are two users of the same lab.
 
+mod audit;
 pub mod backend;
 pub mod bench;
 mod builder;
@@ -15,11 +16,14 @@ mod daemon_config;
 mod forwarding;
 mod lab;
 pub mod load;
+mod mariadb;
 mod namespace;
 pub mod observe;
 mod pins;
+mod program;
 mod relay;
 mod run_directory;
+mod service;
 mod topology;
 mod tunnel_end;
 mod wait;
@@ -31,11 +35,13 @@ pub use daemon::Daemon;
 pub use daemon_config::{CheckTimes, DaemonConfig, Dataplane};
 pub use forwarding::Mode;
 pub use lab::Lab;
+pub use mariadb::Mariadb;
 pub use namespace::Namespace;
 pub use pins::pinned;
 pub use relay::Relay;
 pub use run_directory::{ROOT as RUN_ROOT, RunDirectory, running, sweep};
-pub use topology::{Family, Role, Wiring};
+pub use service::Service;
+pub use topology::{Family, HOST_INTERFACE, Role, Wiring};
 pub use wait::wait_for;
 
 /// TCP port of the web services, on the virtual addresses.

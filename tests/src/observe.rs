@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fs,
     net::SocketAddr,
 };
 
@@ -95,17 +96,24 @@ pub fn xdp_programs(namespace: &Namespace) -> Result<BTreeMap<String, XdpProgram
 /// that this is what the program saw, whatever became of the frame. Compared with the kernel's own count of the
 /// program's runs: equal to the frame.
 pub fn received_frames(namespace: &Namespace, interfaces: &[String]) -> Result<u64> {
-    let links = links(namespace)?;
-    interfaces
-        .iter()
-        .map(|interface| {
-            let link = links.iter().find(|link| link["ifname"] == **interface);
-            let link = link.with_context(|| format!("there is no interface {interface}"))?;
-            link["stats64"]["rx"]["packets"]
-                .as_u64()
-                .context("`ip` shows no packet counter")
-        })
-        .sum()
+    // Not by `ip`: while it starts, more frames come.
+    let text =
+        namespace.run(|| fs::read_to_string("/proc/thread-self/net/dev").context("no interface counters"))?;
+    let counters: BTreeMap<_, _> = text
+        .lines()
+        .filter_map(|line| line.trim_start().split_once(':'))
+        .collect();
+    let frames = interfaces.iter().map(|interface| {
+        let counters = counters.get(interface.as_str());
+        let counters = counters.with_context(|| format!("there is no interface {interface}"))?;
+        // Bytes, packets.
+        let frames = counters
+            .split_whitespace()
+            .nth(1)
+            .context("there is no counter of packets")?;
+        frames.parse::<u64>().context("a counter is no number")
+    });
+    frames.sum()
 }
 
 /// Frames that the namespace's interfaces took or were to send, and dropped.
@@ -177,4 +185,33 @@ fn attachment(link: &Value) -> Result<XdpAttachment> {
         Some(2) => Ok(XdpAttachment::Generic),
         Some(other) => anyhow::bail!("{} has XDP attached in the unknown mode {other}", name(link)?),
     }
+}
+
+/// Resident memory of a process, in megabytes.
+#[derive(Debug, Clone, Copy)]
+pub struct Memory {
+    /// Its own: heap and stacks.
+    pub own: f64,
+    /// Of files and tables that it has mapped.
+    pub mapped: f64,
+}
+
+/// Resident memory of a process.
+pub fn memory(pid: u32) -> Result<Memory> {
+    let file = format!("/proc/{pid}/status");
+    let text = fs::read_to_string(&file).with_context(|| format!("cannot read {file}"))?;
+    let megabytes = |key: &str| -> Result<f64> {
+        let value = text.lines().find_map(|line| line.strip_prefix(key));
+        let kilobytes = value.and_then(|value| value.split_whitespace().next());
+        let kilobytes: f64 = kilobytes
+            .with_context(|| format!("no {key} in {file}"))?
+            .parse()
+            .with_context(|| format!("cannot understand {file}"))?;
+        Ok(kilobytes * 1024.0 / 1e6)
+    };
+    let own = megabytes("RssAnon:")?;
+    Ok(Memory {
+        own,
+        mapped: megabytes("VmRSS:")? - own,
+    })
 }

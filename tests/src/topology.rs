@@ -35,6 +35,14 @@ impl Family {
         }
     }
 
+    /// A host's own address, to itself.
+    pub(crate) fn localhost(self) -> IpAddr {
+        match self {
+            Self::V4 => Ipv4Addr::LOCALHOST.into(),
+            Self::V6 => Ipv6Addr::LOCALHOST.into(),
+        }
+    }
+
     fn address(self, Place { link, host }: Place) -> IpAddr {
         match self {
             Self::V4 => Ipv4Addr::new(10, 1, link, host).into(),
@@ -101,6 +109,13 @@ impl Wiring {
         family.address(self.place(role).of_balancer())
     }
 
+    /// MAC addresses of the client or of a backend, and of the balancer on its link.
+    #[must_use]
+    pub fn macs(self, role: Role) -> [[u8; 6]; 2] {
+        let place = self.place(role);
+        [place.mac(), place.of_balancer().mac()]
+    }
+
     /// The balancer's interfaces, all of which carry service traffic.
     #[must_use]
     pub fn balancer_interfaces(self, backends: u8) -> Vec<String> {
@@ -145,7 +160,7 @@ impl Wiring {
 }
 
 /// The only interface of everybody who has one link.
-pub(crate) const HOST_INTERFACE: &str = "eth0";
+pub const HOST_INTERFACE: &str = "eth0";
 
 /// A host's position: which link, and which host on it.
 #[derive(Debug, Clone, Copy)]
@@ -181,8 +196,8 @@ impl Place {
     }
 
     /// A MAC address of its own.
-    pub(crate) fn mac(self) -> String {
-        format!("02:ba:11:a5:{:02x}:{:02x}", self.link, self.host)
+    pub(crate) fn mac(self) -> [u8; 6] {
+        [0x02, 0xba, 0x11, 0xa5, self.link, self.host]
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod bench;
 mod build;
+mod fuzz;
 mod licences;
 mod process;
 mod run;
@@ -35,6 +36,8 @@ enum Task {
     Test(test::Arguments),
     /// Measure what Ballast costs, beside HAProxy, nginx and nftables: less than 15 minutes
     Bench(bench::Arguments),
+    /// Fuzz whatever takes bytes from outside: ten minutes for each target
+    Fuzz(fuzz::Arguments),
     /// Install what is missing on this machine, and nothing else
     Setup,
 }
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
         Task::Build => build::build().map(|()| ExitCode::SUCCESS),
         Task::Test(arguments) => test::test(&arguments),
         Task::Bench(arguments) => bench::bench(&arguments),
+        Task::Fuzz(arguments) => fuzz::fuzz(&arguments),
         Task::Setup => setup::for_tests().map(|_| ExitCode::SUCCESS),
     };
     outcome.unwrap_or_else(|error| {

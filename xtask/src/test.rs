@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 
 use crate::{
-    build, licences,
+    build, fuzz, licences,
     process::{as_root, quiet, terse},
     setup,
     step::step,
@@ -20,9 +20,22 @@ use crate::{
 /// The test of the golden rows.
 const GOLDEN: &str = "golden";
 
+/// The end-to-end suite.
+const END_TO_END: &str = "end_to_end";
+
+/// The engines that it runs with besides native XDP.
+const OTHER_DATAPLANES: [&str; 2] = ["xdp-generic", "af-packet"];
+
+/// The part of it that tells engines apart: bytes and checksums, both ways of cabling, forwarding modes, and what comes
+/// and goes. The rest is about the daemon, which is the same.
+const ENGINES: &str = "binary(end_to_end) & test(/^(integrity|balancing|one_armed|modes|failover|ends)::/)";
+
 /// Which tests.
 #[derive(Args)]
 pub(crate) struct Arguments {
+    /// All end-to-end scenarios on each dataplane: on xdp-generic and af-packet else those that tell engines apart
+    #[arg(long)]
+    all_dataplanes: bool,
     /// Only tests with this in their name, or other arguments of `cargo nextest run`; leaves out what is no test
     #[arg(value_name = "FILTER", trailing_var_arg = true, allow_hyphen_values = true)]
     filter: Vec<String>,
@@ -53,14 +66,48 @@ pub(crate) fn test(arguments: &Arguments) -> Result<ExitCode> {
             quiet(workspace::cargo().args(["test", "--workspace", "--doc"]))
         })?;
     }
+    if everything {
+        step("testing the unsafe doors under AddressSanitizer", unsafe_doors)?;
+        fuzz::briefly()?;
+    }
     if everything && !golden_rows()? {
         return Ok(ExitCode::FAILURE);
     }
-    run_tests(&arguments.filter, &rebuilt)
+    let mut passed = run_tests(&arguments.filter, &rebuilt)?;
+    if everything {
+        passed &= other_dataplanes(arguments.all_dataplanes, &rebuilt)?;
+    }
+    Ok(if passed {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// Runs the end-to-end scenarios, or a part of them, with the other engines; says which run. Whether all passed.
+fn other_dataplanes(all: bool, rebuilt: &Path) -> Result<bool> {
+    let whole = format!("binary({END_TO_END})");
+    let scenarios = if all { &whole } else { ENGINES };
+    let mut passed = true;
+    for dataplane in OTHER_DATAPLANES {
+        eprintln!("  end to end on {dataplane}: {scenarios}");
+        passed &= nextest(rebuilt)?
+            .env("BALLAST_LAB_DATAPLANE", dataplane)
+            .args(["--package", "lab", "--filterset", scenarios])
+            .status()
+            .context("cannot start cargo nextest")?
+            .success();
+    }
+    Ok(passed)
 }
 
 fn check_format() -> Result<()> {
     terse(workspace::cargo().args(["fmt", "--all", "--check"]))?;
+    terse(
+        workspace::cargo()
+            .current_dir(fuzz::folder())
+            .args(["fmt", "--check"]),
+    )?;
     terse(in_ebpf().args(["fmt", "--check"]))
 }
 
@@ -97,6 +144,25 @@ fn check_documentation() -> Result<()> {
     )
 }
 
+/// The tests of `lb-common`, where all unsafe code of the packet path is, under AddressSanitizer: Miri sees more, but its
+/// component is there for some nightlies only. Without the minute of four threads, and without models, which switch stacks
+/// behind the sanitizer's back.
+fn unsafe_doors() -> Result<()> {
+    quiet(
+        fuzz::instrumented("-Zsanitizer=address")
+            .args([
+                "test",
+                "--quiet",
+                "--package",
+                "lb-common",
+                "--all-features",
+                "--lib",
+                "--",
+            ])
+            .args(["--skip", "model", "--skip", "stress"]),
+    )
+}
+
 /// Plays the golden rows in one process: each would else have the kernel verify all programs again, which takes a hundred
 /// times as long as the row. Says whether all were right.
 fn golden_rows() -> Result<bool> {
@@ -109,21 +175,28 @@ fn golden_rows() -> Result<bool> {
     Ok(status.success())
 }
 
-/// Runs the other tests, or those that pass the filter, as root, for they make network namespaces and load BPF programs.
-fn run_tests(filter: &[String], rebuilt: &Path) -> Result<ExitCode> {
+/// Runs the other tests, or those that pass the filter; whether all passed.
+fn run_tests(filter: &[String], rebuilt: &Path) -> Result<bool> {
     let others = ["--filterset".to_owned(), format!("not binary({GOLDEN})")];
+    eprintln!("  all other tests, with the end-to-end suite on xdp");
+    let status = nextest(rebuilt)?
+        .arg("--workspace")
+        .args(if filter.is_empty() { &others[..] } else { filter })
+        .status()
+        .context("cannot start cargo nextest")?;
+    Ok(status.success())
+}
+
+/// Nextest as root, for tests make network namespaces and load BPF programs.
+fn nextest(rebuilt: &Path) -> Result<Command> {
     let mut nextest = as_root("cargo")?;
-    let status = nextest
+    nextest
         .current_dir(workspace::root())
         .env("CARGO_TARGET_DIR", workspace::target(""))
         .env("BALLAST_BIN", workspace::target("release/ballast"))
         .env("BALLAST_REBUILT_BIN", rebuilt)
-        .args(["nextest", "run", "--workspace"])
-        .args(if filter.is_empty() { &others[..] } else { filter })
-        .status()
-        .context("cannot start cargo nextest")?;
-    let code = status.code().and_then(|code| u8::try_from(code).ok());
-    Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
+        .args(["nextest", "run"]);
+    Ok(nextest)
 }
 
 fn in_ebpf() -> Command {

@@ -5,4 +5,5 @@ mod frame;
 mod reset;
 
 pub use error::error;
+pub(crate) use frame::Own;
 pub use reset::reset;

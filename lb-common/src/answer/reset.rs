@@ -1,9 +1,8 @@
 //! RST to a client whose segment cannot be delivered, so that it need not wait for a time-out.
 
-use super::frame::{set_length, turn_round};
+use super::frame::Own;
 use crate::{
-    address::{TCP, Tuple, V4, V6},
-    checksum::Sum,
+    address::{TCP, V4, V6},
     flow,
     link::Link,
     packet::{Packet, Wire},
@@ -14,9 +13,6 @@ use crate::{
     verdict::Verdict,
     wire::{ACK, EthernetHeader, FIN, RST, SYN, TcpHeader},
 };
-
-/// Length of a TCP header without options.
-const LENGTH: u16 = 20;
 
 /// Ends a client's flow, if it has one, and answers its segment with RST. What may as well begin anew goes to another
 /// backend: a datagram, or a SYN.
@@ -45,13 +41,11 @@ fn answer<A: Parse<Header: Wire>, T: Tables>(packet: &mut Packet<'_>, tables: &T
         return Err(reason.into());
     }
     let came = Link::of(packet).ok_or(Reason::Malformed)?;
-    let header = to(packet, &segment)?;
-    let offset = EthernetHeader::LEN.wrapping_add(A::HEADER_LEN);
-    if !set_length(packet, tables, offset.wrapping_add(usize::from(LENGTH))) {
+    let answer = to(packet, &segment)?;
+    if !answer.put(packet, tables, &segment.tuple.reversed())? {
         return Err(reason.into());
     }
-    turn_round(packet, came, (segment.tuple.src, segment.tuple.dst), TCP, LENGTH)?;
-    *packet.header_mut::<TcpHeader>(offset).ok_or(Reason::Malformed)? = header;
+    came.reversed().write(packet).ok_or(Reason::Malformed)?;
     Ok(Verdict::Answer(reason))
 }
 
@@ -70,12 +64,12 @@ fn end<A: Parse, T: Tables>(tables: &T, segment: &Segment<A>) -> Result<Reason, 
 /// The RST to a segment, as RFC 9293 3.10.7.1 has it for a closed connection: with the sequence number that its sender
 /// expects next, if it said which, or else with an acknowledgement of all that it sent.
 #[inline(always)]
-fn to<A: Parse>(packet: &Packet<'_>, segment: &Segment<A>) -> Result<TcpHeader, Reason> {
+fn to<A: Parse>(packet: &Packet<'_>, segment: &Segment<A>) -> Result<Own<0>, Reason> {
     let came = packet
         .header::<TcpHeader>(segment.offset)
         .ok_or(Reason::Malformed)?;
     let (seq, ack, flags) = if came.flags & ACK != 0 {
-        (came.ack, [0; 4], RST)
+        (u32::from_be_bytes(came.ack), 0, RST)
     } else {
         let header = u16::from(came.data_offset & 0xf0) >> 2;
         let data = u32::from(segment.length.wrapping_sub(header));
@@ -84,32 +78,14 @@ fn to<A: Parse>(packet: &Packet<'_>, segment: &Segment<A>) -> Result<TcpHeader, 
         let next = u32::from_be_bytes(came.seq)
             .wrapping_add(data)
             .wrapping_add(flags);
-        ([0; 4], next.to_be_bytes(), RST | ACK)
+        (0, next, RST | ACK)
     };
-    let mut header = TcpHeader {
-        src: came.dst,
-        dst: came.src,
+    Ok(Own {
         seq,
         ack,
-        data_offset: 5 << 4,
         flags,
         window: [0; 2],
-        check: [0; 2],
-        urgent: [0; 2],
-    };
-    header.check = checksum(&header, &segment.tuple).to_ne_bytes();
-    Ok(header)
-}
-
-/// The checksum of a header without data; the addresses count the same in either direction.
-#[inline(always)]
-fn checksum<A: Parse>(header: &TcpHeader, tuple: &Tuple<A>) -> u16 {
-    tuple
-        .address_sum()
-        .add_protocol(TCP, LENGTH)
-        .add(tuple.port_sum())
-        .add(Sum::ZERO.add_u32(u32::from_ne_bytes(header.seq)))
-        .add(Sum::ZERO.add_u32(u32::from_ne_bytes(header.ack)))
-        .add_bytes([header.data_offset, header.flags])
-        .checksum()
+        behind: [],
+        finished: true,
+    })
 }

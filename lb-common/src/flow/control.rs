@@ -56,6 +56,13 @@ impl State {
     pub const fn is_active(self) -> bool {
         self.0 & (Self::READY.0 | Self::REPLY.0 | Self::CLOSED.0) == Self::READY.0
     }
+
+    /// Whether that flow is not established yet.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_half_open(self) -> bool {
+        self.is_active() && !self.has(Self::ESTABLISHED)
+    }
 }
 
 /// The control word: tag of the key, generation, state.

@@ -27,7 +27,9 @@ pub struct Entry<A: Address> {
     /// When its last packet came, in ticks.
     pub seen: Shared<u32>,
     /// Acknowledgement number of its last packet, as it lies in memory: the sequence number that its sender
-    /// expects next, which a RST to it must carry (RFC 9293 3.5.2).
+    /// expects next, which a RST to it must carry (RFC 9293 3.5.2). In entries of a spliced flow something else, in host
+    /// order: the cookie; in the client's, once the backend has answered, how much more it is than the backend's own
+    /// initial sequence number.
     pub ack: Shared<u32>,
     partner: Shared<u32>,
     interface: Shared<u32>,
@@ -69,6 +71,9 @@ pub struct Flow<A> {
     pub counted: u8,
     /// Whether its client's packets are counted among their source's.
     pub metered: bool,
+    /// The SYN cookie that opened it, which the client takes for the backend's initial sequence number; 0: it has the
+    /// backend's own. Of an entry whose backend has answered, what [`Entry::ack`] says.
+    pub cookie: u32,
 }
 
 /// The way to a client: the way that its last packet came.
@@ -184,6 +189,7 @@ impl<A: Address> Entry<A> {
             attempts: way.attempts(),
             counted: way.counted(),
             metered: way.is_metered(),
+            cookie: if way.is_spliced() { self.ack.load() } else { 0 },
         }
     }
 
@@ -198,6 +204,7 @@ impl<A: Address> Entry<A> {
         self.partner.store(flow.partner);
         self.set_way(Way::of(flow));
         self.interface.store(flow.client.interface);
+        self.ack.store(flow.cookie);
     }
 
     /// Changes the way to the client in an entry that is claimed.

@@ -72,9 +72,7 @@ impl<'t, A: Address> Hit<'t, A> {
             let (old, new) = (now.state(), now.state().with(gained).settled());
             let counted = Counted::of(self.entry);
             if self.entry.control.compare_exchange(now.0, now.with_state(new).0) {
-                if new.has(State::CLOSED) && old.is_active() {
-                    counted.close(tables);
-                }
+                counted.change(tables, old, new);
                 return true;
             }
         }
@@ -145,8 +143,8 @@ impl<'t, A: Address> Hit<'t, A> {
             .entry
             .control
             .compare_exchange(self.control.0, self.control.freed().0);
-        if ours && self.control.state().is_active() {
-            counted.close(tables);
+        if ours {
+            counted.change(tables, self.control.state(), State::FREE);
         }
         ours
     }
@@ -177,7 +175,7 @@ impl<'t, A: Address> Hit<'t, A> {
     }
 }
 
-/// Where a flow is counted as active: to be read before it is closed, for after that the entry may be another's.
+/// Where a flow is counted: to be read before its entry changes, for after that the entry may be another's.
 struct Counted {
     backend: u32,
     /// See [`Way::counted`](super::way::Way::counted).
@@ -194,6 +192,20 @@ impl Counted {
             backend: way.backend(),
             of_source: way.counted(),
             site: quota::site(entry.source()),
+        }
+    }
+
+    /// Counts what a change of the entry's state means for its flow: it is open, or active no more.
+    #[inline(always)]
+    fn change<T: Tables>(self, tables: &T, old: State, new: State) {
+        if old.is_half_open()
+            && !new.is_half_open()
+            && let Some(backend) = tables.backend(self.backend)
+        {
+            room::open(tables, backend);
+        }
+        if old.is_active() && !new.is_active() {
+            self.close(tables);
         }
     }
 

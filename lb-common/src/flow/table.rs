@@ -42,7 +42,6 @@ impl Claim {
         };
         entry.fill(flow);
         entry.seen.store(now);
-        entry.ack.store(0);
         entry.control.store(entry.control().with_state(state).0);
     }
 

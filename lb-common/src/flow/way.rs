@@ -14,8 +14,8 @@ pub struct Way {
     /// MAC address of the client, then the lower two bytes of the backend.
     pub(super) client: u64,
     /// Our MAC address, then a byte whose lowest bit is the protocol ([`UDP_BIT`]), whose next two are the
-    /// [`Forwarding`] and whose three after those count the moves ([`ATTEMPTS`]), and [`METERED`]; then four bits
-    /// of the backend and four of [`Way::counted`].
+    /// [`Forwarding`], whose three after those count the moves ([`ATTEMPTS`]) and whose next two are [`METERED`] and
+    /// [`SPLICED`]; then four bits of the backend and four of [`Way::counted`].
     pub(super) own: u64,
 }
 
@@ -36,6 +36,9 @@ const METERED: u8 = 1 << 6;
 const BACKEND: u8 = 0xf;
 const COUNTED_SHIFT: u32 = 4;
 
+/// Set where the two ends count by different sequence numbers, since a SYN cookie stood for the backend's.
+const SPLICED: u8 = 1 << 7;
+
 const _: () = assert!(MAX_RETRIES == 0b111, "an entry has three bits for moves");
 const _: () = assert!(TCP & UDP_BIT == 0 && UDP & UDP_BIT == UDP_BIT);
 const _: () = assert!(MAX_BACKENDS <= 1 << 20, "an entry has twenty bits for a backend");
@@ -48,7 +51,8 @@ impl Way {
         let kind = flow.protocol & UDP_BIT
             | (flow.forwarding as u8) << FORWARDING_SHIFT
             | flow.attempts << ATTEMPTS_SHIFT & ATTEMPTS
-            | u8::from(flow.metered) << METERED.trailing_zeros();
+            | u8::from(flow.metered) << METERED.trailing_zeros()
+            | if flow.cookie == 0 { 0 } else { SPLICED };
         Self {
             client: mac_with(flow.client.mac, [first, second]),
             own: mac_with(flow.client.own_mac, [kind, third | flow.counted << COUNTED_SHIFT]),
@@ -112,6 +116,13 @@ impl Way {
     #[must_use]
     pub fn is_metered(self) -> bool {
         self.kind() & METERED != 0
+    }
+
+    /// Whether the two ends count by different sequence numbers.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_spliced(self) -> bool {
+        self.kind() & SPLICED != 0
     }
 
     /// The MAC addresses of packets to the client.

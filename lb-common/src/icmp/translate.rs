@@ -45,7 +45,7 @@ pub(super) fn error<A: Icmp, T: Tables>(
             // What it quotes never left this host.
             return Err(Reason::NotTcpUdp);
         }
-        rewrite(packet, ip, &quote, &route.to, 0)?;
+        rewrite(packet, ip, &quote, &route.to, (0, 0))?;
         count_traffic(tables, settings, &route, length);
         return Ok(Verdict::Pass(Reason::Local));
     }
@@ -53,13 +53,20 @@ pub(super) fn error<A: Icmp, T: Tables>(
     if ip.ttl <= 1 {
         return Err(Reason::TtlExceeded);
     }
-    rewrite(packet, ip, &quote, &route.to, 1)?;
+    // A backend knows what it has sent by a number that is not the client's.
+    let more = if way.is_spliced() && !route.reply {
+        hit.entry.ack.load()
+    } else {
+        0
+    };
+    rewrite(packet, ip, &quote, &route.to, (more, 1))?;
     route.link.write(packet).ok_or(Reason::Malformed)?;
     count_traffic(tables, settings, &route, length);
     Ok(route.verdict(packet))
 }
 
-/// Writes the quoted packet as its sender knows it, and around it what leads the error there. The error seems to come from
+/// Writes the quoted packet as its sender knows it, whose sequence number was `more` when it left here, and around it what
+/// leads the error there, a TTL less by `hops`. The error seems to come from
 /// who the quoted packet was sent to: a router on the other side may have no address on this one.
 #[inline(always)]
 fn rewrite<A: Icmp>(
@@ -67,10 +74,18 @@ fn rewrite<A: Icmp>(
     ip: &Carried<A>,
     quote: &Quote<A>,
     to: &Tuple<A>,
-    hops: u8,
+    (more, hops): (u32, u8),
 ) -> Result<(), Reason> {
     let (was, is) = (quote.tuple, to.reversed());
     let (mut old, mut new) = (sum(&was), sum(&is));
+    if more != 0 {
+        let number = packet
+            .header_mut::<[u8; 4]>(quote.offset.wrapping_add(4))
+            .ok_or(Reason::Malformed)?;
+        old = old.add_u32(u32::from_ne_bytes(*number));
+        *number = u32::from_be_bytes(*number).wrapping_sub(more).to_be_bytes();
+        new = new.add_u32(u32::from_ne_bytes(*number));
+    }
     if let Some((place, check)) = quote.check {
         let after = old.replaced_by(new).in_checksum(check);
         // A UDP checksum of 0 would mean that there is none.

@@ -34,6 +34,9 @@ pub struct Note {
     pub meters: Shared<u32>,
     /// Not 0 if the packet was counted among its source's and let through.
     pub metered: Shared<u32>,
+    /// The cookie that the client of the flow has proven; 0: it has proven none.
+    pub cookie: Shared<u32>,
+    reserved: [u32; 15],
 }
 
 impl Note {
@@ -68,5 +71,5 @@ pub struct Allowance {
 }
 
 const _: () = {
-    assert!(size_of::<Note>() == 64);
+    assert!(size_of::<Note>() == 128);
 };

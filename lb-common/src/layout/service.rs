@@ -39,7 +39,11 @@ pub struct Service {
     pub source_flows: Shared<u32>,
     /// Packets that one source may send in a second; 0: no limit.
     pub packet_rate: Shared<u32>,
-    reserved: [u32; 14],
+    /// Flows that are active and not established, over all backends.
+    pub half_open: Shared<u64>,
+    /// As long as so many flows less one are half-open, SYNs are answered with cookies; 0: never.
+    pub cookies: Shared<u32>,
+    reserved: [u32; 13],
 }
 
 impl Service {

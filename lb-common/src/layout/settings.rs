@@ -37,9 +37,11 @@ pub struct Settings {
     pub namespace: Shared<u64>,
     /// A [`super::Span`] of [`super::Border`]s: who may open flows to no service at all.
     pub denied: Shared<u64>,
+    /// Secret of SYN cookies, so that nobody can make one.
+    pub cookie_key: [Shared<u64>; 2],
     /// Buckets of the table of sources' quotas less one; their count is a power of two.
     pub quota_mask: Shared<u32>,
-    reserved: [u32; 13],
+    reserved: [u32; 9],
 }
 
 impl Settings {

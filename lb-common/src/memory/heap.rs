@@ -10,7 +10,7 @@ use crate::{
         Backend, BackendCounters, Border, ChoiceWord, DATAGRAM_ROWS, Datagrams, Note, PacketCounters,
         PortFilter, Quotas, Service, ServiceSlot, Settings, Source, VERSION,
     },
-    shared::{Zeroable, zeroed, zeroed_rows},
+    shared::{Rows, Zeroable, zeroed},
 };
 
 /// Rows of each table.
@@ -42,19 +42,19 @@ pub struct Sizes {
 pub struct Heap {
     settings: Box<Settings>,
     ports: Box<PortFilter>,
-    service_slots: Box<[ServiceSlot]>,
-    services: Box<[Service]>,
-    choices: Box<[ChoiceWord]>,
-    backends: Box<[Backend]>,
-    sources: Box<[Source]>,
-    buckets_v4: Box<[Bucket<V4>]>,
-    buckets_v6: Box<[Bucket<V6>]>,
-    datagrams: Box<[Datagrams]>,
-    borders: Box<[Border]>,
-    quotas: Box<[Quotas]>,
-    notes: Box<[Note]>,
-    packet_counters: Box<[PacketCounters]>,
-    backend_counters: Box<[BackendCounters]>,
+    service_slots: Rows<ServiceSlot>,
+    services: Rows<Service>,
+    choices: Rows<ChoiceWord>,
+    backends: Rows<Backend>,
+    sources: Rows<Source>,
+    buckets_v4: Rows<Bucket<V4>>,
+    buckets_v6: Rows<Bucket<V6>>,
+    datagrams: Rows<Datagrams>,
+    borders: Rows<Border>,
+    quotas: Rows<Quotas>,
+    notes: Rows<Note>,
+    packet_counters: Rows<PacketCounters>,
+    backend_counters: Rows<BackendCounters>,
 }
 
 impl Heap {
@@ -110,8 +110,8 @@ impl Heap {
     }
 }
 
-fn rows<T: Zeroable>(count: u32) -> Box<[T]> {
-    zeroed_rows(usize::try_from(count).unwrap_or(usize::MAX))
+fn rows<T: Zeroable>(count: u32) -> Rows<T> {
+    Rows::zeroed(usize::try_from(count).unwrap_or(usize::MAX))
 }
 
 macro_rules! zeroable {

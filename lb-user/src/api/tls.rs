@@ -19,7 +19,7 @@ use tokio_rustls::{
 };
 use tracing::debug;
 
-use crate::config::types::Tls;
+use crate::config::types::ServerTls;
 
 /// How long a handshake may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -35,7 +35,7 @@ pub(super) struct TlsListener {
 }
 
 impl TlsListener {
-    pub(super) fn new(listener: TcpListener, tls: &Tls) -> io::Result<Self> {
+    pub(super) fn new(listener: TcpListener, tls: &ServerTls) -> io::Result<Self> {
         let acceptor = TlsAcceptor::from(Arc::new(config(tls)?));
         let address = listener.local_addr()?;
         let (hand_over, ready) = mpsc::channel(AT_ONCE);
@@ -92,7 +92,7 @@ async fn accept(
     }
 }
 
-fn config(tls: &Tls) -> io::Result<ServerConfig> {
+fn config(tls: &ServerTls) -> io::Result<ServerConfig> {
     let chain = CertificateDer::pem_file_iter(&tls.certificate)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(|error| unusable(&tls.certificate, &error.to_string()))?;

@@ -59,8 +59,11 @@ fn of_service(old: &Service, new: &Service, lines: &mut Vec<String>) {
         match new.backends.iter().find(|other| other.name == backend.name) {
             None => lines.push(format!("- backend {name}/{}", backend.name)),
             Some(changed) if changed != backend => {
-                let (old, new) = (told(backend), told(changed));
-                lines.push(format!("~ backend {name}/{}: {old} → {new}", backend.name));
+                lines.push(format!(
+                    "~ backend {name}/{}: {}",
+                    backend.name,
+                    told_change(backend, changed)
+                ));
             }
             Some(_) => {}
         }
@@ -70,7 +73,16 @@ fn of_service(old: &Service, new: &Service, lines: &mut Vec<String>) {
     lines.extend(added.map(|backend| format!("+ backend {name}/{}: {}", backend.name, told(backend))));
 }
 
-/// All that can be said of a backend.
+/// What is different with a backend. A check has too many keys to name them all.
+fn told_change(before: &Backend, after: &Backend) -> String {
+    let check = (before.health != after.health).then_some("check");
+    let (before, after) = (told(before), told(after));
+    let rest = (before != after).then(|| format!("{before} → {after}"));
+    let parts: Vec<&str> = rest.as_deref().into_iter().chain(check).collect();
+    parts.join(", ")
+}
+
+/// All that can be said of a backend but how it is checked.
 fn told(backend: &Backend) -> String {
     let Backend {
         name: _,
@@ -79,12 +91,16 @@ fn told(backend: &Backend) -> String {
         maxconn,
         backup,
         state,
+        slowstart,
+        health: _,
     } = backend;
     let maxconn = maxconn.map(|maxconn| format!(" maxconn {maxconn}"));
     let backup = if *backup { " backup" } else { "" };
+    let slowstart = (!slowstart.is_zero()).then(|| format!(" slowstart {slowstart:?}"));
     format!(
-        "{address} {state} weight {weight}{}{backup}",
-        maxconn.unwrap_or_default()
+        "{address} {state} weight {weight}{}{backup}{}",
+        maxconn.unwrap_or_default(),
+        slowstart.unwrap_or_default()
     )
 }
 
@@ -131,6 +147,16 @@ mod tests {
                 "weight = 50",
                 "weight = 50, state = \"drain\"",
                 "~ backend fe/b: 10.0.0.2:9030 ready weight 50 → 10.0.0.2:9030 drain weight 50",
+            ),
+            (
+                "weight = 50",
+                "weight = 50, slowstart = \"20s\", check = { inter = \"9s\" }",
+                "~ backend fe/b: 10.0.0.2:9030 ready weight 50 → 10.0.0.2:9030 ready weight 50 slowstart 20s, check",
+            ),
+            (
+                "weight = 50",
+                "weight = 50, check = { inter = \"9s\" }",
+                "~ backend fe/b: check",
             ),
             (
                 "name = \"old\"",

@@ -2,6 +2,8 @@
 //!
 //! Nothing here has been checked beyond its key and its type.
 
+mod check;
+
 use std::{fmt, marker::PhantomData, time::Duration};
 
 use serde::{
@@ -9,6 +11,8 @@ use serde::{
     de::{Error, MapAccess, Unexpected, Visitor, value::MapAccessDeserializer},
 };
 use toml::Spanned;
+
+pub(super) use check::{Bytes, Check, Statuses, Variables};
 
 /// A text with its place.
 pub(super) type Text = Spanned<String>;
@@ -92,10 +96,13 @@ pub(super) struct Service {
     pub(super) on_down: Option<Text>,
     pub(super) retries: Option<Number>,
     pub(super) hide_refused: Option<Flag>,
+    pub(super) syn_cookies: Option<Text>,
     pub(super) allow: Option<Networks>,
     pub(super) deny: Option<Networks>,
     pub(super) table_size: Option<Number>,
     pub(super) limits: Option<Spanned<Table<Limits>>>,
+    pub(super) allbackups: Option<Flag>,
+    pub(super) slowstart: Option<Spanned<Interval>>,
     pub(super) check: Option<Spanned<Table<Check>>>,
     #[serde(default)]
     pub(super) backend: Vec<Spanned<Table<Backend>>>,
@@ -110,23 +117,6 @@ pub(super) struct Limits {
     pub(super) packets_per_second: Option<Number>,
 }
 
-/// `[service.check]`
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Check {
-    #[serde(rename = "type")]
-    pub(super) kind: Option<Text>,
-    pub(super) inter: Option<Spanned<Interval>>,
-    pub(super) rise: Option<Number>,
-    pub(super) fall: Option<Number>,
-    pub(super) timeout: Option<Spanned<Interval>>,
-    pub(super) port: Option<Number>,
-    pub(super) method: Option<Text>,
-    pub(super) target: Option<Text>,
-    pub(super) headers: Option<Spanned<Vec<Text>>>,
-    pub(super) status: Option<Spanned<StatusRange>>,
-}
-
 /// `[[service.backend]]`
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -137,6 +127,8 @@ pub(super) struct Backend {
     pub(super) maxconn: Option<Number>,
     pub(super) backup: Option<Flag>,
     pub(super) state: Option<Text>,
+    pub(super) slowstart: Option<Spanned<Interval>>,
+    pub(super) check: Option<Spanned<Table<Check>>>,
 }
 
 /// A table, and nothing else: serde's derived structs would also be read from an array, by position.
@@ -186,39 +178,5 @@ impl Visitor<'_> for IntervalVisitor {
         humantime::parse_duration(text)
             .map(Interval)
             .map_err(|_| E::invalid_value(Unexpected::Str(text), &self))
-    }
-}
-
-/// HTTP statuses: `200`, `"200"` or `"200-399"`, lowest and highest as written.
-#[derive(Clone, Copy)]
-pub(super) struct StatusRange(pub(super) u16, pub(super) u16);
-
-impl<'de> Deserialize<'de> for StatusRange {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(StatusVisitor)
-    }
-}
-
-struct StatusVisitor;
-
-impl Visitor<'_> for StatusVisitor {
-    type Value = StatusRange;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(r#"a status such as 200, or a range such as "200-399""#)
-    }
-
-    fn visit_i64<E: Error>(self, number: i64) -> Result<StatusRange, E> {
-        u16::try_from(number)
-            .map(|status| StatusRange(status, status))
-            .map_err(|_| E::invalid_value(Unexpected::Signed(number), &self))
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<StatusRange, E> {
-        let (low, high) = text.split_once('-').unwrap_or((text, text));
-        match (low.trim().parse(), high.trim().parse()) {
-            (Ok(low), Ok(high)) => Ok(StatusRange(low, high)),
-            _ => Err(E::invalid_value(Unexpected::Str(text), &self)),
-        }
     }
 }

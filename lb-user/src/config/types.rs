@@ -3,6 +3,7 @@
 //! `config::parse` is the only way to make a [`Config`]; whatever one of these types cannot express, no other
 //! part of the daemon has to check for.
 
+mod check;
 mod forwarding;
 mod sources;
 mod stats;
@@ -19,9 +20,14 @@ use std::{
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-pub use forwarding::{Encapsulation, Mode, OnDown, Scheduler};
+pub use check::{
+    AgentCheck, Check, CheckKind, CheckSource, Exchange, ExecCheck, Flaps, Health, HttpCheck, HttpVersion,
+    Login, MysqlCheck, MysqlConditions, MysqlRole, Observe, OnError, Secret, StarrocksCheck, StarrocksRole,
+    Tls,
+};
+pub use forwarding::{Encapsulation, Mode, OnDown, Scheduler, SynCookies};
 pub use sources::{Access, SourceLimits, SourceRules};
-pub use stats::{Role, Stats, Tls, User};
+pub use stats::{Role, ServerTls, Stats, User};
 
 /// A whole configuration file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,6 +128,9 @@ pub struct Service {
     /// Whether a backend's refusal (RST for a SYN) is kept from the client, so that its retry lands elsewhere;
     /// default no, and never without `retries`.
     pub hide_refused: bool,
+    /// When SYNs are answered with cookies; default when many flows are half-open, and never for UDP and where answers
+    /// are not seen.
+    pub syn_cookies: SynCookies,
     /// Who may open flows, of those whom `Global::sources` lets.
     pub sources: SourceRules,
     /// What one source address may take.
@@ -129,8 +138,8 @@ pub struct Service {
     /// Slots of the choice table; a prime up to 65537 and no less than the backends. The default grows with them,
     /// see [`Service::default_table_size`].
     pub table_size: u32,
-    /// Health check of the backends; default a TCP connection for TCP, none for UDP.
-    pub check: Check,
+    /// Whether all backups come in together, or else only the first one that is up; default yes.
+    pub allbackups: bool,
     /// Backends, never empty, names and addresses unique within the service.
     pub backends: Vec<Backend>,
 }
@@ -167,6 +176,10 @@ pub struct Backend {
     pub backup: bool,
     /// An operator's word on whether it takes flows; default ready.
     pub state: Admin,
+    /// How long a backend that comes up takes to grow to its weight; zero: no time.
+    pub slowstart: Duration,
+    /// Where its health comes from; by default a TCP connection for TCP, nowhere for UDP.
+    pub health: Health,
 }
 
 impl Backend {
@@ -250,45 +263,4 @@ impl Protocol {
             Self::Udp => "udp",
         }
     }
-}
-
-/// Health check of a service's backends, with the words of `haproxy.cfg`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Check {
-    /// What is asked.
-    pub kind: CheckKind,
-    /// Time between two checks of one backend; default two seconds.
-    pub inter: Duration,
-    /// Consecutive successes that bring a backend up, at least 1; default 2.
-    pub rise: u32,
-    /// Consecutive failures that take it down, at least 1; default 3.
-    pub fall: u32,
-    /// How long one check may take in all; default two seconds, or `inter` where that is shorter.
-    pub timeout: Duration,
-    /// Port to check instead of the backend's own. Always there for a TCP or HTTP check of a UDP service.
-    pub port: Option<NonZeroU16>,
-}
-
-/// What a health check asks.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum CheckKind {
-    /// No check: the backend counts as up.
-    None,
-    /// A TCP connection is accepted.
-    Tcp,
-    /// An HTTP request is answered with a status in range.
-    Http(HttpCheck),
-}
-
-/// An HTTP health check. The answer may be as bare as `HTTP/1.1 200 OK\r\n` and a closed connection.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct HttpCheck {
-    /// Request method, default `GET`.
-    pub method: String,
-    /// Request target, default `/`.
-    pub target: String,
-    /// Header lines (name, value) besides what the request needs; `Host` may be among them.
-    pub headers: Vec<(String, String)>,
-    /// Lowest and highest status that counts as success, default 200..=399.
-    pub status: (u16, u16),
 }

@@ -1,6 +1,6 @@
 //! Choice tables, from the backends that take flows.
 
-use std::{collections::BTreeSet, num::NonZero, thread};
+use std::{collections::BTreeSet, num::NonZero, thread, time::Instant};
 
 use lb_common::memory::Memory;
 use tracing::{info, warn};
@@ -93,21 +93,39 @@ impl Control {
         }
     }
 
-    /// Who takes new flows: all backends that can and are no backups, or else all backups that can.
+    /// Who takes new flows: all backends that can and are no backups, or else the backups that can, or the first of
+    /// them.
     fn candidates(&self, pool: &Pool) -> Vec<Candidate> {
+        let now = Instant::now();
         let able = |row: &u32| {
             let standing = self.standings.get(*row as usize)?;
             let backend = self.plan.backend(*row)?;
-            (standing.takes_flows() && !backend.drained).then_some((*row, backend))
+            let candidate = Candidate {
+                index: *row,
+                identity: backend.identity,
+                weight: standing.weight(backend.weight, backend.slowstart, now),
+            };
+            let takes_flows = standing.takes_flows() && !backend.drained && candidate.weight > 0;
+            takes_flows.then_some((candidate, backend.backup))
         };
-        let (backups, usual): (Vec<_>, Vec<_>) =
-            (pool.backends.iter().filter_map(able)).partition(|(_, backend)| backend.backup);
+        let (mut backups, usual): (Vec<_>, Vec<_>) =
+            (pool.backends.iter().filter_map(able)).partition(|(_, is_backup)| *is_backup);
+        if !pool.allbackups {
+            backups.truncate(1);
+        }
         let chosen = if usual.is_empty() { backups } else { usual };
-        let candidate = |(index, backend): (u32, &plan::Backend)| Candidate {
-            index,
-            identity: backend.identity,
-            weight: backend.weight,
+        chosen.into_iter().map(|(candidate, _)| candidate).collect()
+    }
+
+    /// The pools with a backend that grows to its weight.
+    pub(super) fn growing(&mut self) -> BTreeSet<usize> {
+        let (now, standings) = (Instant::now(), &mut self.standings);
+        let grows = |(row, backend): (u32, &plan::Backend)| {
+            let standing = standings.get_mut(row as usize)?;
+            standing
+                .is_growing(backend.slowstart, now)
+                .then_some(backend.pool)
         };
-        chosen.into_iter().map(candidate).collect()
+        self.plan.placed().filter_map(grows).collect()
     }
 }

@@ -11,11 +11,13 @@ use super::{Control, plan::Backend, write};
 use crate::config::types::OnDown;
 
 impl Control {
-    /// What is to be done once a second: takes the pace of new flows, and ends the flows of backends whose time to drain
-    /// is over.
+    /// What is to be done once a second: takes the pace of new flows, lets backends grow to their weight, and ends the flows
+    /// of those whose time to drain is over.
     pub fn tend(&mut self, memory: &Memory<'_>) {
         self.take_pace(memory);
         self.give_rows_up(memory);
+        let growing = self.growing();
+        self.rebuild(memory, &growing);
         let drained = self.plan.placed().filter(|(_, backend)| backend.drained);
         let rows = drained.map(|(row, _)| row).collect();
         self.settle(memory, &rows, true);

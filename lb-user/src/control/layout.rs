@@ -11,12 +11,12 @@ use super::{
     borders,
     inheritance::Inheritance,
     maglev,
-    plan::{Backend, Life, List, Part, Plan, PlanError, Pool},
+    plan::{self, Backend, Life, List, Part, Plan, PlanError, Pool},
     taken::Taken,
 };
 use crate::config::{
     Config,
-    types::{self, Service, SourceRules},
+    types::{self, Service, SourceRules, SynCookies},
 };
 
 /// A plan under way.
@@ -29,6 +29,8 @@ pub(super) struct Layout<'i> {
     free_backends: Vec<u32>,
     slots: Taken,
     borders: Taken,
+    /// How many half-open flows of a service are many.
+    many_half_open: u32,
 }
 
 impl<'i> Layout<'i> {
@@ -59,6 +61,7 @@ impl<'i> Layout<'i> {
             },
             slots,
             borders,
+            many_half_open: 0,
         }
     }
 
@@ -69,6 +72,7 @@ impl<'i> Layout<'i> {
         }
         let (first, last) = config.global.snat_ports;
         self.plan.ports = (first.get(), last.get());
+        self.many_half_open = plan::many_half_open(config.global.max_flows);
         self.add_sources(&config.global.snat_addresses)?;
         self.plan.denied = self.add_list(&config.global.sources)?;
         for service in &config.services {
@@ -151,8 +155,14 @@ impl<'i> Layout<'i> {
             table_size: service.table_size,
             scheduler: service.scheduler,
             maxconn: service.maxconn,
+            allbackups: service.allbackups,
             denied,
             limits: service.limits,
+            cookies_from: match service.syn_cookies {
+                SynCookies::Auto => Some(self.many_half_open),
+                SynCookies::Always => Some(0),
+                SynCookies::Never => None,
+            },
             backends: Vec::new(),
         };
         pool.row = self.service_row(&pool)?;
@@ -216,6 +226,7 @@ impl<'i> Layout<'i> {
             maxconn: backend.maxconn,
             backup: backend.backup,
             drained: backend.is_drained(),
+            slowstart: backend.slowstart,
             identity: maglev::identity(address),
             life: Life::of(service),
             retries: Retries {

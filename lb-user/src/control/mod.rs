@@ -12,6 +12,7 @@ mod kept;
 mod layout;
 mod look_up;
 pub mod maglev;
+pub(crate) mod observe;
 mod pace;
 mod plan;
 pub mod round_robin;
@@ -21,6 +22,7 @@ mod succession;
 mod taken;
 #[cfg(test)]
 mod tests;
+mod track;
 mod write;
 
 use std::{
@@ -36,9 +38,11 @@ use tracing::info;
 pub(crate) use self::{ends::unix_milliseconds, inheritance::backend_address};
 use self::{
     inheritance::{Inheritance, VirtualAddress},
+    observe::Observer,
     pace::Paces,
     plan::{Backend, Life, Plan, Pool},
     standing::{Standing, Way, Ways},
+    track::Trackers,
 };
 pub use self::{
     look_up::{Candidate, Found, LookUp, LookUpError},
@@ -48,10 +52,10 @@ pub use self::{
 use crate::{
     config::{
         Config,
-        types::{Admin, OnDown, Protocol, Service},
+        types::{self, Admin, Health, OnDown},
     },
     flows::Names,
-    health::{Event, Target},
+    health::{Event, State, Target, Vip},
     next_hop::NextHops,
     stats::observed,
 };
@@ -74,6 +78,11 @@ pub struct Control {
     plan: Plan,
     standings: Vec<Standing>,
     paces: Paces,
+    /// Who has whose health.
+    trackers: Trackers,
+    observer: Observer,
+    /// The services' own addresses on backends, where they are checked too.
+    vips: BTreeMap<u32, Arc<Vip>>,
     started: Instant,
     /// When the configuration was stored, if rows may have been left over by it.
     left_over: Option<Instant>,
@@ -92,6 +101,9 @@ impl Control {
             .map(|row| Standing::new(started, plan.was_chosen(row)))
             .collect();
         Ok(Self {
+            trackers: Trackers::new(&config, &plan),
+            observer: Observer::new(&config, &plan),
+            vips: plan.vips(&config),
             config,
             plan,
             standings,
@@ -107,24 +119,47 @@ impl Control {
         &self.config
     }
 
+    /// Takes what backends were when another daemon last checked them.
+    pub fn recall(&mut self, states: &BTreeMap<String, State>) {
+        for (row, backend) in self.plan.placed() {
+            if let Some(state) = states.get(&backend.known_as()) {
+                self.standings[row as usize].recall(*state);
+            }
+        }
+    }
+
+    /// What backends are, for another daemon to [recall](Self::recall).
+    #[must_use]
+    pub fn states(&self) -> BTreeMap<String, State> {
+        let state = |(row, backend): (u32, &Backend)| {
+            let state = self.standings[row as usize].known()?;
+            Some((backend.known_as(), state))
+        };
+        self.plan.placed().filter_map(state).collect()
+    }
+
+    /// How often states of backends have changed.
+    #[must_use]
+    pub fn transitions(&self) -> u64 {
+        self.standings.iter().map(Standing::transitions).sum()
+    }
+
     /// What to check.
     #[must_use]
     pub fn targets(&self) -> Vec<Target> {
-        let service_rows = self.config.services.iter().zip(&self.plan.rows);
-        let of_service = |(service, rows): (&Service, &Vec<u32>)| -> Vec<Target> {
-            let check = Arc::new(service.check.clone());
-            let rows = service.backends.iter().zip(rows);
-            let checked = rows.filter(|(backend, _)| backend.state != Admin::Maint);
-            checked
-                .map(|(backend, row)| Target {
-                    id: *row,
-                    address: backend.address,
-                    check: Arc::clone(&check),
-                    known: self.standings[*row as usize].state(),
-                })
-                .collect()
+        let target = |(_, backend, row): (_, &types::Backend, u32)| match &backend.health {
+            Health::Tracked { .. } => None,
+            // What is known of those that track it is what its checks find.
+            Health::Checked(_) if backend.state == Admin::Maint && !self.trackers.are_there(row) => None,
+            Health::Checked(check) => Some(Target {
+                id: row,
+                address: backend.address,
+                check: Arc::clone(check),
+                known: self.standings[row as usize].known(),
+                vip: self.vips.get(&row).cloned(),
+            }),
         };
-        service_rows.flat_map(of_service).collect()
+        self.plan.configured(&self.config).filter_map(target).collect()
     }
 
     /// Makes the tables hold the configuration. A backend that did not take flows before takes none until its health
@@ -170,17 +205,19 @@ impl Control {
     /// gathered should come together.
     pub fn checked(&mut self, memory: &Memory<'_>, events: impl IntoIterator<Item = Event>) {
         let (mut changed, mut rows) = (BTreeSet::new(), BTreeSet::new());
-        for event in events {
+        let events = events.into_iter().inspect(|event| {
+            if let Some(backend) = self.plan.backend(event.id) {
+                observed::check(&self.plan.pools[backend.pool].service, event.report.duration);
+            }
+        });
+        for event in events.flat_map(|event| self.trackers.spread(event)) {
             let row = event.id as usize;
             rows.insert(event.id);
             let backend = self.plan.backends.get(row).and_then(Option::as_ref);
             let (Some(standing), Some(backend)) = (self.standings.get_mut(row), backend) else {
                 continue;
             };
-            observed::check(&self.plan.pools[backend.pool].service, event.report.duration);
-            if event.changed {
-                standing.tell(&backend.name, &event);
-            }
+            standing.tell(&backend.name, &event);
             if standing.checked(event) {
                 changed.insert(backend.pool);
             }
@@ -207,7 +244,10 @@ impl Control {
             };
             if let Some(way) = standing.resolved(next_hop, &ways, &backend.name) {
                 new += 1;
-                lead(memory, row, backend, pool.protocol, &way);
+                if let (Way::Out(next_hop), Some(vip)) = (&way, self.vips.get(&row)) {
+                    vip.lead(next_hop);
+                }
+                lead(memory, row, backend, pool, &way);
             }
             if took_flows != standing.takes_flows() {
                 changed.insert(backend.pool);
@@ -223,10 +263,8 @@ impl Control {
     #[must_use]
     pub fn names(&self) -> Names {
         let mut names = vec![None; self.plan.backends.len()];
-        for (service, rows) in self.config.services.iter().zip(&self.plan.rows) {
-            for (backend, row) in service.backends.iter().zip(rows) {
-                names[*row as usize] = Some((service.name.to_string(), backend.name.to_string()));
-            }
+        for (service, backend, row) in self.plan.configured(&self.config) {
+            names[row as usize] = Some((service.name.to_string(), backend.name.to_string()));
         }
         names
     }
@@ -247,7 +285,7 @@ impl Control {
 }
 
 /// Writes a backend's next hop and the address that is sent from towards it, or that it runs on this host.
-fn lead(memory: &Memory<'_>, row: u32, backend: &Backend, protocol: Protocol, way: &Way) {
+fn lead(memory: &Memory<'_>, row: u32, backend: &Backend, pool: &Pool, way: &Way) {
     match way {
         Way::Out(next_hop) => {
             if backend.has_own_source {
@@ -255,6 +293,7 @@ fn lead(memory: &Memory<'_>, row: u32, backend: &Backend, protocol: Protocol, wa
             }
             write::hop(memory, row, next_hop);
         }
-        Way::Local => write::local(memory, row, protocol, backend.address.port()),
+        Way::Local => write::local(memory, row, pool.protocol, backend.address.port()),
     }
+    write::cookies(memory, pool);
 }

@@ -1,9 +1,10 @@
 //! Which row of which table each part of a configuration has.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     net::{IpAddr, SocketAddr},
     num::NonZeroU32,
+    sync::Arc,
     time::Duration,
 };
 
@@ -17,9 +18,13 @@ use super::{inheritance::Inheritance, layout::Layout};
 use crate::{
     config::{
         Config,
-        types::{Encapsulation, Mode, OnDown, Protocol, Scheduler, Service, SourceLimits, SourceRules},
+        types::{
+            self, Encapsulation, Health, Mode, OnDown, Protocol, Scheduler, Service, SourceLimits,
+            SourceRules,
+        },
     },
     dataplane::Capacity,
+    health::Vip,
 };
 
 /// A configuration laid out over the tables.
@@ -73,10 +78,14 @@ pub(super) struct Pool {
     pub(super) scheduler: Scheduler,
     /// Flows at the same time; absent: no limit.
     pub(super) maxconn: Option<NonZeroU32>,
+    /// Whether all backups come in together, or else the first one.
+    pub(super) allbackups: bool,
     /// Rows of the list of those who may not open flows to it.
     pub(super) denied: Span,
     /// What one source may take.
     pub(super) limits: SourceLimits,
+    /// How many of its flows are half-open when SYNs are answered with cookies; absent: they never are.
+    pub(super) cookies_from: Option<u32>,
     /// Rows of its backends.
     pub(super) backends: Vec<u32>,
 }
@@ -96,6 +105,8 @@ pub(super) struct Backend {
     pub(super) backup: bool,
     /// Takes no new flows, whatever its checks say.
     pub(super) drained: bool,
+    /// How long it takes to grow to its weight when it comes up; zero: no time.
+    pub(super) slowstart: Duration,
     /// What the choice table knows it by.
     pub(super) identity: u64,
     /// How long its flows live.
@@ -108,6 +119,13 @@ pub(super) struct Backend {
     pub(super) sources: Span,
     /// Whether that row is its own, to be filled when its next hop is known.
     pub(super) has_own_source: bool,
+}
+
+impl Backend {
+    /// What it is remembered by: the same name may be another server's tomorrow.
+    pub(super) fn known_as(&self) -> String {
+        format!("{} {}", self.name, self.address)
+    }
 }
 
 impl Pool {
@@ -132,6 +150,12 @@ impl Pool {
             }
         }
     }
+}
+
+/// How many half-open flows are many: one in 64 of what the flow table is sized for, so that a flood of one service
+/// leaves all others their room.
+pub(super) fn many_half_open(max_flows: u32) -> u32 {
+    (max_flows / 64).max(1)
 }
 
 /// Which of a service's virtual addresses and backends belong together, as one pool.
@@ -231,6 +255,32 @@ impl Plan {
     /// Whether new flows went to the backend in this row before.
     pub(super) fn was_chosen(&self, row: u32) -> bool {
         self.was_chosen.get(row as usize).copied().unwrap_or_default()
+    }
+
+    /// All backends as they are configured, with their services and rows.
+    pub(super) fn configured<'p>(
+        &'p self,
+        config: &'p Config,
+    ) -> impl Iterator<Item = (&'p Service, &'p types::Backend, u32)> {
+        let services = config.services.iter().zip(&self.rows);
+        services.flat_map(|(service, rows)| {
+            let backends = service.backends.iter().zip(rows);
+            backends.map(move |(backend, row)| (service, backend, *row))
+        })
+    }
+
+    /// By row, the services' own addresses on backends where they are checked too.
+    pub(super) fn vips(&self, config: &Config) -> BTreeMap<u32, Arc<Vip>> {
+        let vip = |(_, backend, row): (_, &types::Backend, u32)| {
+            let is_checked = matches!(&backend.health, Health::Checked(check) if check.vip);
+            let pool = self.pools.get(self.backend(row).filter(|_| is_checked)?.pool)?;
+            let tunnel = match pool.mode {
+                Mode::Tunnel(encapsulation) => Some((backend.address, encapsulation)),
+                Mode::FullNat | Mode::Nat | Mode::Dsr => None,
+            };
+            Some((row, Arc::new(Vip::new(pool.binds.clone(), tunnel))))
+        };
+        self.configured(config).filter_map(vip).collect()
     }
 
     /// All backends with their rows.

@@ -6,7 +6,7 @@ use lb_common::{Reason, layout::BackendCounters, memory::Memory};
 
 use super::{Control, standing::Standing};
 use crate::{
-    config::types::{self, Admin, CheckKind},
+    config::types::{self, Admin, CheckKind, Health},
     dataplane::Losses,
     health::Outcome,
     stats::{Backend, Check, Counters, Packets, Service, ServiceState, Statistics, Verdicts},
@@ -32,7 +32,7 @@ impl Control {
         let pace = self.paces.of_service(&service.name);
         let backends = service.backends.iter().zip(rows);
         let backends: Vec<Backend> = backends
-            .map(|(backend, row)| self.backend(memory, service, backend, *row as usize))
+            .map(|(backend, row)| self.backend(memory, backend, *row as usize))
             .collect();
         Service {
             name: service.name.to_string(),
@@ -50,13 +50,7 @@ impl Control {
         }
     }
 
-    fn backend(
-        &self,
-        memory: &Memory<'_>,
-        service: &types::Service,
-        backend: &types::Backend,
-        row: usize,
-    ) -> Backend {
+    fn backend(&self, memory: &Memory<'_>, backend: &types::Backend, row: usize) -> Backend {
         let standing = &self.standings[row];
         Backend {
             name: backend.name.to_string(),
@@ -64,7 +58,7 @@ impl Control {
             state: word(backend, standing).to_owned(),
             weight: backend.weight,
             counters: self.paces.of_backend(row).tell(counters(memory, row)),
-            check: check(standing, &service.check.kind),
+            check: check(standing, &backend.health),
         }
     }
 }
@@ -161,18 +155,20 @@ fn state(backends: &[Backend]) -> ServiceState {
 
 /// What becomes of new flows to a backend, in one word.
 fn word(backend: &types::Backend, standing: &Standing) -> &'static str {
-    match backend.state {
-        Admin::Maint => "maint",
-        _ if !standing.takes_flows() => "down",
-        Admin::Drain => "drain",
-        Admin::Ready if backend.weight == 0 => "drain",
-        Admin::Ready => "up",
+    match (backend.state, standing.word()) {
+        (Admin::Maint, _) => "maint",
+        (Admin::Drain | Admin::Ready, "up") if backend.is_drained() => "drain",
+        (Admin::Drain | Admin::Ready, word) => word,
     }
 }
 
-fn check(standing: &Standing, kind: &CheckKind) -> Check {
-    let status = match (kind, standing.report()) {
-        (CheckKind::None, _) => "none",
+fn check(standing: &Standing, health: &Health) -> Check {
+    let is_checked = match health {
+        Health::Checked(check) => check.kind != CheckKind::None,
+        Health::Tracked { .. } => true,
+    };
+    let status = match (is_checked, standing.report()) {
+        (false, _) => "none",
         (_, None) => "pending",
         (_, Some(report)) => match report.outcome {
             Outcome::Ok => "ok",
@@ -190,5 +186,6 @@ fn check(standing: &Standing, kind: &CheckKind) -> Check {
         detail,
         duration_ms: u64::try_from(milliseconds).unwrap_or(u64::MAX),
         changed_seconds_ago: standing.changed().elapsed().as_secs(),
+        transitions: standing.transitions(),
     }
 }

@@ -5,15 +5,20 @@
 //! and what is known of a backend goes with its row. Nothing is stored before the whole plan is known to fit.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
+    iter,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use lb_common::memory::Memory;
 
-use super::{Control, IndexFull, PlanError, lead, plan::Backend, write};
+use super::{Control, IndexFull, PlanError, lead, plan::Backend, standing::Way, write};
 use crate::{
-    config::{Config, types::Admin},
+    config::{
+        Config,
+        types::{Admin, Check, Health},
+    },
     flows,
 };
 
@@ -39,8 +44,41 @@ impl Control {
                 next.standings[row as usize] = standing;
             }
         }
+        self.hand_checks_on(&mut next);
         next.started = self.started;
         Ok(next)
+    }
+
+    /// Keeps what belongs to checks that go on, and forgets what agents asked for that are asked no more.
+    fn hand_checks_on(&self, next: &mut Self) {
+        let (before, now) = (self.checks(), next.checks());
+        let other = now.iter().filter(|(row, check)| before.get(row) != Some(check));
+        let other: Vec<u32> = other.map(|(row, _)| *row).collect();
+        for row in other {
+            next.standings[row as usize].forget_orders();
+        }
+        for (row, vip) in &mut next.vips {
+            match self.vips.get(row).filter(|before| before.is_like(vip)) {
+                Some(before) => *vip = Arc::clone(before),
+                None => {
+                    if let Some(Way::Out(next_hop)) = next.standings[*row as usize].way() {
+                        vip.lead(next_hop);
+                    }
+                }
+            }
+        }
+    }
+
+    /// By row, by which check a backend's health is known: its own, or that of the one that it tracks.
+    fn checks(&self) -> BTreeMap<u32, Arc<Check>> {
+        let mut checks = BTreeMap::new();
+        for (_, backend, row) in self.plan.configured(&self.config) {
+            if let Health::Checked(check) = &backend.health {
+                let rows = iter::once(&row).chain(self.trackers.of(row));
+                checks.extend(rows.map(|row| (*row, Arc::clone(check))));
+            }
+        }
+        checks
     }
 
     /// Stores the plan in place of the one before, whose counts it goes on with.
@@ -50,7 +88,7 @@ impl Control {
         // A source address that is a backend's own may be in another row now.
         for (row, backend) in self.plan.placed() {
             if let Some(way) = self.standings[row as usize].way() {
-                lead(memory, row, backend, self.plan.pools[backend.pool].protocol, way);
+                lead(memory, row, backend, &self.plan.pools[backend.pool], way);
             }
         }
         // Who is as it was when it was last checked may have to do now what was not wanted then.

@@ -1,6 +1,7 @@
 //! The control plane over plain memory, its work looked at through the packet path's own look-ups.
 
 mod adoption;
+mod health;
 mod modes;
 mod scheduling;
 mod succession;
@@ -24,7 +25,7 @@ use lb_common::{
 use super::{Control, capacity, destinations};
 use crate::{
     config,
-    health::{Event, Outcome, Report, State},
+    health::{Event, Orders, Outcome, Report, State},
     next_hop::{NextHop, NextHops, Unresolved},
     stats::ServiceState,
 };
@@ -101,6 +102,11 @@ impl World {
     }
 
     fn check(&mut self, row: u32, state: State) {
+        self.ordered(row, state, Orders::default());
+    }
+
+    /// A check by an agent that asks for something.
+    fn ordered(&mut self, row: u32, state: State, orders: Orders) {
         let outcome = if state == State::Up {
             Outcome::Ok
         } else {
@@ -109,6 +115,8 @@ impl World {
         let report = Report {
             outcome,
             detail: "as the test says".into(),
+            warning: None,
+            orders,
             duration: Duration::from_millis(7),
             at: Instant::now(),
         };

@@ -111,6 +111,18 @@ pub(super) fn service(memory: &Memory<'_>, pool: &Pool) {
         count: if pool.binds.is_empty() { 0 } else { pool.table_size },
     };
     record.slots.store(slots.to_word());
+    cookies(memory, pool);
+}
+
+/// Says from how many half-open flows on SYNs to a service are answered with cookies. Never while one of its backends
+/// runs on this host, whose own stack has its own: a flow's packets pass it without the balancer's numbers.
+pub(super) fn cookies(memory: &Memory<'_>, pool: &Pool) {
+    let is_local = |row: &u32| memory.backends[*row as usize].local.load() != 0;
+    let word = match pool.cookies_from {
+        Some(count) if !pool.backends.iter().any(is_local) => count.saturating_add(1),
+        Some(_) | None => 0,
+    };
+    memory.services[usize::from(pool.row)].cookies.store(word);
 }
 
 /// Makes the backends that take new flows a ring, with their weights. The others of the service lead into it: a packet

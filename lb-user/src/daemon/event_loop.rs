@@ -14,13 +14,14 @@ use tracing::{error, info, warn};
 use super::{
     CannotKeep, Ending, FlowsError, Order, Request, Stopping,
     forwarding::Forwarding,
+    remembered::Remembered,
     run::{Signals, Told},
     service_manager, status,
     sweep::Sweep,
 };
 use crate::{
     config::Config,
-    control::{self, Control, Found, LookUp, LookUpError, unix_milliseconds},
+    control::{self, Control, Found, LookUp, LookUpError, observe, unix_milliseconds},
     dataplane::{Engine, shoot},
     flows::{self, Clock, FlowId, FlowPage, Kill, KillError, Killed, Query, Shot},
     health::{self, Monitor},
@@ -43,6 +44,7 @@ pub(super) struct Daemon {
     checks: mpsc::Receiver<health::Event>,
     /// Where those report that are checked from some time on.
     pub(super) reports: mpsc::Sender<health::Event>,
+    remembered: Remembered,
     /// Resolves for as long as it lives.
     pub(super) resolver: Resolver,
     pub(super) next_hops: watch::Receiver<NextHops>,
@@ -57,10 +59,12 @@ impl Daemon {
         // Asks for routes while the programs are verified.
         let resolver = Resolver::start(control::destinations(&config))?;
         let Forwarding {
-            control,
+            mut control,
             mut engine,
             workers,
         } = Forwarding::start(config)?;
+        let remembered = Remembered::new(&control.config().global.state_dir);
+        control.recall(&remembered.read());
         attended(&engine.memory());
         let (reports, checks) = mpsc::channel(1024);
         let monitor = Monitor::start(control.targets(), &reports);
@@ -73,6 +77,7 @@ impl Daemon {
             monitor,
             checks,
             reports,
+            remembered,
             next_hops: resolver.next_hops(),
             resolver,
             runtime,
@@ -86,7 +91,8 @@ impl Daemon {
         mut requests: mpsc::Receiver<Request>,
         mut signals: Signals,
     ) -> Result<()> {
-        let mut ticks = ticks();
+        let mut ticks = ticks_of(Duration::from_secs(1));
+        let mut looks = ticks_of(observe::EVERY);
         info!(version = env!("CARGO_PKG_VERSION"), "ballast is running");
         service_manager::ready();
         let (ending, reply) = loop {
@@ -116,6 +122,11 @@ impl Daemon {
                     request => self.answer(request),
                 },
                 _ = ticks.tick() => self.tend()?,
+                _ = looks.tick(), if self.control.observes() => {
+                    for (backend, errors) in self.control.observe(&self.engine.memory()) {
+                        self.monitor.alarm(backend, errors);
+                    }
+                }
             }
         };
         service_manager::stopping();
@@ -131,6 +142,7 @@ impl Daemon {
     fn tend(&mut self) -> Result<()> {
         self.sweep.step(&mut self.engine, &self.control)?;
         self.control.tend(&self.engine.memory());
+        self.remembered.write(&self.control);
         attended(&self.engine.memory());
         service_manager::alive();
         Ok(())
@@ -226,7 +238,8 @@ impl Daemon {
         })
     }
 
-    fn stop(self, ending: Ending) -> Stopping {
+    fn stop(mut self, ending: Ending) -> Stopping {
+        self.remembered.write_now(&self.control);
         match ending {
             Ending::Detach => {
                 info!("stopping");
@@ -262,8 +275,8 @@ fn attended(memory: &Memory<'_>) {
     memory.settings.tended.store(unix_milliseconds());
 }
 
-fn ticks() -> Interval {
-    let mut ticks = interval(Duration::from_secs(1));
+fn ticks_of(every: Duration) -> Interval {
+    let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks
 }

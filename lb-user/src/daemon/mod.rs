@@ -4,6 +4,7 @@ mod configure;
 mod event_loop;
 mod forwarding;
 mod handle;
+mod remembered;
 mod run;
 mod service_manager;
 mod status;

@@ -11,8 +11,11 @@ use tracing::debug;
 
 use crate::{control::Control, dataplane::Engine};
 
-/// Steps in which the whole table is looked at.
+/// The most steps in which the whole table is looked at.
 const STEPS: usize = 8;
+
+/// Buckets of each family that are worth a step: a table of 32,768 flows has no more, and is looked at in one.
+const BUCKETS: usize = 32_768;
 
 /// A sweep over the flow table that never ends.
 pub(super) struct Sweep {
@@ -41,19 +44,27 @@ impl Sweep {
         let now = engine.now()?;
         let memory = engine.memory();
         let limits = |backend| control.limits(backend, self.tick);
-        let removed = part(&memory, self.worker, now, self.step, limits);
+        let steps = (memory.buckets_v4.len() / BUCKETS).clamp(1, STEPS);
+        let removed = part(&memory, self.worker, now, (self.step, steps), limits);
         if removed > 0 {
             debug!(removed, "flows are over");
         }
-        self.step = (self.step + 1) % STEPS;
+        self.step = (self.step + 1) % steps;
         Ok(())
     }
 }
 
-fn part(memory: &Memory<'_>, worker: u32, now: u32, step: usize, limits: impl Fn(u32) -> Limits) -> u32 {
+/// Looks at the part of the table that is due in a step of so many.
+fn part(
+    memory: &Memory<'_>,
+    worker: u32,
+    now: u32,
+    (step, steps): (usize, usize),
+    limits: impl Fn(u32) -> Limits,
+) -> u32 {
     let tables = Worker::new(*memory, worker as usize, now);
     let part_of = |count: usize| {
-        let bound = |step: usize| u32::try_from(count * step / STEPS).unwrap_or(u32::MAX);
+        let bound = |step: usize| u32::try_from(count * step / steps).unwrap_or(u32::MAX);
         bound(step)..bound(step + 1)
     };
     let v4 =

@@ -12,6 +12,7 @@ mod xdp;
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 
+pub(crate) use af_packet::frames_of;
 pub use af_packet::{AfPacket, HostError, KeptFromHost, Losses};
 pub use capacity::Capacity;
 pub use engine::{Engine, SharedTables};
@@ -22,6 +23,6 @@ pub use xdp::{AdoptError, AttachError, LoadError, Mode, Object, Pins, PinsError,
 pub static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("BALLAST_EBPF_OBJECT"));
 
 /// What nobody outside can guess, from the operating system.
-fn secret() -> u64 {
+pub(crate) fn secret() -> u64 {
     RandomState::new().build_hasher().finish()
 }

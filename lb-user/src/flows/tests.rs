@@ -68,6 +68,7 @@ fn open<A: Address>(
         attempts: 0,
         counted: 0,
         metered: false,
+        cookie: 0,
     };
     let state = state.with(State::READY);
     reply.publish(

@@ -2,10 +2,13 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::Outcome;
 
 /// Whether a backend can take flows, as far as its checks know.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum State {
     /// It can.
     Up,
@@ -73,6 +76,34 @@ impl RiseFall {
             self.state = Some(seen);
         }
         (self.state.unwrap_or(seen), changed)
+    }
+
+    /// Counts so many failures at once, of those that it takes to go down all but `spared` at most.
+    pub(super) fn record_failures(&mut self, failures: u32, spared: u32) -> (State, bool) {
+        let most = self.fall.saturating_sub(spared).saturating_sub(self.against);
+        let mut outcome = (self.state.unwrap_or(State::Down), false);
+        if self.is_down() {
+            return outcome;
+        }
+        for _ in 0..failures.min(most) {
+            outcome = self.record(Outcome::Failed);
+        }
+        outcome
+    }
+
+    /// Goes back to a state that it had just left.
+    pub(super) fn stay(&mut self, state: State) {
+        self.state = Some(state);
+    }
+
+    /// Whether results speak against the state.
+    pub(super) fn is_changing(&self) -> bool {
+        self.against > 0
+    }
+
+    /// Whether it is known to be down.
+    pub(super) fn is_down(&self) -> bool {
+        self.state == Some(State::Down)
     }
 
     fn needed(&self, towards: State) -> u32 {

@@ -215,6 +215,9 @@ pub struct Check {
     pub duration_ms: u64,
     /// Time since the backend's state last changed.
     pub changed_seconds_ago: u64,
+    /// How often it has changed, since the daemon started.
+    #[serde(default)]
+    pub transitions: u64,
 }
 
 impl Check {

@@ -35,6 +35,7 @@ fn check(status: &str, detail: &str) -> Check {
         detail: detail.to_owned(),
         duration_ms: 3,
         changed_seconds_ago: 185,
+        transitions: 3,
     }
 }
 

@@ -13,7 +13,7 @@ use super::{
     plot::{self, Line},
     report::{Row, Table, columns},
 };
-use crate::{Builder, Daemon, Family, Lab, Role, Wiring, backend::Process, wait_for};
+use crate::{Builder, Daemon, Family, Lab, Role, Wiring, backend::Process, observe, wait_for};
 
 /// Services and backends of each: growth in one, then in the other.
 const GROWTH: [(u32, u32); 7] = [(1, 1), (10, 1), (100, 1), (1000, 1), (1, 10), (1, 100), (1, 1000)];
@@ -127,16 +127,7 @@ struct Figures {
     start: f64,
     up: f64,
     stats: f64,
-    memory: Memory,
-}
-
-/// Resident memory in megabytes.
-#[derive(Debug, Clone, Copy)]
-struct Memory {
-    /// The daemon's own.
-    own: f64,
-    /// Tables and the program's file.
-    mapped: f64,
+    memory: observe::Memory,
 }
 
 fn row(fleet: Fleet, figures: &Figures, first: &Figures) -> Row {
@@ -164,7 +155,7 @@ fn unchecked(lab: &Lab, fleet: Fleet) -> Result<Figures> {
         start,
         up,
         stats,
-        memory: memory(&daemon)?,
+        memory: observe::memory(daemon.status()?.pid)?,
     };
     daemon.stop()?;
     Ok(figures)
@@ -202,7 +193,7 @@ fn checked(lab: &Lab) -> Result<Table> {
     std::thread::sleep(WATCHED);
     let worked = processor_time(pid)?.saturating_sub(before);
     let share = worked.as_secs_f64() / WATCHED.as_secs_f64();
-    let memory = memory(&daemon)?;
+    let memory = observe::memory(daemon.status()?.pid)?;
     daemon.stop()?;
     let figures = [
         memory.own,
@@ -232,25 +223,6 @@ fn checked(lab: &Lab) -> Result<Table> {
             CHECKED.to_string(),
             figures.map(Some),
         )],
-    })
-}
-
-fn memory(daemon: &Daemon) -> Result<Memory> {
-    let file = format!("/proc/{}/status", daemon.status()?.pid);
-    let text = fs::read_to_string(&file).with_context(|| format!("cannot read {file}"))?;
-    let megabytes = |key: &str| -> Result<f64> {
-        let value = text.lines().find_map(|line| line.strip_prefix(key));
-        let kilobytes = value.and_then(|value| value.split_whitespace().next());
-        let kilobytes: f64 = kilobytes
-            .with_context(|| format!("no {key} in {file}"))?
-            .parse()
-            .with_context(|| format!("cannot understand {file}"))?;
-        Ok(kilobytes * 1024.0 / 1e6)
-    };
-    let own = megabytes("RssAnon:")?;
-    Ok(Memory {
-        own,
-        mapped: megabytes("VmRSS:")? - own,
     })
 }
 

@@ -15,7 +15,7 @@ use lb_user::{
     config::{self, Config},
     control::{self, Control},
     dataplane::Capacity,
-    health::{Event, Outcome, Report, State},
+    health::{Event, Orders, Outcome, Report, State},
     next_hop::{NextHop, NextHops},
 };
 
@@ -213,8 +213,8 @@ impl Scene {
         Ok(control::capacity(&self.config, workers))
     }
 
-    /// Fills empty tables.
-    pub fn install(self, memory: &Memory<'_>) -> Result<()> {
+    /// Fills empty tables; what rules over them.
+    pub fn install(self, memory: &Memory<'_>) -> Result<Control> {
         let mut control = Control::new(self.config, memory)?;
         control.install(memory)?;
         for target in control.targets() {
@@ -222,7 +222,7 @@ impl Scene {
         }
         let next_hops = next_hops(control::destinations(control.config()), self.towards);
         control.resolved(memory, &next_hops);
-        Ok(())
+        Ok(control)
     }
 }
 
@@ -234,6 +234,8 @@ pub fn is_up(id: u32) -> Event {
         report: Report {
             outcome: Outcome::Ok,
             detail: "".into(),
+            warning: None,
+            orders: Orders::default(),
             duration: Duration::ZERO,
             at: Instant::now(),
         },

@@ -1,9 +1,12 @@
 //! Traffic made in the client's namespace. Nothing is ever tried twice: a failure is a failure.
 
 mod echo;
+mod flood;
 mod report;
 mod requests;
+mod sql;
 mod transfer;
+mod unending;
 
 use std::time::Duration;
 
@@ -11,9 +14,12 @@ use anyhow::{Context as _, Result};
 use tokio::runtime;
 
 pub use echo::{Echo, EchoReport, RunningEcho};
+pub use flood::Flood;
 pub use report::{Failure, Report};
 pub use requests::{Requests, Running};
+pub use sql::{Session, query};
 pub use transfer::{Direction, SlowTransfer, Transfer, TransferReport};
+pub use unending::{SynFlood, Unending};
 
 use crate::{Namespace, backend::NAME_HEADER};
 

@@ -48,6 +48,15 @@ impl Requests {
         }
     }
 
+    /// About a hundred requests a second until stopped.
+    #[must_use]
+    pub fn steady(target: SocketAddr) -> Self {
+        Self {
+            concurrency: 2,
+            ..Self::endless(target)
+        }
+    }
+
     /// Makes the requests in `namespace`, and waits for the last answer.
     pub fn run(self, namespace: &Namespace) -> Result<Report> {
         self.start(namespace).wait()

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use sha2::{Digest as _, Sha256};
 use tokio::{
     sync::Notify,
@@ -79,6 +79,29 @@ impl Transfer {
             hash,
             expected: self.blob().hash(),
         })
+    }
+
+    /// Makes the transfer from `namespace`; an error unless what arrives is what was meant.
+    pub fn arrives(self, namespace: &Namespace) -> Result<()> {
+        let report = self.run(namespace).with_context(|| format!("{self:?}"))?;
+        ensure!(report.is_intact(), "{self:?}: {report:?}");
+        Ok(())
+    }
+
+    /// Makes a transfer each way from `namespace`; an error unless what arrives is what was meant.
+    pub fn both_ways(target: SocketAddr, size: u64, namespace: &Namespace) -> Result<()> {
+        [Direction::Download, Direction::Upload]
+            .into_iter()
+            .try_for_each(|direction| {
+                let seed = 3;
+                Self {
+                    target,
+                    direction,
+                    size,
+                    seed,
+                }
+                .arrives(namespace)
+            })
     }
 
     /// Begins a download from `namespace` that takes `duration` because the client reads slowly, and returns once

@@ -11,7 +11,7 @@ use lab::{
 
 use crate::{
     lifecycle::assert_nothing_remains,
-    story::{Ended, in_lab, usual, with_daemon},
+    story::{Ended, usual, with_daemon},
 };
 
 /// For what the kernel does as soon as it comes to it.
@@ -19,25 +19,6 @@ const LIMIT: Duration = Duration::from_secs(10);
 
 fn in_userspace() -> Builder {
     usual().dataplane(Dataplane::AfPacket)
-}
-
-#[test]
-fn auto_falls_back_to_userspace_where_bpf_is_forbidden() {
-    in_lab(
-        usual().dataplane(Dataplane::Auto).check(CheckTimes::ONCE),
-        |lab| {
-            lab.start_daemon_without(&["bpf", "perfmon", "sys_admin"])?;
-            let status = lab.daemon()?.status()?;
-            assert_eq!(status.dataplane, "af-packet");
-            for interface in status.interfaces {
-                let why = interface.why.unwrap_or_default();
-                assert!(why.contains("CAP_BPF"), "{}: {why}", interface.name);
-            }
-            let log = lab.daemon_log()?;
-            assert!(log.contains("falling back to af-packet"), "{log}");
-            the_host_answers_nothing_of_a_load(lab)
-        },
-    );
 }
 
 #[test]
@@ -116,11 +97,24 @@ fn an_interface_has_one_daemon() {
     });
 }
 
+/// A table has room for a million flows, and takes memory for those that there are.
+#[test]
+fn tables_take_memory_where_they_are_used() {
+    const MOST: f64 = 40.0;
+    with_daemon(in_userspace(), |lab| {
+        Requests::new(lab.web(Family::V4), 300).run(lab.client())?;
+        let memory = observe::memory(lab.daemon()?.status()?.pid)?;
+        println!("{:.1} MB", memory.own);
+        ensure!(memory.own < MOST, "the daemon has {memory:?}, in megabytes");
+        Ok(())
+    });
+}
+
 /// Connections and datagrams of both families: all are answered, and none by the balancer's own stack.
-fn the_host_answers_nothing_of_a_load(lab: &mut Lab) -> Result<()> {
+pub(crate) fn the_host_answers_nothing_of_a_load(lab: &mut Lab) -> Result<()> {
     let before = observe::tcp_counters(lab.balancer())?;
     for family in Family::ALL {
-        let report = Requests::new(lab.web(family), 3_000).run(lab.client())?;
+        let report = Requests::new(lab.web(family), 1_000).run(lab.client())?;
         assert_eq!(report.failed, 0, "{family:?}: {report}");
         let report = Echo {
             target: lab.echo(family),

@@ -6,13 +6,13 @@ use lab::{
     observe::{self, XdpAttachment},
 };
 
-use crate::story::{TOLERATED_UNEVENNESS, dataplane, usual, with_daemon};
+use crate::story::{TELLING, TOLERATED_UNEVENNESS, dataplane, usual, with_daemon};
 
 #[test]
 fn requests_are_spread_evenly_over_three_backends() {
     with_daemon(usual(), |lab| {
         for family in Family::ALL {
-            let report = Requests::new(lab.web(family), 3_000).run(lab.client())?;
+            let report = Requests::new(lab.web(family), TELLING).run(lab.client())?;
             assert_eq!(report.failed, 0, "{report}");
             assert!(
                 report.unevenness(&lab.backend_names()) <= TOLERATED_UNEVENNESS,
@@ -27,7 +27,7 @@ fn requests_are_spread_evenly_over_three_backends() {
 fn the_balancers_own_stack_sees_nothing_of_the_load() {
     with_daemon(usual().check(CheckTimes::ONCE), |lab| {
         let before = observe::tcp_counters(lab.balancer())?;
-        let report = Requests::new(lab.web(Family::V4), 3_000).run(lab.client())?;
+        let report = Requests::new(lab.web(Family::V4), 1_000).run(lab.client())?;
         assert_eq!(report.failed, 0, "{report}");
         assert_eq!(observe::tcp_counters(lab.balancer())?, before);
         Ok(())

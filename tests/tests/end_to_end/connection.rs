@@ -1,4 +1,4 @@
-//! A connection that stays open.
+//! Connections that stay open.
 
 use std::{
     io::{Read as _, Write as _},
@@ -7,7 +7,8 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
+use lab::{Family, Lab};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrStorage, bind, connect, socket};
 
 /// An open connection, kept alive between requests.
@@ -48,6 +49,22 @@ impl Connection {
         };
         connection.backend = connection.ask()?;
         Ok(connection)
+    }
+
+    /// Opens so many connections to the web service, one after the other.
+    pub(crate) fn open_to_web(lab: &Lab, count: usize) -> Result<Vec<Self>> {
+        let target = lab.web(Family::V4);
+        lab.client()
+            .run(|| (0..count).map(|_| Self::open(target)).collect())
+    }
+
+    /// Sends a request, which the backend must answer that the connection was opened to.
+    pub(crate) fn work(&mut self) -> Result<()> {
+        let answered = self
+            .ask()
+            .with_context(|| format!("a connection of {}", self.backend))?;
+        ensure!(answered == self.backend, "{answered} for {}", self.backend);
+        Ok(())
     }
 
     /// Sends a request; the name of the backend that answers it.

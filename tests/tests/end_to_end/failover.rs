@@ -9,7 +9,7 @@ use lab::{
     wait_for,
 };
 
-use crate::story::{TOLERATED_UNEVENNESS, usual, with_daemon};
+use crate::story::{TELLING, TOLERATED_UNEVENNESS, usual, with_daemon};
 
 const CHECK: CheckTimes = CheckTimes::BRISK;
 
@@ -35,7 +35,7 @@ fn a_killed_backend_leaves_in_time_and_comes_back_to_its_share() {
         lab.backend("be2")?.restart()?;
         lab.daemon()?
             .wait_for_state("web", "be2", "up", CHECK.until_up() + MARGIN)?;
-        let report = Requests::new(lab.web(Family::V4), 3_000).run(lab.client())?;
+        let report = Requests::new(lab.web(Family::V4), TELLING).run(lab.client())?;
         assert_eq!(report.failed, 0, "{report}");
         assert!(
             report.unevenness(&lab.backend_names()) <= TOLERATED_UNEVENNESS,

@@ -2,16 +2,16 @@
 
 use lab::{
     Builder, Family, Wiring,
-    load::{Direction, Echo, Requests, Transfer},
+    load::{Echo, Requests, Transfer},
 };
 
-use crate::story::{TOLERATED_UNEVENNESS, usual, with_daemon};
+use crate::story::{TELLING, TOLERATED_UNEVENNESS, usual, with_daemon};
 
 #[test]
 fn one_nic_is_enough_for_requests() {
     with_daemon(one_armed(), |lab| {
         for family in Family::ALL {
-            let report = Requests::new(lab.web(family), 3_000).run(lab.client())?;
+            let report = Requests::new(lab.web(family), TELLING).run(lab.client())?;
             assert_eq!(report.failed, 0, "{report}");
             assert!(
                 report.unevenness(&lab.backend_names()) <= TOLERATED_UNEVENNESS,
@@ -28,18 +28,7 @@ fn one_nic_is_enough_for_requests() {
 fn one_nic_is_enough_for_transfers_and_datagrams() {
     with_daemon(one_armed(), |lab| {
         for family in Family::ALL {
-            for direction in [Direction::Download, Direction::Upload] {
-                let transfer = Transfer {
-                    target: lab.web(family),
-                    direction,
-                    size: 20_000_000,
-                    seed: 2,
-                };
-                assert!(
-                    transfer.run(lab.client())?.is_intact(),
-                    "{family:?} {direction:?}"
-                );
-            }
+            Transfer::both_ways(lab.web(family), 20_000_000, lab.client())?;
             let report = Echo {
                 target: lab.echo(family),
                 flows: 20,

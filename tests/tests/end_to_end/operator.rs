@@ -182,7 +182,7 @@ const FIRST_PORT: u16 = 2000;
 fn the_statistics_of_a_large_balancer_come_at_once() {
     in_lab(usual(), |lab| {
         let text = large(lab)?;
-        lab.start_daemon_as_it_is(&text)?;
+        lab.start_daemon_unready(&text)?;
         let up = || {
             let services = lab.daemon()?.stats()?.services;
             Ok(services

@@ -210,7 +210,7 @@ fn what_commands_change_shows_is_saved_and_outlives_a_restart() {
 /// Ends the daemon, with its packet path going on where it can, and starts the next one on a file.
 fn restart(lab: &mut Lab, text: &str) -> Result<()> {
     lab.stop_daemon()?;
-    lab.start_daemon_as_it_is(text).map(drop)
+    lab.start_daemon_unready(text).map(drop)
 }
 
 /// What runs, but for what changes by itself.

@@ -1,17 +1,10 @@
-//! The statistics are what the interface promises, and they are true.
+//! The statistics are what the interface promises, and they are true. That every frame has a verdict is checked at the end
+//! of every story: see [`lab::Lab::audit`].
 
-use std::time::Duration;
-
-use anyhow::Result;
-use lab::{
-    Builder, CheckTimes, Family, Lab, Mode, Wiring,
-    load::{Echo, Requests},
-    observe, wait_for,
-};
-use lb_user::stats::Packets;
+use lab::{CheckTimes, Family, load::Requests};
 use serde_json::{Value, json};
 
-use crate::story::{in_lab, usual, with_daemon};
+use crate::story::{usual, with_daemon};
 
 #[test]
 fn the_document_has_the_promised_shape() {
@@ -38,61 +31,6 @@ fn the_document_has_the_promised_shape() {
         assert!(deviations.is_empty(), "{deviations:#?}");
         Ok(())
     });
-}
-
-#[test]
-fn verdicts_add_up_to_the_frames_that_the_interfaces_received() {
-    adds_up(usual());
-}
-
-#[test]
-fn verdicts_add_up_over_one_arm() {
-    adds_up(usual().wiring(Wiring::OneArmed));
-}
-
-#[test]
-fn verdicts_add_up_in_nat() {
-    adds_up(usual().mode(Mode::Nat));
-}
-
-#[test]
-fn verdicts_add_up_in_dsr() {
-    adds_up(usual().mode(Mode::Dsr).wiring(Wiring::OneArmed));
-}
-
-#[test]
-fn verdicts_add_up_in_tunnels() {
-    let mode = Mode::Tunnel {
-        outer: Family::V4,
-        gue: true,
-    };
-    adds_up(usual().mode(mode).wiring(Wiring::OneArmed));
-}
-
-/// Every frame has one verdict, and every flow ends.
-fn adds_up(builder: Builder) {
-    in_lab(builder.check(CheckTimes::ONCE), |lab| {
-        lab.start_daemon_on(&forgetful(lab))?;
-        let (packets_before, frames_before) = quiet_moment(lab)?;
-        Requests::new(lab.web(Family::V4), 1_000).run(lab.client())?;
-        Echo {
-            target: lab.echo(Family::V6),
-            flows: 10,
-            datagrams: 20,
-        }
-        .run(lab.client())?;
-        let (packets, frames) = quiet_moment(lab)?;
-        assert_eq!(sum_of_verdicts(&packets), packets.total, "{packets:?}");
-        assert_eq!(packets.total - packets_before.total, frames - frames_before);
-        no_flow_stays_active(lab)
-    });
-}
-
-/// The usual configuration, by which flows are forgotten soon.
-fn forgetful(lab: &Lab) -> String {
-    let scheduler = "scheduler = \"maglev\"\n";
-    let soon = format!("{scheduler}idle_timeout = \"2s\"\n");
-    lab.config().to_toml().replace(scheduler, &soon)
 }
 
 #[test]
@@ -129,34 +67,6 @@ fn every_connection_is_a_flow_of_its_backend() {
         );
         Ok(())
     });
-}
-
-/// What the daemon counted and the frames that its interfaces received, at a moment when none was on its way: the
-/// kernel's counter stood still while the daemon was asked.
-pub(crate) fn quiet_moment(lab: &Lab) -> Result<(Packets, u64)> {
-    let interfaces = lab.config().interfaces;
-    let moment = wait_for("a moment without packets", Duration::from_secs(20), || {
-        let before = observe::received_frames(lab.balancer(), &interfaces)?;
-        let packets = lab.daemon()?.stats()?.packets;
-        let after = observe::received_frames(lab.balancer(), &interfaces)?;
-        Ok((before == after).then_some((packets, after)))
-    });
-    moment.map(|(found, _)| found)
-}
-
-/// Waits until no flow is active.
-pub(crate) fn no_flow_stays_active(lab: &Lab) -> Result<()> {
-    let waited = wait_for("all flows to be over", Duration::from_mins(1), || {
-        let stats = lab.daemon()?.stats()?;
-        let active = stats.services.iter().map(|service| service.counters.flows_active);
-        Ok((active.sum::<u64>() == 0).then_some(()))
-    });
-    waited.map(drop)
-}
-
-fn sum_of_verdicts(packets: &Packets) -> u64 {
-    let verdicts = &packets.verdicts;
-    verdicts.pass + verdicts.tx + verdicts.redirect + verdicts.drop
 }
 
 /// Where `actual` lacks a promised field or has another type there. More fields than promised are fine; all

@@ -16,6 +16,9 @@ use nix::fcntl::{Flock, FlockArg};
 /// How far a backend's share may be from the even one, as a part of it.
 pub(crate) const TOLERATED_UNEVENNESS: f64 = 0.15;
 
+/// Requests after which that is more than four standard deviations, with three backends.
+pub(crate) const TELLING: u64 = 1_800;
+
 /// The engine under test.
 pub(crate) fn dataplane() -> Dataplane {
     match std::env::var("BALLAST_LAB_DATAPLANE") {
@@ -29,11 +32,20 @@ pub(crate) fn usual() -> Builder {
     Builder::new().dataplane(dataplane())
 }
 
-/// Builds a lab without a daemon and tells the story in it.
+/// Builds a lab without a daemon and tells the story in it. In the end the books of the daemon that runs then, if one
+/// does, must balance: see [`Lab::audit`].
 pub(crate) fn in_lab(builder: Builder, tell: impl FnOnce(&mut Lab) -> Result<()>) {
     let _turn = wait_for_turn();
+    beside_others(builder, tell);
+}
+
+/// As [`in_lab`], without waiting for a turn: for a story that takes minutes in which little happens.
+pub(crate) fn beside_others(builder: Builder, tell: impl FnOnce(&mut Lab) -> Result<()>) {
     let mut lab = builder.build().expect("the lab cannot be built");
-    let outcome = catch_unwind(AssertUnwindSafe(|| tell(&mut lab)));
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        tell(&mut lab)?;
+        lab.audit()
+    }));
     if !matches!(outcome, Ok(Ok(()))) {
         eprintln!("{}", lab.explain());
     }

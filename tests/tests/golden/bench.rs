@@ -69,6 +69,11 @@ impl<'e> Bench<'e> {
 
     /// The same, with the backend named by its row.
     pub(crate) fn reaches_backend_of(&mut self, frame: &Frame, row: u32) -> Frame {
+        self.reaches_backend_as(frame, frame, row)
+    }
+
+    /// The same of a frame that is taken for what another one says.
+    pub(crate) fn reaches_backend_as(&mut self, frame: &Frame, said: &Frame, row: u32) -> Frame {
         let bytes = self.forwarded(frame);
         let record = &self.memory().backends[row as usize];
         let from = if Manner(record.manner.load()).keeps_client() {
@@ -85,9 +90,9 @@ impl<'e> Bench<'e> {
                 self.family.backend().ip(),
                 world::backend_port(&self.memory(), row),
             ),
-            ttl: frame.ttl - 1,
-            check: self.check_after(frame.check),
-            ..frame.clone()
+            ttl: said.ttl - 1,
+            check: self.check_after(said.check),
+            ..said.clone()
         };
         self.left_as(frame, &expected);
         expected
@@ -145,6 +150,11 @@ impl<'e> Bench<'e> {
 
     /// Expects a backend's frame to be sent to the client that sent `sent`, the way that came.
     pub(crate) fn reaches_client(&mut self, answer: &Frame, sent: &Frame) -> Frame {
+        self.reaches_client_as(answer, answer, sent)
+    }
+
+    /// The same of a frame that is taken for what another one says.
+    pub(crate) fn reaches_client_as(&mut self, answer: &Frame, said: &Frame, sent: &Frame) -> Frame {
         self.forwarded(answer);
         let expected = Frame {
             interface: sent.interface,
@@ -152,9 +162,9 @@ impl<'e> Bench<'e> {
             to_mac: sent.from_mac,
             from: sent.to,
             to: sent.from,
-            ttl: answer.ttl - 1,
-            check: self.check_after(answer.check),
-            ..answer.clone()
+            ttl: said.ttl - 1,
+            check: self.check_after(said.check),
+            ..said.clone()
         };
         self.left_as(answer, &expected);
         expected

@@ -17,9 +17,9 @@ use crate::{
     world::{BACK, CLIENT_MAC, FRONT, FRONT_MAC, Family},
 };
 
-/// Of each segment.
+/// Of each segment, unless it says another one.
 const SEQUENCE_NUMBER: u32 = 0x1122_3344;
-/// Of each segment that has ACK.
+/// Of each segment that has ACK, unless it says another one.
 const ACKNOWLEDGEMENT_NUMBER: u32 = 0x5566_7788;
 
 /// A TCP or UDP packet in a frame, and the interface that it comes in or goes out by.
@@ -40,6 +40,12 @@ pub(crate) struct Frame {
     pub(crate) protocol: u8,
     /// TCP flags.
     pub(crate) flags: u8,
+    /// TCP sequence number.
+    pub(crate) seq: u32,
+    /// TCP acknowledgement number, where there is ACK.
+    pub(crate) ack: u32,
+    /// TCP window.
+    pub(crate) window: u16,
     /// TCP options, whole words.
     pub(crate) tcp_options: Vec<u8>,
     pub(crate) payload: Vec<u8>,
@@ -76,6 +82,9 @@ impl Frame {
             options: Vec::new(),
             protocol,
             flags: 0,
+            seq: SEQUENCE_NUMBER,
+            ack: ACKNOWLEDGEMENT_NUMBER,
+            window: 0x7fff,
             tcp_options: Vec::new(),
             payload: b"payload".to_vec(),
             check: Check::Right,
@@ -261,20 +270,20 @@ impl Frame {
             header.ack = true;
             let flags = (segment.flags & (SYN | FIN)).count_ones();
             let data = u32::try_from(segment.payload.len()).expect("a packet's length");
-            header.acknowledgment_number = SEQUENCE_NUMBER + data + flags;
+            header.acknowledgment_number = segment.seq + data + flags;
         } else {
-            header.sequence_number = ACKNOWLEDGEMENT_NUMBER;
+            header.sequence_number = segment.ack;
         }
         self.whole(&self.with_checksum(header.to_bytes().to_vec(), 16))
     }
 
     fn tcp(&self) -> Vec<u8> {
-        let mut header = TcpHeader::new(self.from.port(), self.to.port(), SEQUENCE_NUMBER, 0x7fff);
+        let mut header = TcpHeader::new(self.from.port(), self.to.port(), self.seq, self.window);
         header.syn = self.flags & SYN != 0;
         header.ack = self.flags & ACK != 0;
         header.fin = self.flags & FIN != 0;
         header.rst = self.flags & RST != 0;
-        header.acknowledgment_number = if header.ack { ACKNOWLEDGEMENT_NUMBER } else { 0 };
+        header.acknowledgment_number = if header.ack { self.ack } else { 0 };
         header
             .set_options_raw(&self.tcp_options)
             .expect("up to ten words");

@@ -114,6 +114,8 @@ pub(crate) fn set_up(memory: &Memory<'_>) {
     settings.partial_checksums.store(COMPLETE_PARTIAL);
     settings.second.store(SECOND);
     settings.echo.store(ANSWER_ECHO);
+    settings.cookie_key[0].store(0x0706_0504_0302_0100);
+    settings.cookie_key[1].store(0x0f0e_0d0c_0b0a_0908);
     pool(memory, POOL, 1);
     for (row, family) in [Family::V4, Family::V6].into_iter().enumerate() {
         memory.sources[row].address.store(mapped(family.source()));
@@ -322,6 +324,16 @@ pub(crate) fn not_taken(memory: &Memory<'_>, backend: u32) -> (u64, u64) {
     })
 }
 
+/// Has a service answer SYNs with cookies while so many flows are half-open. All of the row is in one minute: engines have
+/// clocks of their own, and cookies tell the minute.
+pub(crate) fn cookies(memory: &Memory<'_>, service: u32, half_open: u32) {
+    memory.settings.second.store(LONG_SECOND);
+    memory.services[service as usize].cookies.store(half_open + 1);
+}
+
+/// A second of which no clock has seen 64.
+pub(crate) const LONG_SECOND: u32 = 1 << 30;
+
 /// Makes the flows of a backend end, or stay.
 pub(crate) fn ends(memory: &Memory<'_>, backend: u32, ends: bool) {
     let cell = &memory.backends[backend as usize].hop;
@@ -332,6 +344,21 @@ pub(crate) fn ends(memory: &Memory<'_>, backend: u32, ends: bool) {
 /// What becomes of connections that a backend does not take.
 pub(crate) fn retries(memory: &Memory<'_>, backend: u32, retries: Retries) {
     memory.backends[backend as usize].retries.store(retries.to_word());
+}
+
+/// Writes a list that denies one address to rows from `first` on: the word that puts it in force.
+pub(crate) fn list(memory: &Memory<'_>, first: u32, address: IpAddr) -> u64 {
+    let address = u128::from_be_bytes(mapped(address).octets());
+    for (row, border) in memory.borders[first as usize..]
+        .iter()
+        .zip([address, address + 1])
+    {
+        let [high, low] =
+            [border >> 64, border & u128::from(u64::MAX)].map(|half| half.try_into().expect("a half"));
+        row.high.store(high);
+        row.low.store(low);
+    }
+    Span { first, count: 2 }.to_word()
 }
 
 /// Packets so far, by verdict and by reason, over all workers.
@@ -367,6 +394,8 @@ fn service(memory: &Memory<'_>, row: u32) {
     record.scheduler.store(Service::MAGLEV);
     record.turn.store(0);
     record.active.store(0);
+    record.half_open.store(0);
+    record.cookies.store(0);
     record.maxconn.store(0);
 }
 
@@ -418,7 +447,7 @@ fn narrow(number: u32) -> u16 {
     number.try_into().expect("a few rows")
 }
 
-pub(crate) fn mapped(address: IpAddr) -> V6 {
+fn mapped(address: IpAddr) -> V6 {
     match address {
         IpAddr::V4(address) => V4(address.octets()).mapped(),
         IpAddr::V6(address) => V6::from_octets(address.octets()),

@@ -17,7 +17,7 @@ use std::{
 use lab::{Family, bench::scene::Scene};
 use lb_common::{
     V4, Verdict,
-    flow::Bucket,
+    flow::{Bucket, State},
     layout::BackendCounters,
     memory::{Memory, Worker},
     shared::Shared,
@@ -84,9 +84,14 @@ fn assert_counts(memory: &Memory<'_>, tally: &Tally, daemon: &Daemon<'_>) {
     assert_eq!(sum(|row| &row.packets_in), tally.to_backends);
     assert_eq!(sum(|row| &row.packets_out), tally.to_clients);
     let (opened, closed) = (sum(|row| &row.flows_opened), sum(|row| &row.flows_closed));
-    let active = active(memory.buckets_v4);
+    let (active, half_open) = (
+        count(memory.buckets_v4, State::is_active),
+        count(memory.buckets_v4, State::is_half_open),
+    );
     println!("{opened} flows opened, {closed} closed, {active} active");
     assert_eq!(opened - closed, active);
+    let counted = memory.services.iter().map(|service| service.half_open.load());
+    assert_eq!(counted.sum::<u64>(), half_open);
     assert!(active >= SENDERS.into(), "each sender keeps a flow");
     assert!(
         closed > 1000 && daemon.removed > 100 && daemon.listed > 1000,
@@ -94,9 +99,9 @@ fn assert_counts(memory: &Memory<'_>, tally: &Tally, daemon: &Daemon<'_>) {
     );
 }
 
-/// Entries that stand for an active flow.
-fn active(buckets: &[Bucket<V4>]) -> u64 {
+/// Entries whose state is one of those.
+fn count(buckets: &[Bucket<V4>], is_one: fn(State) -> bool) -> u64 {
     let entries = buckets.iter().flat_map(|bucket| &bucket.0);
-    let active = entries.filter(|entry| entry.control().state().is_active());
-    active.count().try_into().unwrap()
+    let found = entries.filter(|entry| is_one(entry.control().state()));
+    found.count().try_into().unwrap()
 }

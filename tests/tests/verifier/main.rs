@@ -18,21 +18,21 @@ struct Budget {
 }
 
 const BALLAST: Budget = Budget {
-    verified: 120_000,
+    verified: 80_000,
     stack: 448,
-    size: 54_000,
+    size: 52_000,
 };
 
 const BEGIN: Budget = Budget {
     // Some of it is for being sure, where a flow's other direction seems gone, that it is not just being changed.
-    verified: 200_000,
-    stack: 480,
-    size: 54_000,
+    verified: 80_000,
+    stack: 448,
+    size: 30_000,
 };
 
-/// Looks at up to 256 backends for one flow.
+/// Looks at up to 256 backends for one flow, and searches two lists of networks.
 const CHOOSE: Budget = Budget {
-    verified: 80_000,
+    verified: 200_000,
     stack: 256,
     size: 26_000,
 };
@@ -40,7 +40,7 @@ const CHOOSE: Budget = Budget {
 const RESET: Budget = Budget {
     verified: 9_000,
     stack: 192,
-    size: 25_000,
+    size: 27_000,
 };
 
 const ENCAPSULATE: Budget = Budget {
@@ -52,7 +52,7 @@ const ENCAPSULATE: Budget = Budget {
 const RETRY: Budget = Budget {
     verified: 8_000,
     stack: 256,
-    size: 33_000,
+    size: 37_000,
 };
 
 const ICMP: Budget = Budget {
@@ -62,9 +62,9 @@ const ICMP: Budget = Budget {
 };
 
 const DETOUR: Budget = Budget {
-    verified: 330_000,
-    stack: 480,
-    size: 68_000,
+    verified: 130_000,
+    stack: 448,
+    size: 44_000,
 };
 
 const ERROR: Budget = Budget {
@@ -81,7 +81,7 @@ const DELIVER: Budget = Budget {
 
 const BEGIN_LOCAL: Budget = Budget {
     verified: 120_000,
-    stack: 480,
+    stack: 448,
     size: 52_000,
 };
 
@@ -89,6 +89,18 @@ const METER: Budget = Budget {
     verified: 10_000,
     stack: 256,
     size: 8_000,
+};
+
+const COOKIE: Budget = Budget {
+    verified: 20_000,
+    stack: 320,
+    size: 52_000,
+};
+
+const SPLICE: Budget = Budget {
+    verified: 50_000,
+    stack: 448,
+    size: 92_000,
 };
 
 const EGRESS: Budget = Budget {
@@ -128,16 +140,18 @@ fn the_programs_stay_within_their_budgets() {
         let budget = match name {
             "ballast" => BALLAST,
             "choose" => CHOOSE,
-            "begin" => BEGIN,
+            "begin_v4" | "begin_v6" => BEGIN,
             "reset" => RESET,
             "encapsulate" => ENCAPSULATE,
             "retry" => RETRY,
             "icmp" => ICMP,
-            "detour" => DETOUR,
+            "detour" | "detour_v6" => DETOUR,
             "error" => ERROR,
             "deliver" => DELIVER,
             "begin_local" => BEGIN_LOCAL,
             "meter" => METER,
+            "cookie" => COOKIE,
+            "splice" => SPLICE,
             "egress" => EGRESS,
             "connect4" | "connect6" => CONNECT,
             _ => SMALL,

@@ -36,10 +36,27 @@ const LAB: [Program; 2] = [
 ];
 
 /// Programs that the tests call besides.
-const TESTS: [Program; 3] = [
+const TESTS: [Program; 7] = [
     Program {
         command: "bpftool",
         package: "bpftool",
+    },
+    Program {
+        command: "nft",
+        package: "nftables",
+    },
+    // Servers that users have, as backends. MariaDB without what would start one on this machine.
+    Program {
+        command: "nginx",
+        package: "nginx-light",
+    },
+    Program {
+        command: "mariadbd",
+        package: "mariadb-server-core",
+    },
+    Program {
+        command: "mariadb",
+        package: "mariadb-client-core",
     },
     Program {
         command: "chromium",
@@ -50,6 +67,12 @@ const TESTS: [Program; 3] = [
         package: "prometheus",
     },
 ];
+
+/// Compiles libFuzzer.
+const FUZZ: [Program; 1] = [Program {
+    command: "c++",
+    package: "g++",
+}];
 
 /// Programs that the bench calls besides: who Ballast is compared with, and who makes the load.
 const BENCH: [Program; 6] = [
@@ -95,9 +118,14 @@ pub(crate) fn for_bench() -> Result<BpfTools> {
     with_apt(&mut Apt::default(), &[&LAB, &BENCH])
 }
 
+/// Makes sure of what `fuzz` needs.
+pub(crate) fn for_fuzz() -> Result<BpfTools> {
+    with_apt(&mut Apt::default(), &[&FUZZ])
+}
+
 /// Makes sure of what `test` needs: all there is.
 pub(crate) fn for_tests() -> Result<BpfTools> {
-    let tools = with_apt(&mut Apt::default(), &[&LAB, &TESTS])?;
+    let tools = with_apt(&mut Apt::default(), &[&LAB, &TESTS, &FUZZ])?;
     cargo_tools::ensure()?;
     Ok(tools)
 }

@@ -11,7 +11,9 @@ use proptest::{
     test_runner::{RngAlgorithm, TestRng},
 };
 
-use super::fixture::{active, client, counted, entries, find, key, open, packet, segment, translated};
+use super::fixture::{
+    active, client, counted, entries, find, half_open, key, open, packet, segment, translated,
+};
 use crate::{
     address::{TCP, Tuple, V4},
     flow::{self, Client, Hit, Limits, State},
@@ -240,6 +242,7 @@ pub(super) fn assert_consistent(memory: &Memory<'_>) {
         active(memory) as u64,
         "{opened} opened, {closed} closed"
     );
+    assert_eq!(memory.services[0].half_open.load(), half_open(memory) as u64);
 }
 
 /// A client's entry has a reply's, and both know the same way to the client. (A reply's entry may be left over: it

@@ -20,6 +20,7 @@ fn flow(protocol: u8, backend: u32) -> Flow<V4> {
         attempts: 5,
         counted: 0xb,
         metered: true,
+        cookie: 0x8000_0001,
     }
 }
 

@@ -118,6 +118,7 @@ fn publish(worker: &Worker<'_>, n: u16, ours: Claim, reply: Claim, now: u32) {
         attempts: 0,
         counted: quota::counted(note),
         metered: false,
+        cookie: 0,
     };
     room::enter(worker, worker.backend(BACKEND).unwrap()).expect("no limit is set");
     let answer = flow.reply(ours.index);
@@ -192,4 +193,10 @@ pub(super) fn active(memory: &Memory<'_>) -> usize {
         .iter()
         .filter(|(state, _)| state.has(State::READY) && !state.has(State::REPLY) && !state.has(State::CLOSED))
         .count()
+}
+
+/// Client entries that count as half-open.
+pub(super) fn half_open(memory: &Memory<'_>) -> usize {
+    let entries = entries(memory.buckets_v4);
+    entries.iter().filter(|(state, _)| state.is_half_open()).count()
 }

@@ -4,7 +4,7 @@ use argon2::{Argon2, PasswordHasher as _};
 use reqwest::{Client, RequestBuilder};
 
 use super::*;
-use crate::config::types::{Role, Tls, User};
+use crate::config::types::{Role, ServerTls, User};
 
 const PASSWORD: &str = "correct horse";
 
@@ -21,7 +21,7 @@ fn user(name: &str, role: Role) -> User {
     }
 }
 
-async fn server_with_users(tls: Option<Tls>) -> Server<SocketAddr> {
+async fn server_with_users(tls: Option<ServerTls>) -> Server<SocketAddr> {
     let settings = Stats {
         users: vec![user("boss", Role::Admin), user("guest", Role::Viewer)],
         tls,
@@ -170,7 +170,7 @@ async fn tls_is_spoken_where_there_is_a_certificate_and_nothing_else() {
     let identity = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
     std::fs::write(&certificate, identity.cert.pem()).expect("a file");
     std::fs::write(&private_key, identity.signing_key.serialize_pem()).expect("a file");
-    let server = server_with_users(Some(Tls {
+    let server = server_with_users(Some(ServerTls {
         certificate: certificate.clone(),
         private_key,
     }))
@@ -202,7 +202,7 @@ async fn tls_is_spoken_where_there_is_a_certificate_and_nothing_else() {
 #[tokio::test]
 async fn a_certificate_that_cannot_be_read_is_named() {
     let settings = Stats {
-        tls: Some(Tls {
+        tls: Some(ServerTls {
             certificate: "/nonexistent.pem".into(),
             private_key: "/nonexistent.key".into(),
         }),

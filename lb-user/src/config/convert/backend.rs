@@ -4,11 +4,19 @@ use std::{
     collections::{BTreeSet, HashMap},
     net::SocketAddr,
     ops::Range,
+    time::Duration,
 };
 
 use toml::Spanned;
 
-use super::{address, forwarding, global::MOST_FLOWS, service::Binds, value};
+use super::{
+    address,
+    check::{Checks, Tracks},
+    forwarding,
+    global::MOST_FLOWS,
+    service::Binds,
+    value,
+};
 use crate::config::{
     error::Fault,
     raw::{self, Table, Text},
@@ -19,12 +27,24 @@ const DEFAULT_WEIGHT: u16 = 100;
 /// As in `haproxy.cfg`.
 const MOST_WEIGHT: u16 = 256;
 
-/// The backends of one service; `header` is the place of its `[[service]]`, `binds` its addresses.
+/// What a service says of all its backends.
+pub(super) struct Usual<'s> {
+    /// Its addresses.
+    pub(super) binds: &'s Binds<'s>,
+    /// How packets reach them.
+    pub(super) mode: Mode,
+    /// How they are checked.
+    pub(super) checks: Checks<'s>,
+    /// How long they take to grow to their weight.
+    pub(super) slowstart: Duration,
+}
+
+/// The backends of one service; `header` is the place of its `[[service]]`.
 pub(super) fn backends(
     raw: &[Spanned<Table<raw::Backend>>],
     header: Range<usize>,
-    binds: &Binds<'_>,
-    mode: Mode,
+    usual: &Usual<'_>,
+    tracks: &mut Tracks,
 ) -> Result<Vec<Backend>, Fault> {
     if raw.is_empty() {
         return Err(Fault::within(
@@ -35,7 +55,7 @@ pub(super) fn backends(
     }
     let mut taken = Taken::default();
     raw.iter()
-        .map(|raw| backend(&raw.get_ref().0, binds, mode, &mut taken))
+        .map(|raw| backend(&raw.get_ref().0, usual, &mut taken, tracks))
         .collect()
 }
 
@@ -46,11 +66,18 @@ struct Taken {
     addresses: HashMap<SocketAddr, Name>,
 }
 
-fn backend(raw: &raw::Backend, binds: &Binds<'_>, mode: Mode, taken: &mut Taken) -> Result<Backend, Fault> {
+fn backend(
+    raw: &raw::Backend,
+    usual: &Usual<'_>,
+    taken: &mut Taken,
+    tracks: &mut Tracks,
+) -> Result<Backend, Fault> {
     let name = name(&raw.name, taken)?;
-    let address = address(&raw.address, &name, binds, taken)?;
-    forwarding::refuse_unreachable(&raw.address, address, binds, mode)?;
+    let address = address(&raw.address, &name, usual.binds, taken)?;
+    forwarding::refuse_unreachable(&raw.address, address, usual.binds, usual.mode)?;
     Ok(Backend {
+        health: usual.checks.of(&name, raw, address, tracks)?,
+        slowstart: value::duration_or(usual.slowstart, "slowstart", raw.slowstart.as_ref())?,
         name,
         address,
         weight: value::number_or(DEFAULT_WEIGHT, "weight", raw.weight.as_ref(), 0..=MOST_WEIGHT)?,

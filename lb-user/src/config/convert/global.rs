@@ -151,11 +151,12 @@ fn group(text: &Text) -> Result<u32, Fault> {
     }
 }
 
-/// An absolute path: the daemon's working directory is nobody's business.
 pub(super) fn path(key: &str, text: Option<&Text>, default: &str) -> Result<PathBuf, Fault> {
-    let Some(text) = text else {
-        return Ok(PathBuf::from(default));
-    };
+    text.map_or_else(|| Ok(PathBuf::from(default)), |text| absolute(key, text))
+}
+
+/// An absolute path: the daemon's working directory is nobody's business.
+pub(super) fn absolute(key: &str, text: &Text) -> Result<PathBuf, Fault> {
     let written = text.get_ref();
     if written.starts_with('/') && !written.contains('\0') {
         return Ok(PathBuf::from(written));

@@ -8,7 +8,7 @@ use super::value;
 use crate::config::{
     error::Fault,
     raw,
-    types::{Mode, Protocol},
+    types::{Mode, Protocol, SynCookies},
 };
 
 /// Outlasts the pauses between a client's first six SYNs: 1, 2, 4, 8 and 16 seconds (RFC 6298).
@@ -93,6 +93,25 @@ pub(super) fn hide_refused(
         ));
     }
     Ok(*flag.get_ref())
+}
+
+/// When SYNs are answered with cookies.
+pub(super) fn syn_cookies(raw: &raw::Service, protocol: Protocol, mode: Mode) -> Result<SynCookies, Fault> {
+    let written = raw.syn_cookies.as_ref();
+    if let Some(span) = value::place(written) {
+        refuse_unseen("syn_cookies", span, protocol, mode)?;
+    }
+    let default = match protocol {
+        Protocol::Tcp if mode.sees_answers() => SynCookies::Auto,
+        Protocol::Tcp | Protocol::Udp => SynCookies::Never,
+    };
+    value::word_or(
+        default,
+        "syn_cookies",
+        written,
+        SynCookies::ALL,
+        SynCookies::as_str,
+    )
 }
 
 /// Refuses a key about answers to a SYN where there are none, or none that the balancer sees.

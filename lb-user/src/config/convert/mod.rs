@@ -5,7 +5,6 @@ mod backend;
 mod check;
 mod forwarding;
 mod global;
-mod http;
 mod life;
 mod service;
 mod sources;

@@ -3,12 +3,16 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     net::SocketAddr,
+    time::Duration,
 };
 
 use toml::Spanned;
 
 use super::{
-    address, backend, check, forwarding,
+    address,
+    backend::{self, Usual},
+    check::{Checks, Surroundings, Tracks},
+    forwarding,
     global::MOST_FLOWS,
     life,
     sources::{self, Lists},
@@ -36,9 +40,12 @@ pub(super) fn services(
         ));
     }
     let mut taken = Taken::default();
-    raw.into_iter()
+    let services = raw
+        .into_iter()
         .map(|raw| service(raw, &mut taken, lists))
-        .collect()
+        .collect::<Result<Vec<_>, _>>()?;
+    taken.tracks.refuse_dangling(&services)?;
+    Ok(services)
 }
 
 /// What the services before have claimed for themselves.
@@ -46,6 +53,7 @@ pub(super) fn services(
 struct Taken {
     names: BTreeSet<Name>,
     binds: HashMap<(Protocol, SocketAddr), Name>,
+    tracks: Tracks,
 }
 
 /// The bind addresses of one service, each with its place.
@@ -62,7 +70,13 @@ fn service(
     let mode = forwarding::mode(&raw)?;
     let name = name(&raw.name, taken)?;
     let binds = binds(&raw.bind, protocol, &name, taken)?;
-    let backends = backend::backends(&raw.backend, header, &binds, mode)?;
+    let usual = Usual {
+        binds: &binds,
+        mode,
+        checks: Checks::new(raw.check.as_ref(), Surroundings { protocol, mode })?,
+        slowstart: value::duration_or(Duration::ZERO, "slowstart", raw.slowstart.as_ref())?,
+    };
+    let backends = backend::backends(&raw.backend, header, &usual, &mut taken.tracks)?;
     forwarding::refuse_lonely_binds(&binds, &backends, mode)?;
     let idle_timeout = life::idle_timeout(&raw, protocol)?;
     let retries = life::retries(&raw, protocol, mode)?;
@@ -80,10 +94,11 @@ fn service(
         on_down,
         retries,
         hide_refused: life::hide_refused(&raw, protocol, mode, retries)?,
+        syn_cookies: life::syn_cookies(&raw, protocol, mode)?,
         sources: lists.rules(raw.allow.as_ref(), raw.deny.as_ref())?,
         limits: sources::limits(raw.limits.as_ref())?,
         table_size: table_size(raw.table_size.as_ref(), backends.len())?,
-        check: check::check(raw.check, protocol)?,
+        allbackups: value::flag_or(true, raw.allbackups.as_ref()),
         backends,
     })
 }

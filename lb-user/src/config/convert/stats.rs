@@ -6,7 +6,7 @@ use super::{address, global, users};
 use crate::config::{
     error::Fault,
     raw::{self, Text},
-    types::{Stats, Tls, User},
+    types::{ServerTls, Stats, User},
 };
 
 const DEFAULT_URI: &str = "/stats";
@@ -58,10 +58,10 @@ fn bind(text: &Text, users: &[User]) -> Result<SocketAddr, Fault> {
     }
 }
 
-fn tls(certificate: Option<&Text>, private_key: Option<&Text>) -> Result<Option<Tls>, Fault> {
+fn tls(certificate: Option<&Text>, private_key: Option<&Text>) -> Result<Option<ServerTls>, Fault> {
     match (certificate, private_key) {
         (None, None) => Ok(None),
-        (Some(_), Some(_)) => Ok(Some(Tls {
+        (Some(_), Some(_)) => Ok(Some(ServerTls {
             certificate: global::path("certificate", certificate, "")?,
             private_key: global::path("private_key", private_key, "")?,
         })),

@@ -21,12 +21,16 @@ const DURATIONS: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration:
 
 /// A name for a service or backend.
 pub(super) fn name(text: &Text) -> Result<Name, Fault> {
-    let name = text.get_ref();
+    name_at(text, text.get_ref())
+}
+
+/// A name that is a part of what is written.
+pub(super) fn name_at(text: &Text, name: &str) -> Result<Name, Fault> {
     let right_characters = name
         .chars()
         .all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
     if right_characters && name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.len() <= 64 {
-        return Ok(Name(name.clone()));
+        return Ok(Name(name.to_owned()));
     }
     Err(Fault::at(
         text,

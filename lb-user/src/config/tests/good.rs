@@ -1,14 +1,29 @@
 //! Good configurations, and what they become.
 
-use std::{num::NonZeroU16, time::Duration};
+use std::{
+    num::{NonZeroU16, NonZeroU32},
+    sync::Arc,
+    time::Duration,
+};
 
 use super::*;
 use crate::config::{
     Config, load,
-    types::{Check, CheckKind, DataplaneChoice, HttpCheck, Mode, Protocol, Scheduler},
+    types::{
+        Check, CheckKind, CheckSource, DataplaneChoice, Exchange, Flaps, Health, HttpCheck, HttpVersion,
+        Mode, Protocol, Scheduler,
+    },
 };
 
-fn parsed(text: &str) -> Config {
+/// The check of a backend, by their numbers within the configuration.
+pub(super) fn checked(config: &Config, service: usize, backend: usize) -> Arc<Check> {
+    match &config.services[service].backends[backend].health {
+        Health::Checked(check) => Arc::clone(check),
+        tracked @ Health::Tracked { .. } => panic!("it is not checked itself: {tracked:?}"),
+    }
+}
+
+pub(super) fn parsed(text: &str) -> Config {
     parse(text, Path::new("lb.toml")).expect("a good configuration")
 }
 
@@ -55,6 +70,7 @@ fn every_key_arrives_where_it_belongs() {
 
 #[test]
 fn an_http_check_keeps_its_request() {
+    let five = Duration::from_secs(5);
     let check = Check {
         kind: CheckKind::Http(HttpCheck {
             method: "HEAD".to_owned(),
@@ -63,15 +79,29 @@ fn an_http_check_keeps_its_request() {
                 ("Host".to_owned(), "fe.example".to_owned()),
                 ("X-Check".to_owned(), "1".to_owned()),
             ],
-            status: (200, 299),
+            version: HttpVersion::V1_1,
+            login: None,
+            status: vec![200..=299],
+            body: Vec::new(),
+            tls: None,
         }),
-        inter: Duration::from_secs(5),
+        inter: five,
+        fastinter: five,
+        downinter: five,
         rise: 4,
         fall: 5,
         timeout: Duration::from_millis(500),
+        address: None,
         port: NonZeroU16::new(8030),
+        source: CheckSource::default(),
+        vip: false,
+        flaps: Some(Flaps {
+            most: NonZeroU32::new(5).unwrap(),
+            window: Duration::from_mins(1),
+        }),
+        observe: None,
     };
-    assert_eq!(parsed(FULL).services[0].check, check);
+    assert_eq!(*checked(&parsed(FULL), 0, 0), check);
 }
 
 #[test]
@@ -101,8 +131,11 @@ fn what_is_not_written_has_a_default() {
         (Duration::from_hours(3), 4093)
     );
     assert_eq!(service.backends[0].weight, 100);
-    let check = &service.check;
-    assert_eq!((&check.kind, check.port), (&CheckKind::Tcp, None));
+    let check = checked(&config, 0, 0);
+    assert_eq!(
+        (&check.kind, check.port),
+        (&CheckKind::Tcp(Exchange::default()), None)
+    );
     assert_eq!((check.rise, check.fall), (2, 3));
     assert_eq!(
         (check.inter, check.timeout),
@@ -114,20 +147,20 @@ fn what_is_not_written_has_a_default() {
 fn defaults_follow_what_is_written() {
     let config = parsed(&changed("timeout = \"500ms\"\n", ""));
     assert_eq!(
-        config.services[0].check.timeout,
+        checked(&config, 0, 0).timeout,
         Duration::from_secs(2),
         "no longer than two seconds"
     );
     let config = parsed(&changed("timeout = \"500ms\"", "").replace("inter = \"5s\"", "inter = \"300ms\""));
     assert_eq!(
-        config.services[0].check.timeout,
+        checked(&config, 0, 0).timeout,
         Duration::from_millis(300),
         "no longer than `inter`"
     );
 
-    let udp = &parsed(FULL).services[1];
+    let config = parsed(FULL);
     assert_eq!(
-        (&udp.check.kind, udp.idle_timeout),
+        (&checked(&config, 1, 0).kind, config.services[1].idle_timeout),
         (&CheckKind::None, Duration::from_mins(1))
     );
     let stats = parsed(
@@ -143,13 +176,14 @@ fn defaults_follow_what_is_written() {
 #[test]
 fn statuses_are_a_number_or_a_range() {
     for (written, status) in [
-        ("204", (204, 204)),
-        ("\"200\"", (200, 200)),
-        ("\"100-599\"", (100, 599)),
+        ("204", vec![204..=204]),
+        ("\"200\"", vec![200..=200]),
+        ("\"100-599\"", vec![100..=599]),
+        ("[\"200-299\", 401]", vec![200..=299, 401..=401]),
     ] {
         let config = parsed(&changed("\"200-299\"", written));
         assert!(
-            matches!(&config.services[0].check.kind, CheckKind::Http(http) if http.status == status),
+            matches!(&checked(&config, 0, 0).kind, CheckKind::Http(http) if http.status == status),
             "{written}"
         );
     }

@@ -1,6 +1,7 @@
 //! Good configurations and what they become; broken ones and what is said of them (`broken`); and any text at all.
 
 mod broken;
+mod checks;
 mod good;
 mod packet_path;
 
@@ -89,7 +90,7 @@ fn complaint(text: &str) -> String {
 
 /// Texts made of the pieces that configurations are made of, and of anything else.
 fn any_text() -> impl Strategy<Value = String> {
-    let pieces: Vec<String> = [FULL, packet_path::EXAMPLE]
+    let pieces: Vec<String> = [FULL, packet_path::EXAMPLE, checks::EXAMPLE]
         .concat()
         .split_inclusive(['\n', ' ', '"'])
         .map(str::to_owned)
@@ -111,7 +112,7 @@ fn damaged(example: &'static str) -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn any_text_is_parsed_or_refused_in_one_line(text in prop_oneof![any_text(), damaged(FULL), damaged(packet_path::EXAMPLE)]) {
+    fn any_text_is_parsed_or_refused_in_one_line(text in prop_oneof![any_text(), damaged(FULL), damaged(packet_path::EXAMPLE), damaged(checks::EXAMPLE)]) {
         if let Err(error) = parse(&text, Path::new("f")) {
             let line = error.to_string();
             prop_assert!(!line.contains(char::is_control), "{line:?}");

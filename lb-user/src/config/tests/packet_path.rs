@@ -5,7 +5,7 @@ use std::{num::NonZeroU16, time::Duration};
 use super::*;
 use crate::config::{
     Config, convert, syntax,
-    types::{Access, Encapsulation, Mode, OnDown, Scheduler, Service, SourceLimits, SourceRules},
+    types::{Access, Encapsulation, Mode, OnDown, Scheduler, Service, SourceLimits, SourceRules, SynCookies},
 };
 
 /// Every key of the packet path; the rows of `broken_packet_path.txt` each change one thing in it.
@@ -91,6 +91,22 @@ fn rules(rules: &SourceRules) -> String {
         Access::Deny => format!("-{network} "),
     });
     format!("{}else {:?}", allowed.collect::<String>(), rules.otherwise)
+}
+
+#[test]
+fn syns_are_answered_with_cookies_as_is_said_and_where_that_can_be() {
+    let of = |text: &str, name| service(text, name).syn_cookies;
+    for word in SynCookies::ALL {
+        let text = EXAMPLE.replace(
+            "retries = 1",
+            &format!("retries = 1\nsyn_cookies = \"{}\"", word.as_str()),
+        );
+        assert_eq!(of(&text, "nat"), *word);
+    }
+    assert_eq!(of(EXAMPLE, "nat"), SynCookies::Auto);
+    for name in ["dsr", "tunnel", "dns"] {
+        assert_eq!(of(EXAMPLE, name), SynCookies::Never, "{name}");
+    }
 }
 
 #[test]

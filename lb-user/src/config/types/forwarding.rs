@@ -139,3 +139,29 @@ impl OnDown {
         }
     }
 }
+
+/// When the balancer answers SYNs itself, with cookies, before a backend hears of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SynCookies {
+    /// While many of the service's flows are half-open.
+    Auto,
+    /// Each of them.
+    Always,
+    /// None.
+    Never,
+}
+
+impl SynCookies {
+    /// All of them.
+    pub const ALL: &[Self] = &[Self::Auto, Self::Always, Self::Never];
+
+    /// The configuration's word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Always => "always",
+            Self::Never => "never",
+        }
+    }
+}

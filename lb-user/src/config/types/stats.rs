@@ -17,7 +17,7 @@ pub struct Stats {
     /// look, and nobody may change anything.
     pub users: Vec<User>,
     /// Speak TLS; default no.
-    pub tls: Option<Tls>,
+    pub tls: Option<ServerTls>,
 }
 
 /// Somebody who may log in.
@@ -63,7 +63,7 @@ impl Role {
 
 /// Files of a server's identity.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tls {
+pub struct ServerTls {
     /// Its certificate and those between it and the root, in PEM.
     pub certificate: PathBuf,
     /// The certificate's private key, in PEM.

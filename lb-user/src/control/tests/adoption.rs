@@ -19,7 +19,7 @@ use super::super::*;
 use crate::{
     config,
     dataplane::Capacity,
-    health::{Outcome, Report, State},
+    health::{Orders, Outcome, Report, State},
     next_hop::NextHop,
 };
 
@@ -98,6 +98,8 @@ fn event(id: u32, state: State) -> Event {
     let report = Report {
         outcome,
         detail: "".into(),
+        warning: None,
+        orders: Orders::default(),
         duration: Duration::ZERO,
         at: Instant::now(),
     };
@@ -163,6 +165,7 @@ fn open_flow(memory: &Memory<'_>, backend: u32) {
         attempts: 0,
         counted: 0,
         metered: false,
+        cookie: 0,
     };
     claim.publish(&tables, &flow, FlowState::READY, 0);
 }

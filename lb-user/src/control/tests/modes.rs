@@ -98,3 +98,25 @@ fn answers_are_looked_for_by_source_port_only_where_a_service_needs_it() {
         assert_eq!(ports.sources[80].load() == PortFilter::TCP, needs, "{mode}");
     }
 }
+
+#[test]
+fn syn_cookies_are_given_from_so_many_half_open_flows_on_and_never_for_backends_here() {
+    let words = |world: &World| {
+        let memory = world.heap.memory();
+        [0, 1].map(|row: usize| memory.services[row].cookies.load())
+    };
+    for (mode, word) in [
+        ("mode = \"full-nat\"", 262_144 / 64 + 1),
+        ("syn_cookies = \"always\"", 1),
+        ("syn_cookies = \"never\"", 0),
+        ("mode = \"dsr\"", 0),
+    ] {
+        assert_eq!(words(&World::new(&config(mode))), [word; 2], "{mode}");
+    }
+    let mut world = World::ready(&config("syn_cookies = \"always\""));
+    let address = "10.0.0.1".parse().unwrap();
+    world.resolve(&[(address, Err(Unresolved::Local))].into());
+    assert_eq!(words(&world), [0, 1], "of IPv4");
+    world.resolve(&[(address, Ok(next_hop(1)))].into());
+    assert_eq!(words(&world), [1, 1]);
+}

@@ -91,6 +91,7 @@ pub fn tables(capacity: &Capacity) -> Arc<Heap> {
     let heap = Heap::new(&capacity.with_room().sizes());
     let settings = heap.memory().settings;
     settings.seed.store(secret());
+    settings.cookie_key.iter().for_each(|word| word.store(secret()));
     settings.second.store(worker::TICKS_OF_A_SECOND);
     Arc::new(heap)
 }

@@ -23,4 +23,18 @@ mod worker;
 
 pub use engine::{AfPacket, Losses, StartError, tables, threads};
 pub use host::{HostError, KeptFromHost};
+pub(crate) use sockets::frames_of;
 pub(super) use sockets::send;
+
+/// Cuts a merged frame into segments with so many data bytes each, for the fuzzer.
+#[cfg(feature = "fuzzing")]
+#[must_use]
+pub fn cut(frame: &[u8], size: usize) -> Option<Vec<Vec<u8>>> {
+    segments::Merged::of(frame, size).map(|merged| merged.segments().collect())
+}
+
+/// Reads an answer of the kernel, for the fuzzer.
+#[cfg(feature = "fuzzing")]
+pub fn read_kernel_answer(answer: &[u8]) {
+    nft::read(answer);
+}

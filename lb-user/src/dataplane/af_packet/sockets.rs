@@ -121,6 +121,15 @@ fn receiver(interface: u32) -> io::Result<OwnedFd> {
     UnfinishedHeader.set(&socket, &true)?;
     AuxiliaryData.set(&socket, &true)?;
     RcvBufForce.set(&socket, &WAITING)?;
+    bound(socket, interface)
+}
+
+/// A socket for single frames, that those of one interface come to and leave by.
+pub(crate) fn frames_of(interface: u32) -> io::Result<OwnedFd> {
+    bound(packet_socket()?, interface)
+}
+
+fn bound(socket: OwnedFd, interface: u32) -> io::Result<OwnedFd> {
     let mut address = link_layer(interface);
     address.sll_protocol = ALL_PROTOCOLS.to_be();
     // SAFETY: the address is one, of that length, and lives until the call has ended.

@@ -210,6 +210,7 @@ impl Object {
         settings.quota_mask.store(mask(memory.quotas));
         settings.backend_capacity.store(rows(memory.backends));
         settings.seed.store(secret());
+        settings.cookie_key.iter().for_each(|word| word.store(secret()));
         settings.version.store(layout::VERSION);
     }
 }

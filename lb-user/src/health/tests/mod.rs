@@ -1,6 +1,6 @@
 //! Checks against real servers on loopback.
 
-use std::{net::SocketAddr, num::NonZeroU16, time::Duration};
+use std::{net::SocketAddr, num::NonZeroU16, path::Path, time::Duration};
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -11,32 +11,60 @@ use tokio::{
 
 use self::servers::{answering, closed_port, server};
 use super::*;
-use crate::config::types::{CheckKind, HttpCheck};
+use crate::config::{
+    self,
+    types::{CheckKind, CheckSource, Exchange, Health, HttpCheck, HttpVersion},
+};
 
+mod agent;
+mod exchange;
+mod exec;
+mod http;
+mod https;
+mod mysql;
+mod mysql_server;
+mod nasty;
 mod servers;
+mod starrocks;
+mod words;
 
 /// Far beyond what any of this takes.
 const LIMIT: Duration = Duration::from_secs(30);
 
-fn check(kind: CheckKind) -> Check {
+pub(super) fn check(kind: CheckKind) -> Check {
     let inter = Duration::from_millis(20);
     Check {
         kind,
         inter,
+        fastinter: inter,
+        downinter: inter,
         rise: 2,
         fall: 3,
         timeout: Duration::from_secs(5),
+        address: None,
         port: None,
+        source: CheckSource::default(),
+        vip: false,
+        flaps: None,
+        observe: None,
     }
 }
 
-fn http() -> Check {
+fn tcp() -> Check {
+    check(CheckKind::Tcp(Exchange::default()))
+}
+
+fn plain_http() -> Check {
     let (method, target) = ("GET".to_owned(), "/".to_owned());
     check(CheckKind::Http(HttpCheck {
         method,
         target,
+        version: HttpVersion::V1_1,
         headers: vec![],
-        status: (200, 399),
+        login: None,
+        status: vec![200..=399],
+        body: Vec::new(),
+        tls: None,
     }))
 }
 
@@ -49,6 +77,7 @@ fn monitor(address: SocketAddr, check: Check) -> (Monitor, mpsc::Receiver<Event>
                 address,
                 check: check.into(),
                 known: None,
+                vip: None,
             }],
             &sender,
         ),
@@ -72,6 +101,29 @@ async fn first(address: SocketAddr, check: Check) -> (Outcome, String) {
     (event.report.outcome, event.report.detail.into_owned())
 }
 
+/// The check of this text, in a configuration.
+fn written(check: &str) -> Check {
+    written_for("", check)
+}
+
+/// The same in a service of which more is said.
+fn written_for(service: &str, check: &str) -> Check {
+    let text = format!(
+        "[[service]]\nname = \"s\"\nbind = [\"192.0.2.1:1\"]\n{service}\n\
+         backend = [{{ name = \"b\", address = \"192.0.2.9:1\" }}]\n[service.check]\n{check}\n"
+    );
+    let config = config::parse(&text, Path::new("test.toml")).expect("a good check");
+    match &config.services[0].backends[0].health {
+        Health::Checked(check) => (**check).clone(),
+        tracked @ Health::Tracked { .. } => panic!("{tracked:?}"),
+    }
+}
+
+/// The first result of the check of this text.
+async fn result(address: SocketAddr, check: &str) -> (Outcome, String) {
+    first(address, written(check)).await
+}
+
 fn ok(detail: &str) -> (Outcome, String) {
     (Outcome::Ok, detail.to_owned())
 }
@@ -83,9 +135,9 @@ fn failed(detail: &str) -> (Outcome, String) {
 #[tokio::test]
 async fn tcp_needs_no_more_than_a_connection() {
     let address = server(|stream| async { drop(stream) }).await;
-    assert_eq!(first(address, check(CheckKind::Tcp)).await, ok("connected"));
+    assert_eq!(first(address, tcp()).await, ok("connected"));
     assert_eq!(
-        first(closed_port().await, check(CheckKind::Tcp)).await,
+        first(closed_port().await, tcp()).await,
         failed("connection refused")
     );
 }
@@ -94,7 +146,7 @@ async fn tcp_needs_no_more_than_a_connection() {
 async fn tcp_over_ipv6() {
     let listener = TcpListener::bind("[::1]:0").await.unwrap();
     assert_eq!(
-        first(listener.local_addr().unwrap(), check(CheckKind::Tcp)).await,
+        first(listener.local_addr().unwrap(), tcp()).await,
         ok("connected")
     );
 }
@@ -117,7 +169,7 @@ async fn a_server_that_sends_more_than_is_read_sees_an_orderly_end() {
         }
     })
     .await;
-    let (_monitor, mut events) = monitor(address, http());
+    let (_monitor, mut events) = monitor(address, plain_http());
     for _ in 0..5 {
         assert_eq!(next(&mut events).await.report.outcome, Outcome::Ok);
         assert_eq!(time::timeout(LIMIT, seen.recv()).await.unwrap(), Some(Ok(0)));
@@ -136,13 +188,13 @@ async fn http_statuses() {
         ("", failed("connection closed without an answer")),
     ] {
         assert_eq!(
-            first(answering(answer).await, http()).await,
+            first(answering(answer).await, plain_http()).await,
             expected,
             "{answer:?}"
         );
     }
     assert_eq!(
-        first(closed_port().await, http()).await,
+        first(closed_port().await, plain_http()).await,
         failed("connection refused")
     );
 }
@@ -156,17 +208,17 @@ async fn an_answer_counts_although_the_request_was_never_read() {
             stream.write_all(answer.as_bytes()).await.unwrap();
         })
         .await;
-        assert_eq!(first(address, http()).await, ok("HTTP 200"), "{answer:?}");
+        assert_eq!(first(address, plain_http()).await, ok("HTTP 200"), "{answer:?}");
     }
 }
 
 #[tokio::test]
 async fn an_endless_answer_is_not_read() {
     let huge: Vec<u8> = [b"HTTP/1.1 200 OK\r\n\r\n".as_slice(), &vec![b'x'; 32 << 20]].concat();
-    assert_eq!(first(answering(huge).await, http()).await, ok("HTTP 200"));
+    assert_eq!(first(answering(huge).await, plain_http()).await, ok("HTTP 200"));
     let endless_line = answering(vec![b'x'; 32 << 20]).await;
     let expected = format!("not an HTTP answer: {}", "x".repeat(40));
-    assert_eq!(first(endless_line, http()).await, failed(&expected));
+    assert_eq!(first(endless_line, plain_http()).await, failed(&expected));
 }
 
 #[tokio::test]
@@ -185,7 +237,17 @@ async fn the_timeout_bounds_the_whole_check() {
     .await;
     for address in [silent, dripping] {
         let expected = failed("no answer within 200ms");
-        assert_eq!(first(address, Check { timeout, ..http() }).await, expected);
+        assert_eq!(
+            first(
+                address,
+                Check {
+                    timeout,
+                    ..plain_http()
+                }
+            )
+            .await,
+            expected
+        );
     }
 }
 
@@ -194,7 +256,10 @@ async fn the_check_port_replaces_the_backends() {
     let checked = answering("HTTP/1.1 200 OK\r\n").await;
     let backend = SocketAddr::new(checked.ip(), 9);
     let port = NonZeroU16::new(checked.port());
-    assert_eq!(first(backend, Check { port, ..http() }).await, ok("HTTP 200"));
+    assert_eq!(
+        first(backend, Check { port, ..plain_http() }).await,
+        ok("HTTP 200")
+    );
 }
 
 #[tokio::test]
@@ -221,7 +286,7 @@ async fn no_check_means_up_and_no_traffic() {
 async fn a_backend_goes_down_and_comes_back() {
     let listener = TcpListener::bind("127.0.0.3:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let (_monitor, mut events) = monitor(address, check(CheckKind::Tcp));
+    let (_monitor, mut events) = monitor(address, tcp());
     assert_eq!(next(&mut events).await.state, State::Up);
     drop(listener);
     until(&mut events, Outcome::Failed, State::Down, 3).await;
@@ -255,8 +320,9 @@ async fn dropping_the_monitor_ends_all_checks() {
         .map(|id| Target {
             id,
             address,
-            check: check(CheckKind::Tcp).into(),
+            check: tcp().into(),
             known: None,
+            vip: None,
         })
         .collect();
     let monitor = Monitor::start(targets, &sender);
@@ -272,15 +338,13 @@ async fn every_one_of_many_backends_is_reported() {
     let address = server(|stream| async { drop(stream) }).await;
     let (sender, mut events) = mpsc::channel(16);
     let inter = Duration::from_mins(1);
-    let check = Arc::new(Check {
-        inter,
-        ..check(CheckKind::Tcp)
-    });
+    let check = Arc::new(Check { inter, ..tcp() });
     let target = |id| Target {
         id,
         address,
         check: Arc::clone(&check),
         known: None,
+        vip: None,
     };
     let _monitor = Monitor::start((0..500).map(target).collect(), &sender);
     let mut pending: std::collections::BTreeSet<u32> = (0..500).collect();
@@ -297,19 +361,14 @@ async fn checks_that_stay_go_on_and_others_begin_and_end() {
         address,
         check: check.clone().into(),
         known: None,
+        vip: None,
     };
     let rare = Check {
         inter: Duration::from_hours(1),
-        ..http()
+        ..plain_http()
     };
     let (sender, mut events) = mpsc::channel(16);
-    let mut monitor = Monitor::start(
-        vec![
-            target(1, address, &rare),
-            target(2, other, &check(CheckKind::Tcp)),
-        ],
-        &sender,
-    );
+    let mut monitor = Monitor::start(vec![target(1, address, &rare), target(2, other, &tcp())], &sender);
     let first = [next(&mut events).await.id, next(&mut events).await.id];
     assert!(first.contains(&1) && first.contains(&2), "{first:?}");
     monitor.retarget(

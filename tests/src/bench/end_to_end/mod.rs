@@ -6,7 +6,6 @@
 
 mod cpu;
 mod load;
-mod program;
 mod site;
 mod summary;
 mod target;

@@ -8,8 +8,10 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use super::{program::Program, target::Target};
-use crate::{BACKEND_PORT, Builder, Family, Lab, Namespace, Role, Wiring, backend::Process, command};
+use super::target::Target;
+use crate::{
+    BACKEND_PORT, Builder, Family, Lab, Namespace, Role, Wiring, backend::Process, command, program::Program,
+};
 
 /// First TCP port at the backend.
 const BACKEND_PORTS: u16 = 9001;

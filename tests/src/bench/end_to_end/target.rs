@@ -4,8 +4,8 @@ use std::{fmt, process::Command, time::Duration};
 
 use anyhow::{Context as _, Result};
 
-use super::{program::Program, site::Site};
-use crate::{CheckTimes, Daemon, Dataplane, Namespace, command};
+use super::site::Site;
+use crate::{CheckTimes, Daemon, Dataplane, Namespace, command, program::Program};
 
 /// A way from client to backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub(super) enum Target {
     BallastXdp,
     /// Ballast, generic XDP.
     BallastXdpGeneric,
+    /// Ballast in userspace.
+    BallastAfPacket,
 }
 
 /// What a target consists of while it is in use.
@@ -35,7 +37,7 @@ pub(super) enum Running<'s> {
 }
 
 impl Target {
-    pub(super) const ALL: [Self; 7] = [
+    pub(super) const ALL: [Self; 8] = [
         Self::OwnCable,
         Self::Routed,
         Self::HaProxy,
@@ -43,6 +45,7 @@ impl Target {
         Self::Nftables,
         Self::BallastXdp,
         Self::BallastXdpGeneric,
+        Self::BallastAfPacket,
     ];
 
     /// Its place in [`Target::ALL`].
@@ -81,6 +84,7 @@ impl Target {
             }
             Self::BallastXdp => self.daemon(site, Dataplane::Xdp),
             Self::BallastXdpGeneric => self.daemon(site, Dataplane::XdpGeneric),
+            Self::BallastAfPacket => self.daemon(site, Dataplane::AfPacket),
         }
     }
 
@@ -199,6 +203,7 @@ impl fmt::Display for Target {
             Self::Nftables => "nftables, DNAT",
             Self::BallastXdp => "Ballast, xdp",
             Self::BallastXdpGeneric => "Ballast, xdp-generic",
+            Self::BallastAfPacket => "Ballast, af-packet",
         })
     }
 }

@@ -10,7 +10,10 @@ use lab::{
 };
 use lb_user::flows::{Flow, FlowState};
 
-/// What a transfer of 20 MB would take if it never hurried: slow enough for two hundred of them to leave the machine
+/// Bytes of each: several times what is on its way at once.
+const SIZE: u64 = 5_000_000;
+
+/// What a transfer would take if it never hurried: slow enough for two hundred of them to leave the machine
 /// to the daemon and its checks.
 const TRICKLE: Duration = Duration::from_mins(5);
 
@@ -21,7 +24,7 @@ pub(super) fn start(lab: &Lab, count: u64) -> Result<Vec<SlowTransfer>> {
         let transfer = Transfer {
             target: lab.web(family),
             direction: Direction::Download,
-            size: 20_000_000,
+            size: SIZE,
             seed: number % 2,
         };
         transfer.start_slowly(lab.client(), TRICKLE)

@@ -63,7 +63,7 @@ pub(super) fn change(random: &mut Random) -> Step {
     let family = random.of(&Family::ALL);
     let service = random.of(&services(family));
     let backend = service + random.of(&[0, NEXT_BACKEND]);
-    match random.below(13) {
+    match random.below(16) {
         // Beyond the time limits of a SYN that is sent again, of a handshake, and of fragments; and never right at one,
         // however many come together.
         0..4 => Step::Age(random.of(&[2_600_000, 10_300_000, 311_000_000])),
@@ -78,7 +78,15 @@ pub(super) fn change(random: &mut Random) -> Step {
             random.of(&[0, 600, 1280, 1500]),
         ),
         9..11 => Step::Ends(backend, random.one_in(2)),
-        11 => Step::Sources(backend, random.of(&[0, 1, 1])),
+        11 => Step::SourceLimits(
+            service,
+            random.of(&[0, 0, 20]),
+            random.of(&[0, 0, 5]),
+            random.of(&[0, 0, 30]),
+        ),
+        12 => Step::Denied(service, family, random.one_in(4)),
+        13 => Step::Cookies(service, random.of(&[0, 0, 1, 3])),
+        14 => Step::Sources(backend, random.of(&[0, 1, 1])),
         _ => Step::Retries(backend, random.of(&[0, 1, 7]), random.one_in(2)),
     }
 }

@@ -52,6 +52,12 @@ pub(crate) enum Step {
     ServiceLimit(u32, u32),
     /// The most flows of a backend; 0: no limit.
     BackendLimit(u32, u32),
+    /// What one source may take of a service: flows in a second, flows, packets in a second; 0: no limit.
+    SourceLimits(u32, u32, u32, u32),
+    /// Whether a service's list denies a family's client.
+    Denied(u32, Family, bool),
+    /// From how many half-open flows less one on a service's SYNs are answered with cookies; 0: never.
+    Cookies(u32, u32),
     /// A backend runs on this host.
     Local(u32),
     /// A backend's next hop: whether its MAC address is known, the interface and the MTU.
@@ -103,6 +109,16 @@ impl Step {
             Self::Scheduler(row, scheduler) => service(row).scheduler.store(scheduler),
             Self::ServiceLimit(row, most) => service(row).maxconn.store(most),
             Self::BackendLimit(row, most) => backend(row).maxconn.store(most),
+            Self::SourceLimits(row, flow_rate, flows, packet_rate) => {
+                service(row).flow_rate.store(flow_rate);
+                service(row).source_flows.store(flows);
+                service(row).packet_rate.store(packet_rate);
+            }
+            Self::Cookies(row, from) => service(row).cookies.store(from),
+            Self::Denied(row, family, denied) => {
+                let list = world::list(memory, 2 * row, family.client().ip());
+                service(row).denied.store(if denied { list } else { 0 });
+            }
             Self::SameServer(row, other) => {
                 let (record, other) = (backend(row), backend(other));
                 record.address.store(AddressCell::<V6>::load(&other.address));

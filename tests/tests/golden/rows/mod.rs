@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 mod checksums;
 mod connections;
+mod cookies;
 mod direct;
 mod ends;
 mod errors;
@@ -54,6 +55,7 @@ fn the_list_of_rows_has_each_once() {
     let kinds = [
         ("checksums", checksums::ROWS),
         ("connections", connections::ROWS),
+        ("cookies", cookies::ROWS),
         ("direct", direct::ROWS),
         ("ends", ends::ROWS),
         ("errors", errors::ROWS),

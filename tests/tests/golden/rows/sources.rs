@@ -5,7 +5,6 @@ use std::net::IpAddr;
 use lb_common::{
     Reason,
     address::{TCP, UDP},
-    layout::Span,
     memory::Memory,
     wire::{ACK, FIN, RST},
 };
@@ -51,18 +50,7 @@ fn a_second_later(bench: &Bench<'_>) {
 
 /// Rows of a list that denies one address.
 fn deny(bench: &Bench<'_>, first: u32, address: IpAddr) -> u64 {
-    let memory = bench.memory();
-    let address = u128::from_be_bytes(world::mapped(address).octets());
-    for (row, border) in memory.borders[first as usize..]
-        .iter()
-        .zip([address, address + 1])
-    {
-        let [high, low] =
-            [border >> 64, border & u128::from(u64::MAX)].map(|half| half.try_into().expect("a half"));
-        row.high.store(high);
-        row.low.store(low);
-    }
-    Span { first, count: 2 }.to_word()
+    world::list(&bench.memory(), first, address)
 }
 
 /// The client's service over TCP.

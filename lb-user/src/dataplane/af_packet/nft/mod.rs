@@ -8,4 +8,6 @@ mod expression;
 mod transaction;
 
 pub(super) use expression::{Field, Fields, drop_packet, in_range, is_frame_of, is_in, is_not_in};
+#[cfg(feature = "fuzzing")]
+pub(super) use transaction::read;
 pub(super) use transaction::{NftError, Socket, Transaction};

@@ -118,9 +118,20 @@ impl Socket {
         sendto(self.0.as_raw_fd(), &question.messages, &kernel, MsgFlags::empty()).ok()?;
         let mut answer = vec![0; 1 << 16];
         let length = recv(self.0.as_raw_fd(), &mut answer, MsgFlags::empty()).ok()?;
-        let attributes = answer.get(HEADERS..length)?;
-        Comment::in_data(Attributes::value_in(attributes, TABLE_DATA)?)
+        comment_in(&answer[..length])
     }
+}
+
+/// What a table's maker has to say, in the kernel's answer about the table.
+fn comment_in(answer: &[u8]) -> Option<String> {
+    Comment::in_data(Attributes::value_in(answer.get(HEADERS..)?, TABLE_DATA)?)
+}
+
+/// Reads an answer in all ways in which answers are read.
+#[cfg(feature = "fuzzing")]
+pub(in super::super) fn read(answer: &[u8]) {
+    let _ = comment_in(answer);
+    Answers(answer).for_each(drop);
 }
 
 /// A comment as the `nft` command shows it: a kind, a length, a text that ends with 0 (`NFTNL_UDATA_TABLE_COMMENT`).
@@ -306,6 +317,6 @@ impl Iterator for Answers<'_> {
         let (length, number, code) = (word(0)?, word(8)?, word(16)?);
         let next = usize::try_from(length).ok()?.next_multiple_of(4);
         self.0 = self.0.get(next.max(16)..).unwrap_or_default();
-        Some((number, -code.cast_signed()))
+        Some((number, code.cast_signed().wrapping_neg()))
     }
 }

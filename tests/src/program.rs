@@ -19,7 +19,7 @@ use crate::{Namespace, daemon::log_tail, wait_for};
 
 /// A program and the processes that it made; killed when dropped.
 #[derive(Debug)]
-pub(super) struct Program {
+pub(crate) struct Program {
     name: String,
     child: Child,
     log: PathBuf,
@@ -27,7 +27,7 @@ pub(super) struct Program {
 
 impl Program {
     /// Starts `command`, of a namespace; what it says goes to a file in `directory`.
-    pub(super) fn start(mut command: Command, directory: &Path) -> Result<Self> {
+    pub(crate) fn start(mut command: Command, directory: &Path) -> Result<Self> {
         let name = command.get_program().to_string_lossy().into_owned();
         let log = directory.join(format!("{name}.log"));
         let output = File::options().create(true).append(true).open(&log)?;
@@ -39,13 +39,13 @@ impl Program {
             .stderr(output)
             .spawn()
             .with_context(|| {
-                format!("cannot start {name}: is it installed? `cargo xtask bench` does that")
+                format!("cannot start {name}: is it installed? `cargo xtask setup` does that")
             })?;
         Ok(Self { name, child, log })
     }
 
     /// Waits until it takes connections at `address`, asked from `namespace`.
-    pub(super) fn wait_for(&mut self, namespace: &Namespace, address: SocketAddr) -> Result<()> {
+    pub(crate) fn wait_for(&mut self, namespace: &Namespace, address: SocketAddr) -> Result<()> {
         let what = format!("{} to listen on {address}", self.name);
         wait_for(&what, Duration::from_secs(10), || {
             if let Some(status) = self.child.try_wait()? {
