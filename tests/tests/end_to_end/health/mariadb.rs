@@ -1,4 +1,4 @@
-//! Checks of real MariaDB servers.
+//! Checks of real `MariaDB` servers.
 
 use std::{
     io::Read as _,
@@ -61,7 +61,7 @@ fn follow(primary: SocketAddr) -> String {
 pub(super) fn password_file(lab: &Lab) -> Result<String> {
     let file = lab.directory().path().join("password");
     std::fs::write(&file, PASSWORD)?;
-    Ok(format!("user = \"lb\"\npassword_file = {file:?}\n"))
+    Ok(format!("user = \"lb\"\npassword_file = \"{}\"\n", file.display()))
 }
 
 /// Checks a server from the balancer's namespace, so that it meets the server from another address than loopback's, to
