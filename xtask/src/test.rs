@@ -28,7 +28,7 @@ const OTHER_DATAPLANES: [&str; 2] = ["xdp-generic", "af-packet"];
 
 /// The part of it that tells engines apart: bytes and checksums, both ways of cabling, forwarding modes, and what comes
 /// and goes. The rest is about the daemon, which is the same.
-const ENGINES: &str = "binary(end_to_end) & test(/^(integrity|balancing|one_armed|modes|failover|ends)::/)";
+const ENGINES: &str = "binary(end_to_end) & test(/^(balancing|one_armed|matrix|failover|ends)::/)";
 
 /// Which tests.
 #[derive(Args)]

@@ -13,7 +13,7 @@ const CAPABILITIES: u32 = 0x0001 | 0x0004 | 0x0200 | 0x8000 | PLUGIN_AUTH;
 const PLUGIN_AUTH: u32 = 0x0008_0000;
 /// utf8mb4, which all servers know since 2010.
 const CHARACTER_SET: u8 = 45;
-/// The longest packet that is ever sent to us: see [`super::session`].
+/// The longest packet that is ever sent to us: see `session`.
 pub const MOST_READ: usize = 64 * 1024;
 /// In the place of a value's length.
 const NULL: u8 = 0xfb;

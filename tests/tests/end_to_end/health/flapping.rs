@@ -24,7 +24,7 @@ fn flap(listener: &TcpListener, end: &AtomicBool) -> Result<()> {
     let start = Instant::now();
     while !end.load(Ordering::Relaxed) {
         let (mut stream, _) = listener.accept()?;
-        let is_well = start.elapsed().as_millis() / 50 % 2 == 0;
+        let is_well = (start.elapsed().as_millis() / 50).is_multiple_of(2);
         let status = if is_well { "200 OK" } else { "503 No" };
         let _request = stream.read(&mut [0; 1024])?;
         // A check that has waited too long is gone.

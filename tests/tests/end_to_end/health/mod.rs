@@ -48,8 +48,8 @@ impl Monitored {
             Health::Tracked { .. } => None,
         };
         let backends = service.backends.into_iter();
-        let copied = backends.flat_map(|backend| std::iter::repeat_n(backend, copies));
-        let targets = (0..).zip(copied).filter_map(target).collect();
+        let repeated = backends.flat_map(|backend| std::iter::repeat_n(backend, copies));
+        let targets = (0..).zip(repeated).filter_map(target).collect();
         let (heard, events) = mpsc::channel();
         let (end, ended) = oneshot::channel();
         namespace.spawn(move || {
