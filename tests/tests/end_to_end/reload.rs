@@ -113,7 +113,7 @@ fn a_broken_file_changes_nothing_and_says_where() {
             line.contains("ballast.toml:") && line.contains("magnet"),
             "{line}"
         );
-        lab.write_config(&text.replace("[global]\n", "[global]\nmax_flows = 77\n"))?;
+        lab.write_config(&text.replacen("max_flows = ", "max_flows = 1", 1))?;
         let refused = lab.ask(&["reload"])?;
         ensure!(
             refused

@@ -3,7 +3,7 @@
 use super::*;
 use crate::health::Duty;
 
-const TRACKING: &str = r#"
+pub(super) const TRACKING: &str = r#"
     [global]
     interfaces = ["eth1"]
 

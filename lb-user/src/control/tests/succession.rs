@@ -1,6 +1,9 @@
 //! A configuration in the place of another, while packets are forwarded.
 
-use super::*;
+use std::sync::Arc;
+
+use super::{health::TRACKING, *};
+use crate::health::{Duty, Vip};
 
 /// The row that is free when the configuration is laid out.
 const NEW: u32 = 5;
@@ -50,6 +53,54 @@ fn what_was_maintained_is_checked_before_it_takes_flows_again() {
     assert_eq!(world.picked(0), [(A, 5000)].into());
     world.check(B, State::Up);
     assert_eq!(world.picked(0).len(), 2);
+}
+
+#[test]
+fn what_others_track_is_checked_for_them_while_it_is_maintained() {
+    let mut world = World::ready(TRACKING);
+    world.succeed(&TRACKING.replace("10.0.0.2:8080\"", "10.0.0.2:8080\", state = \"maint\""));
+    assert_eq!(world.picked(0), [(A, 5000)].into());
+    assert_eq!(world.picked(2).len(), 2, "who tracks it is as it was");
+    assert_eq!(world.control.targets().len(), 2);
+    world.check(B, State::Down);
+    assert_eq!(world.picked(2).into_keys().collect::<Vec<_>>(), [2]);
+}
+
+#[test]
+fn an_agent_that_is_asked_no_more_has_no_say() {
+    let mut world = World::ready(CONFIG);
+    let drain = Orders {
+        duty: Some(Duty::Drain),
+        percent: None,
+    };
+    world.ordered(A, State::Up, drain);
+    world.succeed(&CONFIG.replace("weight = 0", "weight = 1"));
+    assert!(!world.picked(0).contains_key(&A), "its check is the same");
+    let other = "10.0.0.1:8080\", check = { inter = \"9s\" }";
+    world.succeed(&CONFIG.replace("10.0.0.1:8080\"", other));
+    assert!(world.picked(0).contains_key(&A));
+}
+
+#[test]
+fn a_check_of_a_service_s_own_address_stays_as_long_as_the_addresses_do() {
+    let text = CONFIG.replace(":8080", ":80").replacen(
+        "table_size = 251",
+        "mode = \"dsr\"\n    check = { vip = true }\n    table_size = 251",
+        1,
+    );
+    let mut world = World::ready(&text);
+    let vip = |world: &World| -> Arc<Vip> {
+        let targets = world.control.targets();
+        let target = targets.into_iter().find(|target| target.id == A);
+        target.and_then(|target| target.vip).unwrap()
+    };
+    let first = vip(&world);
+    world.succeed(&text.replace("weight = 0", "weight = 1"));
+    assert!(Arc::ptr_eq(&first, &vip(&world)));
+    world.succeed(&text.replace("192.0.2.1:80\"", "192.0.2.1:80\", \"192.0.2.7:80\""));
+    let second = vip(&world);
+    assert!(!Arc::ptr_eq(&first, &second));
+    assert!(second.has_way(), "nobody would tell it again");
 }
 
 #[test]

@@ -60,6 +60,12 @@ impl Vip {
         self.way.send_replace(Some(way.clone()));
     }
 
+    /// Whether the way has been told.
+    #[cfg(test)]
+    pub(crate) fn has_way(&self) -> bool {
+        self.way.borrow().is_some()
+    }
+
     /// Has each of the addresses that are of the backend's own family asked for a connection, which is then given up.
     pub(super) async fn ask(&self) -> Result<(), Failure> {
         let mut way = self.way.subscribe();
