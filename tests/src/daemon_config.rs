@@ -179,6 +179,7 @@ timeout = "{timeout}ms"
 rise = {rise}
 fall = {fall}
 port = {BACKEND_PORT}
+max_flaps = 0
 "#,
             bind = service.address(),
             protocol = protocol.as_str(),

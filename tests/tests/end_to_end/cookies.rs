@@ -29,7 +29,7 @@ const SIZE: u64 = 20_000_000;
 const GREETER_PORT: u16 = 3306;
 
 /// With this many flows in all, that many half-open ones of one service are too many.
-const MAX_FLOWS: u64 = 8192;
+const MAX_FLOWS: u64 = 32_768;
 const MANY: u64 = MAX_FLOWS / 64;
 
 #[test]
@@ -118,11 +118,7 @@ fn clients_connect_during_a_flood_in_userspace() {
 
 fn clients_connect(builder: Builder) {
     in_lab(builder.check(CheckTimes::ONCE), |lab| {
-        let config = lab
-            .config()
-            .to_toml()
-            .replace("[global]", &format!("[global]\nmax_flows = {MAX_FLOWS}"));
-        lab.start_daemon_on(&config)?;
+        lab.start_daemon()?;
         let quiet = Requests::new(lab.web(Family::V4), 50).run(lab.client())?;
         ensure!(
             quiet.failed == 0 && cookies(lab)? == 0,

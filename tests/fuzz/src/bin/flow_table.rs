@@ -25,6 +25,8 @@ libfuzzer_sys::fuzz_target!(|orders: Vec<(u8, u8)>| {
         sources: 1,
         buckets_v4: BUCKETS,
         buckets_v6: 2,
+        borders: 1,
+        quotas: 1,
         workers: 1,
     });
     heap.memory().settings.second.store(SECOND);
@@ -180,6 +182,9 @@ fn flow(number: u8, partner: u32) -> Flow<V4> {
         },
         partner,
         attempts: 0,
+        counted: 0,
+        metered: false,
+        cookie: 0,
     }
 }
 
