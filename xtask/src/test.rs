@@ -26,14 +26,14 @@ const END_TO_END: &str = "end_to_end";
 /// The engines that it runs with besides native XDP.
 const OTHER_DATAPLANES: [&str; 2] = ["xdp-generic", "af-packet"];
 
-/// The part of it that tells engines apart: bytes and checksums, both ways of cabling, forwarding modes, and what comes
-/// and goes. The rest is about the daemon, which is the same.
-const ENGINES: &str = "binary(end_to_end) & test(/^(balancing|one_armed|matrix|failover|ends)::/)";
+/// The part of it that says soonest whether an engine forwards: requests, transfers and datagrams, and both ways of
+/// cabling.
+const ENGINES: &str = "binary(end_to_end) & test(/^(balancing|one_armed)::/)";
 
 /// Which tests.
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// All end-to-end scenarios on each dataplane: on xdp-generic and af-packet else those that tell engines apart
+    /// All end-to-end scenarios on each dataplane: on xdp-generic and af-packet else a few
     #[arg(long)]
     all_dataplanes: bool,
     /// Only tests with this in their name, or other arguments of `cargo nextest run`; leaves out what is no test
