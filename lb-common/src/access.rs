@@ -91,16 +91,8 @@ mod tests {
 
     fn heap() -> Heap {
         Heap::new(&Sizes {
-            service_slots: 1,
-            services: 1,
-            choices: 1,
-            backends: 1,
-            sources: 1,
-            buckets_v4: 2,
-            buckets_v6: 2,
             borders: ROWS,
-            quotas: 1,
-            workers: 1,
+            ..Sizes::LEAST
         })
     }
 

@@ -258,16 +258,9 @@ mod tests {
 
     fn heap(quotas: u32) -> Heap {
         let heap = Heap::new(&Sizes {
-            service_slots: 1,
-            services: 1,
-            choices: 1,
-            backends: 1,
-            sources: 1,
-            buckets_v4: 2,
-            buckets_v6: 2,
-            borders: 1,
             quotas,
             workers: 8,
+            ..Sizes::LEAST
         });
         heap.memory().settings.second.store(SECOND);
         heap

@@ -88,16 +88,8 @@ mod tests {
     #[test]
     fn no_race_lets_more_in_than_there_is_room_for_or_loses_a_place() {
         let heap = Heap::new(&Sizes {
-            service_slots: 1,
-            services: 1,
-            choices: 1,
             backends: 2,
-            sources: 1,
-            buckets_v4: 2,
-            buckets_v6: 2,
-            borders: 1,
-            quotas: 1,
-            workers: 1,
+            ..Sizes::LEAST
         });
         let memory = heap.memory();
         let service = &memory.services[0];

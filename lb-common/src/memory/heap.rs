@@ -38,6 +38,22 @@ pub struct Sizes {
     pub workers: u32,
 }
 
+impl Sizes {
+    /// The smallest tables, for what uses few of them.
+    pub const LEAST: Self = Self {
+        service_slots: 1,
+        services: 1,
+        choices: 1,
+        backends: 1,
+        sources: 1,
+        buckets_v4: 2,
+        buckets_v6: 2,
+        borders: 1,
+        quotas: 1,
+        workers: 1,
+    };
+}
+
 /// Tables on the heap, for an engine in userspace. Only what is used of them takes memory.
 pub struct Heap {
     settings: Box<Settings>,

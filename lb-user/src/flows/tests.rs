@@ -19,16 +19,9 @@ const CLOCK: Clock = Clock {
 
 fn tables() -> Heap {
     Heap::new(&Sizes {
-        service_slots: 1,
-        services: 1,
-        choices: 1,
-        backends: 1,
-        sources: 1,
         buckets_v4: 256,
         buckets_v6: 256,
-        borders: 1,
-        quotas: 1,
-        workers: 1,
+        ..Sizes::LEAST
     })
 }
 

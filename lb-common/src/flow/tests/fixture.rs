@@ -25,16 +25,10 @@ pub(super) const SECOND: u32 = 100;
 /// Tables with so many buckets for IPv4 flows.
 pub(super) fn heap(buckets: u32, workers: u32) -> Heap {
     let heap = Heap::new(&Sizes {
-        service_slots: 1,
-        services: 1,
-        choices: 1,
         backends: 2,
-        sources: 1,
         buckets_v4: buckets,
-        buckets_v6: 2,
-        borders: 1,
-        quotas: 1,
         workers,
+        ..Sizes::LEAST
     });
     heap.memory().settings.seed.store(0x5eed);
     heap.memory().backends[BACKEND as usize].service.store(1);

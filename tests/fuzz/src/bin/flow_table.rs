@@ -18,16 +18,8 @@ const SECOND: u32 = 100;
 
 libfuzzer_sys::fuzz_target!(|orders: Vec<(u8, u8)>| {
     let heap = Heap::new(&Sizes {
-        service_slots: 1,
-        services: 1,
-        choices: 1,
-        backends: 1,
-        sources: 1,
         buckets_v4: BUCKETS,
-        buckets_v6: 2,
-        borders: 1,
-        quotas: 1,
-        workers: 1,
+        ..Sizes::LEAST
     });
     heap.memory().settings.second.store(SECOND);
     let mut table = Table {

@@ -51,7 +51,9 @@ libfuzzer_sys::fuzz_target!(|story: &[u8]| {
                 sources: 4,
                 buckets_v4: 16,
                 buckets_v6: 16,
-                workers: 1,
+                borders: 64,
+                quotas: 8,
+                ..Sizes::LEAST
             })
         });
         tell(heap, &mut Story(story));
