@@ -25,8 +25,29 @@ pub fn track<A: Address, T: Tables>(tables: &T, segment: &Segment<A>, hit: &Hit<
     }
     let sees_answers = hit.entry.way().forwarding().sees_answers();
     let new = next(old, segment.protocol, segment.flags, sees_answers);
-    if new != old {
-        advance_both(tables, hit, new);
+    if new == old {
+        return;
+    }
+    if segment.flags & RST != 0 && breaks_off(old) {
+        count_reset(tables, hit);
+    }
+    advance_both(tables, hit, new);
+}
+
+/// Whether a RST in this state is a backend's in the midst of a flow, of which neither end has said that it is done.
+#[inline(always)]
+fn breaks_off(state: State) -> bool {
+    let over = [State::CLIENT_FIN, State::BACKEND_FIN, State::CLOSED];
+    state.has(State::ESTABLISHED) && state.has(State::REPLY) && !over.iter().any(|end| state.has(*end))
+}
+
+#[inline(always)]
+fn count_reset<A: Address, T: Tables>(tables: &T, hit: &Hit<'_, A>) {
+    let Some(settings) = tables.settings() else {
+        return;
+    };
+    if let Some(counters) = tables.backend_counters(settings, hit.entry.way().backend()) {
+        counters.resets.add(1);
     }
 }
 
@@ -122,6 +143,17 @@ mod tests {
     fn a_reset_closes_from_either_side() {
         assert!(next(CLIENT, TCP, RST).has(State::CLOSED));
         assert!(next(BACKEND, TCP, RST | ACK).has(State::CLOSED));
+    }
+
+    #[test]
+    fn only_a_backend_breaks_off_a_flow_that_nobody_has_ended() {
+        let established = State::ANSWERED.with(State::ESTABLISHED);
+        assert!(breaks_off(BACKEND.with(established)));
+        assert!(!breaks_off(CLIENT.with(established)), "the client's own");
+        assert!(!breaks_off(BACKEND.with(State::ANSWERED)), "no flow yet");
+        for end in [State::CLIENT_FIN, State::BACKEND_FIN, State::CLOSED] {
+            assert!(!breaks_off(BACKEND.with(established).with(end)), "{end:?}");
+        }
     }
 
     #[test]

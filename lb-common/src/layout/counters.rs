@@ -36,6 +36,11 @@ pub struct BackendCounters {
     pub retried: Shared<u64>,
     /// SYNs that it answered with RST.
     pub refused: Shared<u64>,
+    /// Established flows that it reset while neither end had sent FIN (`HAProxy`'s `srv_abrt`). This and what follows is
+    /// rarely touched, and in a cache line of its own.
+    pub resets: Shared<u64>,
+    /// For whole cache lines.
+    pub reserved: [u64; 7],
 }
 
 impl BackendCounters {
@@ -52,10 +57,32 @@ impl BackendCounters {
         self.packets_out.add(1);
         self.bytes_out.add(length);
     }
+
+    /// Starts anew, for another backend.
+    pub fn clear(&self) {
+        let Self {
+            packets_in,
+            bytes_in,
+            packets_out,
+            bytes_out,
+            flows_opened,
+            flows_closed,
+            retried,
+            refused,
+            resets,
+            reserved: _,
+        } = self;
+        let traffic = [packets_in, bytes_in, packets_out, bytes_out];
+        let flows = [flows_opened, flows_closed, retried, refused, resets];
+        traffic
+            .into_iter()
+            .chain(flows)
+            .for_each(|counter| counter.store(0));
+    }
 }
 
 const _: () = {
     assert!(size_of::<PacketCounters>() == 512);
-    assert!(size_of::<BackendCounters>() == 64);
+    assert!(size_of::<BackendCounters>() == 128);
     assert!(crate::Reason::ALL.len() <= MAX_REASONS);
 };

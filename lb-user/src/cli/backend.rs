@@ -11,8 +11,8 @@ use crate::{
     stats::{ListedBackend, format},
 };
 
-const HEADINGS: [&str; 8] = [
-    "BACKEND", "ADDRESS", "STATE", "WEIGHT", "FLOWS", "RETRIES", "REFUSED", "CHECK",
+const HEADINGS: [&str; 9] = [
+    "BACKEND", "ADDRESS", "STATE", "WEIGHT", "FLOWS", "RETRIES", "REFUSED", "RESETS", "CHECK",
 ];
 
 /// Look at backends, and change them
@@ -167,6 +167,7 @@ pub(super) fn text(backends: &[ListedBackend]) -> String {
             table::figure(format::count(backend.counters.flows_active)),
             table::figure(format::count(backend.counters.retries)),
             table::figure(format::count(backend.counters.refused)),
+            table::figure(format::count(backend.counters.resets)),
             table::check(backend),
         ]);
     }

@@ -6,8 +6,9 @@ use comfy_table::{Cell, Table};
 use super::{client::Client, output, table, watch};
 use crate::stats::{Backend, Counters, Packets, Service, Statistics, format};
 
-const HEADINGS: [&str; 11] = [
-    "SERVICE", "BACKEND", "STATE", "SHARE", "FLOWS", "TOTAL", "IN", "OUT", "RETRIES", "REFUSED", "CHECK",
+const HEADINGS: [&str; 12] = [
+    "SERVICE", "BACKEND", "STATE", "SHARE", "FLOWS", "TOTAL", "IN", "OUT", "RETRIES", "REFUSED", "RESETS",
+    "CHECK",
 ];
 
 /// Show what the daemon has counted
@@ -111,7 +112,7 @@ fn add_backend(table: &mut Table, service: &Service, backend: &Backend) {
     table.add_row(row);
 }
 
-fn traffic(counters: &Counters) -> [Cell; 6] {
+fn traffic(counters: &Counters) -> [Cell; 7] {
     [
         table::figure(format::count(counters.flows_active)),
         table::figure(format::count(counters.flows_total)),
@@ -119,5 +120,6 @@ fn traffic(counters: &Counters) -> [Cell; 6] {
         table::figure(format::bytes(counters.bytes_out)),
         table::figure(format::count(counters.retries)),
         table::figure(format::count(counters.refused)),
+        table::figure(format::count(counters.resets)),
     ]
 }

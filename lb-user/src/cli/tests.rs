@@ -50,13 +50,13 @@ fn statistics_are_shown_as_a_table() {
             "5,000,000 packets: 3,998,759 forwarded, 1,000,000 passed to this host, 1,241 dropped",
             "not forwarded: fragment 1,234, no_backend 7",
             "",
-            "SERVICE BACKEND STATE SHARE FLOWS TOTAL IN OUT RETRIES REFUSED CHECK",
-            "fe degraded 60 172,835 4.5 GiB 16.0 GiB 35 10",
-            "node1 up 3m 5s 33.3 % 12 34,567 941.9 MiB 3.2 GiB 7 2 ok: HTTP 200",
-            "node2 up 3m 5s 66.7 % 12 34,567 941.9 MiB 3.2 GiB 7 2 ok: HTTP 200",
-            r#"node3 down 3m 5s 0.0 % 12 34,567 941.9 MiB 3.2 GiB 7 2 failed: refused by <b>"x"</b> & co"#,
-            "node4 drain 3m 5s 0.0 % 12 34,567 941.9 MiB 3.2 GiB 7 2 none",
-            "node5 up 3m 5s 100.0 % 12 34,567 941.9 MiB 3.2 GiB 7 2 pending: not yet checked",
+            "SERVICE BACKEND STATE SHARE FLOWS TOTAL IN OUT RETRIES REFUSED RESETS CHECK",
+            "fe degraded 60 172,835 4.5 GiB 16.0 GiB 35 10 15",
+            "node1 up 3m 5s 33.3 % 12 34,567 941.9 MiB 3.2 GiB 7 2 3 ok: HTTP 200",
+            "node2 up 3m 5s 66.7 % 12 34,567 941.9 MiB 3.2 GiB 7 2 3 ok: HTTP 200",
+            r#"node3 down 3m 5s 0.0 % 12 34,567 941.9 MiB 3.2 GiB 7 2 3 failed: refused by <b>"x"</b> & co"#,
+            "node4 drain 3m 5s 0.0 % 12 34,567 941.9 MiB 3.2 GiB 7 2 3 none",
+            "node5 up 3m 5s 100.0 % 12 34,567 941.9 MiB 3.2 GiB 7 2 3 pending: not yet checked",
         ]
     );
 }
@@ -69,8 +69,8 @@ fn backends_are_listed_by_the_names_that_commands_take() {
     assert_eq!(
         squeezed(&backend::text(&backends)),
         [
-            "BACKEND ADDRESS STATE WEIGHT FLOWS RETRIES REFUSED CHECK",
-            "fe/node1 10.0.0.80:9030 up 3m 5s 100 12 7 2 ok: HTTP 500 [2J no",
+            "BACKEND ADDRESS STATE WEIGHT FLOWS RETRIES REFUSED RESETS CHECK",
+            "fe/node1 10.0.0.80:9030 up 3m 5s 100 12 7 2 3 ok: HTTP 500 [2J no",
         ],
         "and what a backend says cannot command the terminal"
     );

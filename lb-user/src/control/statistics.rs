@@ -123,6 +123,7 @@ fn counters(memory: &Memory<'_>, row: usize) -> Counters {
         bytes_out: sum(|counters| counters.bytes_out.load()),
         retries: sum(|counters| counters.retried.load()),
         refused: sum(|counters| counters.refused.load()),
+        resets: sum(|counters| counters.resets.load()),
         ..Counters::default()
     }
 }
@@ -137,6 +138,7 @@ fn add(sum: &Counters, other: &Counters) -> Counters {
         bytes_out: sum.bytes_out + other.bytes_out,
         retries: sum.retries + other.retries,
         refused: sum.refused + other.refused,
+        resets: sum.resets + other.resets,
         // Those of a sum are no sums.
         ..Counters::default()
     }

@@ -9,7 +9,7 @@ use std::{
 use lb_common::{
     Address as _, Port, V4, V6,
     address::{AddressCell as _, TCP, UDP},
-    layout::{ANSWER_ECHO, Backend, BackendCounters, PortFilter, Service, Span, mac_to_word},
+    layout::{ANSWER_ECHO, Backend, PortFilter, Service, Span, mac_to_word},
     manner::Manner,
     memory::Memory,
     service::{self as index, SlotKey},
@@ -156,28 +156,7 @@ pub(super) fn free_backend(memory: &Memory<'_>, row: u32) {
     ends(memory, row, false);
     record.drained.store(0);
     for counters in statistics::counters_of(memory, row as usize) {
-        let BackendCounters {
-            packets_in,
-            bytes_in,
-            packets_out,
-            bytes_out,
-            flows_opened,
-            flows_closed,
-            retried,
-            refused,
-        } = counters;
-        for counter in [
-            packets_in,
-            bytes_in,
-            packets_out,
-            bytes_out,
-            flows_opened,
-            flows_closed,
-            retried,
-            refused,
-        ] {
-            counter.store(0);
-        }
+        counters.clear();
     }
     record.local.store(0);
     record.active.store(0);

@@ -190,6 +190,7 @@ fn traffic(counters: &Counters) -> Row {
         ("bin", counters.bytes_in),
         ("bout", counters.bytes_out),
         ("econ", counters.refused),
+        ("srv_abrt", counters.resets),
         ("wretr", counters.retries),
         ("lbtot", counters.flows_total),
         ("conn_tot", counters.flows_total),

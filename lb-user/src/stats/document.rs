@@ -94,6 +94,9 @@ pub struct Counters {
     pub retries: u64,
     /// Connections that were refused: RST for a SYN.
     pub refused: u64,
+    /// Established connections that a backend reset before either end had closed its side.
+    #[serde(default)]
+    pub resets: u64,
 }
 
 /// A service and its backends.

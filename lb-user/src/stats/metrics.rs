@@ -141,7 +141,7 @@ fn traffic(registry: &Registry, services: &[Service]) -> prometheus::Result<()> 
         gauges("ballast_backend_active_flows", help, &OF_BACKEND),
     )?;
     let help = "Connections that were moved to another backend, since this one did not answer.";
-    let single: [(&str, &str, Figure); 3] = [
+    let single: [(&str, &str, Figure); 4] = [
         ("ballast_backend_flows_total", "Flows ever opened.", |counters| {
             counters.flows_total
         }),
@@ -150,6 +150,11 @@ fn traffic(registry: &Registry, services: &[Service]) -> prometheus::Result<()> 
             "ballast_backend_refused_total",
             "Connections refused by RST.",
             |counters| counters.refused,
+        ),
+        (
+            "ballast_backend_resets_total",
+            "Established connections that the backend reset before either end had closed its side.",
+            |counters| counters.resets,
         ),
     ];
     for (name, help, figure) in single {

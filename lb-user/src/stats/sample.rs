@@ -24,6 +24,7 @@ fn backend(name: &str, address: &str, state: &str, weight: u16, check: Check) ->
             bytes_out: 3_456_789_012,
             retries: 7,
             refused: 2,
+            resets: 3,
         },
         check,
     }
@@ -81,6 +82,7 @@ pub(crate) fn service() -> Service {
             bytes_out: 17_283_945_060,
             retries: 35,
             refused: 10,
+            resets: 15,
         },
         backends,
     }

@@ -313,15 +313,23 @@ pub(crate) fn flows(memory: &Memory<'_>) -> (u64, u64) {
 
 /// Connections that a backend did not take: moved to another one, and refused.
 pub(crate) fn not_taken(memory: &Memory<'_>, backend: u32) -> (u64, u64) {
+    of_backend(memory, backend).fold((0, 0), |(retried, refused), row| {
+        (retried + row.retried.load(), refused + row.refused.load())
+    })
+}
+
+/// Established flows that a backend has reset.
+pub(crate) fn resets(memory: &Memory<'_>, backend: u32) -> u64 {
+    of_backend(memory, backend).map(|row| row.resets.load()).sum()
+}
+
+fn of_backend<'m>(memory: &Memory<'m>, backend: u32) -> impl Iterator<Item = &'m BackendCounters> {
     let capacity = memory.settings.backend_capacity.load() as usize;
-    let rows = memory
+    memory
         .backend_counters
         .iter()
         .skip(backend as usize)
-        .step_by(capacity);
-    rows.fold((0, 0), |(retried, refused), row| {
-        (retried + row.retried.load(), refused + row.refused.load())
-    })
+        .step_by(capacity)
 }
 
 /// Has a service answer SYNs with cookies while so many flows are half-open. All of the row is in one minute: engines have
@@ -502,14 +510,7 @@ fn clear(memory: &Memory<'_>) {
             .for_each(|counter| counter.store(0));
     }
     for row in memory.backend_counters {
-        let counters = [&row.packets_in, &row.bytes_in, &row.packets_out, &row.bytes_out];
-        let flows = [&row.flows_opened, &row.flows_closed];
-        let connecting = [&row.retried, &row.refused];
-        counters
-            .into_iter()
-            .chain(flows)
-            .chain(connecting)
-            .for_each(|counter| counter.store(0));
+        row.clear();
     }
 }
 

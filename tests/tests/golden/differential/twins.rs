@@ -138,7 +138,13 @@ impl<'k> Twins<'k> {
             same(format_args!("turn and flows of service {row}"), &plain, &kernel)?;
         }
         for row in 0..u32::try_from(plain.backends.len()).expect("a few rows") {
-            let state = |memory| (world::active(memory, row), world::not_taken(memory, row));
+            let state = |memory| {
+                (
+                    world::active(memory, row),
+                    world::not_taken(memory, row),
+                    world::resets(memory, row),
+                )
+            };
             same(
                 format_args!("flows of backend {row}"),
                 &state(&plain),

@@ -21,6 +21,8 @@ rows! {
     a_udp_datagram_opens_a_flow_and_is_answered: v4 v6;
     a_reset_from_the_client_closes_the_flow: v4 v6;
     a_reset_from_the_backend_closes_the_flow: v4 v6;
+    a_reset_in_the_midst_of_a_flow_counts_against_the_backend: v4 v6;
+    a_reset_by_the_client_or_after_a_fin_counts_against_nobody: v4 v6;
     strays_of_a_closed_flow_still_arrive: v4 v6;
     a_syn_on_a_closed_flow_opens_it_anew: v4 v6;
     a_syn_again_before_the_answer_is_the_same_flow: v4 v6;
@@ -94,6 +96,28 @@ fn a_reset_from_the_backend_closes_the_flow(bench: &mut Bench<'_>) {
     let left = bench.reaches_backend(&syn);
     bench.reaches_client(&left.answer(RST | ACK, b""), &syn);
     assert_eq!(bench.flows(), (1, 1));
+}
+
+fn a_reset_in_the_midst_of_a_flow_counts_against_the_backend(bench: &mut Bench<'_>) {
+    let syn = Frame::syn(bench.family);
+    let row = bench.family.row(syn.protocol, syn.to.port());
+    let left = bench.handshake(&syn);
+    for _ in 0..2 {
+        bench.reaches_client(&left.answer(RST | ACK, b""), &syn);
+        assert_eq!(world::resets(&bench.memory(), row), 1, "once for the flow");
+    }
+    assert_eq!(world::not_taken(&bench.memory(), row), (0, 0));
+}
+
+fn a_reset_by_the_client_or_after_a_fin_counts_against_nobody(bench: &mut Bench<'_>) {
+    let syn = Frame::syn(bench.family);
+    let row = bench.family.row(syn.protocol, syn.to.port());
+    let left = bench.handshake(&syn);
+    bench.reaches_backend(&syn.with(FIN | ACK, b""));
+    bench.reaches_client(&left.answer(RST | ACK, b""), &syn);
+    bench.handshake(&syn);
+    bench.reaches_backend(&syn.with(RST, b""));
+    assert_eq!(world::resets(&bench.memory(), row), 0);
 }
 
 fn strays_of_a_closed_flow_still_arrive(bench: &mut Bench<'_>) {
