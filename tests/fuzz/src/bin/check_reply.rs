@@ -7,4 +7,5 @@ libfuzzer_sys::fuzz_target!(|reply: &[u8]| {
         shown.chars().all(|character| !character.is_control()),
         "an answer is shown as it came: {shown:?}"
     );
+    assert!(reply.ends_with(lb_user::health::http::body_of(reply)));
 });
