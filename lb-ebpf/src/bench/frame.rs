@@ -43,6 +43,8 @@ pub trait Form {
     const ADDRESS: usize;
     /// Where the source port is.
     const PORT: usize;
+    /// Bytes of the network header.
+    const NETWORK: i32;
 }
 
 /// IPv4 without options.
@@ -55,12 +57,14 @@ impl Form for V4 {
     type Header = [u8; 56];
     const ADDRESS: usize = 26;
     const PORT: usize = 34;
+    const NETWORK: i32 = 20;
 }
 
 impl Form for V6 {
     type Header = [u8; 80];
     const ADDRESS: usize = 34;
     const PORT: usize = 54;
+    const NETWORK: i32 = 40;
 }
 
 /// Puts the same frame back.

@@ -2,6 +2,7 @@
 
 use aya_ebpf::{
     bindings::xdp_action::{XDP_ABORTED, XDP_TX},
+    helpers::bpf_xdp_adjust_head,
     macros::xdp,
     programs::XdpContext,
 };
@@ -83,6 +84,45 @@ opening! {
     open_v4, open_v4_alone: open_next::<frame::V4, V4>;
     /// The next IPv6 client's frame each time, and two buckets of the flow table are emptied.
     open_v6, open_v6_alone: open_next::<frame::V6, V6>;
+}
+
+/// Defines a program that takes off what the packet path has put around the frame in the run before, and hands it the
+/// same frame again, and its twin that moves the frame's start by nothing, which costs as much.
+macro_rules! unwrapping {
+    ($($(#[$doc:meta])* $path:ident, $alone:ident: $form:ty;)*) => {$(
+        $(#[$doc])*
+        #[xdp]
+        pub fn $path(context: XdpContext) -> u32 {
+            match moved::<$form>(&context, <$form>::NETWORK) {
+                Some(()) => follow(&context),
+                None => XDP_ABORTED,
+            }
+        }
+
+        #[doc = concat!("What `", stringify!($path), "` does, without the packet path.")]
+        #[xdp]
+        pub fn $alone(context: XdpContext) -> u32 {
+            done(XDP_TX, moved::<$form>(&context, 0))
+        }
+    )*};
+}
+
+unwrapping! {
+    /// The same IPv4 frame each time, which goes through a tunnel of IPv4.
+    unwrap_v4, unwrap_v4_alone: frame::V4;
+    /// The same IPv6 frame each time, which goes through a tunnel of IPv6.
+    unwrap_v6, unwrap_v6_alone: frame::V6;
+}
+
+/// The same frame again, so many bytes further on.
+#[inline(always)]
+fn moved<F: Form>(context: &XdpContext, by: i32) -> Option<()> {
+    // SAFETY: the context is the one that this program was started with, and no packet is borrowed from it.
+    let refused = unsafe { bpf_xdp_adjust_head(context.ctx, by) };
+    if refused != 0 {
+        return None;
+    }
+    frame::again::<F>(&mut maps::frame(context))
 }
 
 /// The action, unless the frame could not be renewed: the bench stops at that.

@@ -12,7 +12,7 @@ use anyhow::Result;
 use etherparse::PacketBuilder;
 use lb_common::memory::Memory;
 use lb_user::{
-    config::{self, Config},
+    config::{self, Config, types::Mode},
     control::{self, Control},
     dataplane::Capacity,
     health::{Event, Orders, Outcome, Report, State},
@@ -203,7 +203,12 @@ pub struct Scene {
 impl Scene {
     /// Lays the scene out; nothing is stored yet.
     pub fn new(families: &[Family], flows: u32, towards: u32) -> Result<Self> {
-        let config = config::parse(&text(families, flows)?, Path::new("bench.toml"))?;
+        Self::in_mode(Mode::FullNat, families, flows, towards)
+    }
+
+    /// Lays it out with all services in one mode.
+    pub fn in_mode(mode: Mode, families: &[Family], flows: u32, towards: u32) -> Result<Self> {
+        let config = config::parse(&text(mode, families, flows)?, Path::new("bench.toml"))?;
         Ok(Self { config, towards })
     }
 
@@ -262,7 +267,12 @@ pub fn next_hops(destinations: BTreeSet<IpAddr>, interface: u32) -> NextHops {
         .collect()
 }
 
-fn text(families: &[Family], flows: u32) -> Result<String> {
+fn text(mode: Mode, families: &[Family], flows: u32) -> Result<String> {
+    let backend_port = if mode.translates_ports() {
+        BACKEND_PORT
+    } else {
+        SERVICE_PORT
+    };
     let sources = families.iter().flat_map(|family| {
         (0..SOURCES).map(|number| format!("{:?}", backend(1024 + number, *family).to_string()))
     });
@@ -276,14 +286,15 @@ fn text(families: &[Family], flows: u32) -> Result<String> {
             let bind = std::net::SocketAddr::new(vip(*family), SERVICE_PORT);
             writeln!(
                 text,
-                "[[service]]\nname = \"{protocol}-{family:?}\"\nprotocol = \"{protocol}\"\nbind = [\"{bind}\"]"
+                "[[service]]\nname = \"{protocol}-{family:?}\"\nprotocol = \"{protocol}\"\nbind = [\"{bind}\"]\nmode = {:?}",
+                mode.as_str()
             )?;
-            if protocol == "tcp" {
+            if protocol == "tcp" && mode == Mode::FullNat {
                 // Flows are opened here by the thousand, and none of them is a flood.
                 text.push_str("syn_cookies = \"never\"\n");
             }
             for number in 1..=BACKENDS {
-                let address = std::net::SocketAddr::new(backend(number, *family), BACKEND_PORT);
+                let address = std::net::SocketAddr::new(backend(number, *family), backend_port);
                 writeln!(
                     text,
                     "[[service.backend]]\nname = \"be{number}\"\naddress = \"{address}\""

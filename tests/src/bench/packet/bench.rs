@@ -1,12 +1,14 @@
 //! Where cases are timed: the programs over tables with flows in them.
 
+use std::collections::{HashMap, hash_map::Entry};
+
 use anyhow::{Context as _, Result, ensure};
 use lb_common::{
     Tables as _, V4, V6, Verdict,
     flow::{self, Limits},
     memory::Memory,
 };
-use lb_user::dataplane::Capacity;
+use lb_user::{config::types::Mode, dataplane::Capacity};
 
 use super::case::{Case, Packets};
 use crate::{
@@ -55,30 +57,29 @@ impl Measured {
     }
 }
 
-/// The programs over three sets of tables, for what goes on in one must not disturb the flows of another.
-pub(super) struct Bench {
-    /// All backends are behind the interface that frames come in by.
-    here: Kernel,
-    /// They are behind another one.
-    across: Kernel,
-    /// Flows come and go.
-    opening: Kernel,
+/// The programs over several sets of tables, for what goes on in one must not disturb the flows of another.
+#[derive(Default)]
+pub(super) struct Bench(HashMap<Place, Kernel>);
+
+/// What the tables of a case are, and what only others like it may do to them.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Place {
+    mode: Mode,
+    /// Where the backends are.
+    towards: u32,
+    /// Whether flows come and go.
+    opens: bool,
 }
 
 impl Bench {
-    pub(super) fn new() -> Result<Self> {
-        let mut opening = kernel(INTERFACE)?;
-        opening.set_course(OPENING)?;
-        Ok(Self {
-            here: kernel(INTERFACE)?,
-            across: kernel(INTERFACE + 1)?,
-            opening,
-        })
-    }
-
     /// Makes a case's packet, of a client of its own.
     pub(super) fn prepare(&mut self, case: Case, client: u32) -> Result<Measured> {
-        let frame = case.frame(client, self.kernel(case.packet));
+        let place = case.place();
+        let kernel = match self.0.entry(place) {
+            Entry::Occupied(kernel) => kernel.into_mut(),
+            Entry::Vacant(vacant) => vacant.insert(place.kernel()?),
+        };
+        let frame = case.frame(client, kernel);
         let frame = frame.with_context(|| format!("case `{}`", case.name))?;
         Ok(Measured {
             case,
@@ -92,18 +93,19 @@ impl Bench {
     /// Times the floor, the wrapper alone and the packet path in it, one after the other.
     pub(super) fn time(&mut self, measured: &Measured, repeat: u32) -> Result<[f64; 3]> {
         let Measured { case, frame, .. } = measured;
-        let opens = matches!(case.packet, Packets::First(_));
-        let kernel = self.kernel(case.packet);
+        let place = case.place();
+        let kernel = self.0.get_mut(&place).context("a case without tables")?;
         kernel.set_header(frame)?;
-        if opens {
+        if place.opens {
             forget_flows(kernel)?;
         }
         let before = packets(&kernel.memory());
+        let left = [&vec![0; case.outer()], &frame[..]].concat();
         let whole = Timed {
             program: case.programs.0,
-            frame,
+            frame: &left,
             // New flows may be refused, and are counted.
-            action: (!opens).then_some(case.action),
+            action: (!place.opens).then_some(case.action),
         };
         let times = [
             once(kernel, &Timed::tx("floor_tx", frame), repeat)?,
@@ -113,28 +115,31 @@ impl Bench {
         all_went_the_same_way(case, repeat, before, packets(&kernel.memory()))?;
         Ok(times)
     }
+}
 
-    fn kernel(&mut self, packet: Packets) -> &mut Kernel {
-        match packet {
-            Packets::First(_) => &mut self.opening,
-            Packets::Across => &mut self.across,
-            Packets::Forth(_)
-            | Packets::Back(_)
-            | Packets::Unfinished
-            | Packets::Stray
-            | Packets::Other
-            | Packets::Near
-            | Packets::NotIp => &mut self.here,
+impl Case {
+    fn place(&self) -> Place {
+        Place {
+            mode: self.mode,
+            towards: match self.packet {
+                Packets::Across => INTERFACE + 1,
+                _ => INTERFACE,
+            },
+            opens: matches!(self.packet, Packets::First(_)),
         }
     }
 }
 
-/// Tables whose backends are all behind one interface.
-fn kernel(towards: u32) -> Result<Kernel> {
-    let scene = Scene::new(&[Family::V4, Family::V6], FLOWS, towards)?;
-    let kernel = Kernel::load(&scene.capacity()?, &[])?;
-    scene.install(&kernel.memory())?;
-    Ok(kernel)
+impl Place {
+    fn kernel(self) -> Result<Kernel> {
+        let scene = Scene::in_mode(self.mode, &[Family::V4, Family::V6], FLOWS, self.towards)?;
+        let mut kernel = Kernel::load(&scene.capacity()?, &[])?;
+        scene.install(&kernel.memory())?;
+        if self.opens {
+            kernel.set_course(OPENING)?;
+        }
+        Ok(kernel)
+    }
 }
 
 /// Removes the flows of the measurement before.

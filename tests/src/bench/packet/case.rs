@@ -1,11 +1,13 @@
 //! The kinds of packets.
 
 use anyhow::{Context as _, Result};
+use etherparse::{Ipv4Header, Ipv6Header};
+use lb_user::config::types::{Encapsulation, Mode};
 
 use crate::{
     Family,
     bench::{
-        establish::establish,
+        establish::{establish, establish_one_way},
         kernel::{Kernel, action},
         scene::{Ends, Kind, Protocol},
     },
@@ -17,6 +19,7 @@ pub(super) struct Case {
     /// The wrapper that gives it a fresh frame, and that wrapper alone.
     pub(super) programs: (&'static str, &'static str),
     pub(super) family: Family,
+    pub(super) mode: Mode,
     pub(super) packet: Packets,
     /// What must become of it.
     pub(super) action: u32,
@@ -52,6 +55,10 @@ const SAME_V6: (&str, &str) = ("again_v6", "again_v6_alone");
 const PLAIN: (&str, &str) = ("plain", "floor_tx");
 const OPEN_V4: (&str, &str) = ("open_v4", "open_v4_alone");
 const OPEN_V6: (&str, &str) = ("open_v6", "open_v6_alone");
+const UNWRAP_V4: (&str, &str) = ("unwrap_v4", "unwrap_v4_alone");
+const UNWRAP_V6: (&str, &str) = ("unwrap_v6", "unwrap_v6_alone");
+
+const TUNNEL: Mode = Mode::Tunnel(Encapsulation::Ipip);
 
 #[rustfmt::skip]
 /// All of them.
@@ -60,7 +67,10 @@ pub(super) fn cases() -> Vec<Case> {
     use Packets::{Across, Back, First, Forth, Near, NotIp, Other, Stray, Unfinished};
     use Protocol::{Tcp, Udp};
     use action::{DROP, PASS, REDIRECT, TX};
-    let case = |name, programs, family, packet, action, goal| Case { name, programs, family, packet, action, goal };
+    let in_mode = |mode, name, programs, family, packet, action, goal|
+        Case { name, programs, family, mode, packet, action, goal };
+    let case = |name, programs, family, packet, action, goal|
+        in_mode(Mode::FullNat, name, programs, family, packet, action, goal);
     vec![
         case("established, TCP v4, to the backend", SAME_V4, V4, Forth(Tcp), TX, Some(35.0)),
         case("established, TCP v4, to the client", SAME_V4, V4, Back(Tcp), TX, Some(35.0)),
@@ -71,6 +81,13 @@ pub(super) fn cases() -> Vec<Case> {
         case("established, UDP v4, to the backend", SAME_V4, V4, Forth(Udp), TX, Some(35.0)),
         case("established, UDP v4, to the client", SAME_V4, V4, Back(Udp), TX, Some(35.0)),
         case("established, UDP v6, to the backend", SAME_V6, V6, Forth(Udp), TX, Some(42.0)),
+        in_mode(Mode::Nat, "established, TCP v4, mode nat, to the backend", SAME_V4, V4, Forth(Tcp), TX, Some(35.0)),
+        in_mode(Mode::Nat, "established, TCP v4, mode nat, to the client", SAME_V4, V4, Back(Tcp), TX, Some(35.0)),
+        in_mode(Mode::Nat, "established, TCP v6, mode nat, to the backend", SAME_V6, V6, Forth(Tcp), TX, Some(42.0)),
+        in_mode(Mode::Dsr, "established, TCP v4, mode dsr", SAME_V4, V4, Forth(Tcp), TX, Some(18.0)),
+        in_mode(Mode::Dsr, "established, TCP v6, mode dsr", SAME_V6, V6, Forth(Tcp), TX, None),
+        in_mode(TUNNEL, "established, TCP v4, mode tunnel", UNWRAP_V4, V4, Forth(Tcp), TX, Some(24.0)),
+        in_mode(TUNNEL, "established, TCP v6, mode tunnel", UNWRAP_V6, V6, Forth(Tcp), TX, None),
         case("new flow, TCP v4", OPEN_V4, V4, First(Tcp), TX, Some(60.0)),
         case("new flow, TCP v6", OPEN_V6, V6, First(Tcp), TX, Some(60.0)),
         case("new flow, UDP v4", OPEN_V4, V4, First(Udp), TX, Some(60.0)),
@@ -84,6 +101,15 @@ pub(super) fn cases() -> Vec<Case> {
 }
 
 impl Case {
+    /// Bytes that are around its frame after each run, and before the first.
+    pub(super) fn outer(&self) -> usize {
+        match (self.mode, self.family) {
+            (Mode::Tunnel(_), Family::V4) => Ipv4Header::MIN_LEN,
+            (Mode::Tunnel(_), Family::V6) => Ipv6Header::LEN,
+            (Mode::FullNat | Mode::Nat | Mode::Dsr, _) => 0,
+        }
+    }
+
     /// A packet of that client; its flow is there when it belongs to one.
     pub(super) fn frame(&self, client: u32, kernel: &mut Kernel) -> Result<Vec<u8>> {
         use Protocol::Tcp;
@@ -91,7 +117,11 @@ impl Case {
         let client = Ends::of_client(client, self.family);
         Ok(match self.packet {
             Packets::Forth(protocol) => {
-                open(kernel, client, protocol)?;
+                if self.mode.translates_ports() {
+                    open(kernel, client, protocol)?;
+                } else {
+                    establish_one_way(&kernel.worker()?, client, protocol)?;
+                }
                 client.frame(protocol, Kind::Data, 22)
             }
             Packets::Back(protocol) => open(kernel, client, protocol)?.frame(protocol, Kind::Data, 22),
