@@ -17,6 +17,9 @@ use nix::{
 
 use crate::{Namespace, daemon::log_tail, wait_for};
 
+/// An empty database takes its time to be filled with what is in every one.
+const START_LIMIT: Duration = Duration::from_mins(1);
+
 /// A program and the processes that it made; killed when dropped.
 #[derive(Debug)]
 pub(crate) struct Program {
@@ -47,7 +50,7 @@ impl Program {
     /// Waits until it takes connections at `address`, asked from `namespace`.
     pub(crate) fn wait_for(&mut self, namespace: &Namespace, address: SocketAddr) -> Result<()> {
         let what = format!("{} to listen on {address}", self.name);
-        wait_for(&what, Duration::from_secs(10), || {
+        wait_for(&what, START_LIMIT, || {
             if let Some(status) = self.child.try_wait()? {
                 let said = log_tail(&self.log);
                 bail!("{} ended at its start with {status}: {said}", self.name);
@@ -56,14 +59,19 @@ impl Program {
         })?;
         Ok(())
     }
+
+    /// Ends all of it without a chance to say goodbye (SIGKILL).
+    pub(crate) fn kill(&mut self) -> Result<()> {
+        killpg(Pid::from_raw(i32::try_from(self.child.id())?), Signal::SIGKILL)?;
+        self.child.wait()?;
+        Ok(())
+    }
 }
 
 impl Drop for Program {
     fn drop(&mut self) {
-        if let Ok(pid) = i32::try_from(self.child.id()) {
-            // Fails only when all of them have ended before, which is what is wanted.
-            let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);
-        }
+        // Fails only when all of them have ended before, which is what is wanted.
+        let _ = self.kill();
         let _ = self.child.wait();
     }
 }

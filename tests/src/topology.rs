@@ -109,13 +109,6 @@ impl Wiring {
         family.address(self.place(role).of_balancer())
     }
 
-    /// MAC addresses of the client or of a backend, and of the balancer on its link.
-    #[must_use]
-    pub fn macs(self, role: Role) -> [[u8; 6]; 2] {
-        let place = self.place(role);
-        [place.mac(), place.of_balancer().mac()]
-    }
-
     /// The balancer's interfaces, all of which carry service traffic.
     #[must_use]
     pub fn balancer_interfaces(self, backends: u8) -> Vec<String> {

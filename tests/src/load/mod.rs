@@ -6,7 +6,6 @@ mod report;
 mod requests;
 mod sql;
 mod transfer;
-mod unending;
 
 use std::time::Duration;
 
@@ -14,12 +13,11 @@ use anyhow::{Context as _, Result};
 use tokio::runtime;
 
 pub use echo::{Echo, EchoReport, RunningEcho};
-pub use flood::Flood;
+pub use flood::{Flood, RunningFlood};
 pub use report::{Failure, Report};
 pub use requests::{Requests, Running};
 pub use sql::{Session, query};
 pub use transfer::{Direction, SlowTransfer, Transfer, TransferReport};
-pub use unending::{SynFlood, Unending};
 
 use crate::{Namespace, backend::NAME_HEADER};
 
@@ -27,7 +25,7 @@ use crate::{Namespace, backend::NAME_HEADER};
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Runs a future on the current thread, whose namespace its sockets will have.
-fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
+pub fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
     runtime::Builder::new_current_thread()
         .enable_all()
         .build()?

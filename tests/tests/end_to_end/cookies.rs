@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Result, bail, ensure};
 use lab::{
     BACKEND_PORT, Builder, CheckTimes, Dataplane, Family, Lab, Mode,
-    load::{Direction, Requests, SynFlood, Transfer},
+    load::{Direction, Flood, Requests, Transfer},
     wait_for,
 };
 use lb_common::Reason;
@@ -137,9 +137,10 @@ fn clients_connect(builder: Builder) {
 
 /// Makes requests while SYNs come that nobody means; the most half-open flows that were seen.
 fn flood(lab: &Lab, target: SocketAddrV4) -> Result<u64> {
-    let flood = SynFlood {
-        target,
+    let flood = Flood {
+        targets: vec![target],
         count: 1_000_000,
+        duration: Duration::ZERO,
     }
     .start(lab.client());
     wait_for("the flood to be noticed", PATIENCE, || {

@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Result, ensure};
 use lab::{
-    DaemonConfig, HOST_INTERFACE, Lab, Mode, Role, Service, Wiring,
+    DaemonConfig, Lab, Mode, Service,
     backend::MariaDb,
     load::{Flood, Session},
 };
@@ -29,7 +29,7 @@ fn quiet_sessions_live_through_two_million_handshakes_that_are_never_finished() 
     beside_others(two_armed(), |lab| {
         let hosts = lab.backends().iter();
         let _servers = hosts
-            .map(|host| MariaDb::start(lab, host, MARIADB))
+            .map(|host| MariaDb::open_to_all(lab, host, MARIADB))
             .collect::<Result<Vec<_>>>()?;
         let [web, database] = services();
         let config = DaemonConfig {
@@ -87,8 +87,6 @@ fn flood(services: &[&Service]) -> Flood {
         targets: targets.collect(),
         count: SYNS,
         duration: QUIET,
-        interface: HOST_INTERFACE.to_owned(),
-        macs: Wiring::TwoArmed.macs(Role::Client),
     }
 }
 

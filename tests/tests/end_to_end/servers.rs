@@ -41,7 +41,7 @@ fn serve(modes: [Mode; 2], builder: Builder) {
         let start = |host| {
             Ok((
                 Nginx::start(lab, host, &NGINX, Blob::new(SIZE, 1))?,
-                MariaDb::start(lab, host, MARIADB)?,
+                MariaDb::open_to_all(lab, host, MARIADB)?,
             ))
         };
         let _servers = hosts.map(start).collect::<Result<Vec<_>>>()?;

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::Result;
-use lab::{Family, Lab, Mariadb, Role, Wiring, wait_for};
+use lab::{Family, Lab, Role, Wiring, backend::MariaDb, wait_for};
 use lb_user::health::Outcome;
 
 use super::{LIMIT, Monitored};
@@ -21,7 +21,7 @@ pub(super) const USERS: &str = "CREATE USER lb@'%' IDENTIFIED BY 'geheim'; \
     CREATE USER repl@'%' IDENTIFIED BY 'geheim'; GRANT REPLICATION SLAVE ON *.* TO repl@'%';";
 
 /// A server in a backend's namespace.
-pub(super) fn server(lab: &Lab, number: u8, options: &[&str]) -> Result<Mariadb> {
+pub(super) fn server(lab: &Lab, number: u8, options: &[&str]) -> Result<MariaDb> {
     let role = Role::Backend(number);
     let ip = Wiring::TwoArmed.address(role, Family::V4);
     let balancer = Wiring::TwoArmed.balancer_address(role, Family::V4);
@@ -30,12 +30,12 @@ pub(super) fn server(lab: &Lab, number: u8, options: &[&str]) -> Result<Mariadb>
     let id = format!("--server-id={number}");
     let options = [&[id.as_str(), "--log-bin", "--gtid-strict-mode"], options].concat();
     let hosts = format!("{balancer} balancer\n127.0.0.1 localhost\n");
-    Mariadb::start(backend, &directory, SocketAddr::new(ip, 3306), &options, &hosts)
+    MariaDb::with_users(backend, &directory, SocketAddr::new(ip, 3306), &options, &hosts)
 }
 
 /// A primary and its replica, which is read-only, with the users that checks and clients need. The replica reaches its
 /// primary through the balancer, whose kernel has to forward.
-pub(super) fn pair(lab: &Lab) -> Result<(Mariadb, Mariadb)> {
+pub(super) fn pair(lab: &Lab) -> Result<(MariaDb, MariaDb)> {
     let primary = server(lab, 1, &[])?;
     primary.sql(USERS)?;
     let replica = server(lab, 2, &["--read-only"])?;
@@ -66,11 +66,11 @@ pub(super) fn password_file(lab: &Lab) -> Result<String> {
 
 /// Checks a server from the balancer's namespace, so that it meets the server from another address than loopback's, to
 /// which servers are kinder.
-fn check(lab: &Lab, server: &Mariadb, check: &str) -> Result<Monitored> {
+fn check(lab: &Lab, server: &MariaDb, check: &str) -> Result<Monitored> {
     Monitored::start(lab.balancer(), &config(server, check))
 }
 
-fn config(server: &Mariadb, check: &str) -> String {
+fn config(server: &MariaDb, check: &str) -> String {
     let address = server.address();
     format!(
         "[[service]]\nname = \"db\"\nbind = [\"10.0.0.100:3306\"]\n\
@@ -79,7 +79,7 @@ fn config(server: &Mariadb, check: &str) -> String {
 }
 
 /// Makes a thousand checks, a millisecond apart, which must all succeed; none is under way when it ends.
-fn a_thousand(lab: &Lab, server: &Mariadb, check: &str) -> Result<()> {
+fn a_thousand(lab: &Lab, server: &MariaDb, check: &str) -> Result<()> {
     let text = config(server, &format!("type = \"mysql\"\ninter = \"1h\"\n{check}"));
     let monitored = Monitored::start_many(lab.balancer(), &text, 1000)?;
     for number in 0..1000 {
@@ -151,7 +151,7 @@ fn mysql_conditions_follow_a_replica() {
     in_lab(usual().kernel_forwarding(true), |lab| {
         let (primary, replica) = pair(lab)?;
         let login = password_file(lab)?;
-        let watch = |server: &Mariadb, conditions: &str| {
+        let watch = |server: &MariaDb, conditions: &str| {
             check(
                 lab,
                 server,
