@@ -1,7 +1,7 @@
 //! Who may come in by the stats address, and what they may do there.
 //!
 //! Basic authentication (RFC 7617), which every browser, curl and Prometheus speak, over TLS or within the host. What keeps
-//! it from being guessed is the price of a guess: Argon2, at most two at a time, and a limit of failures for each address.
+//! it from being guessed is the price of a guess: Argon2, one at a time, and a limit of failures for each address.
 //! A password that was right is remembered by a keyed hash, so that the next request does not pay again.
 
 use std::{
@@ -38,8 +38,9 @@ const MOST_FAILURES: u32 = 10;
 const WHILE: Duration = Duration::from_mins(1);
 /// Addresses whose failures are remembered; when there are more, those of the past are forgotten, or else all.
 const MOST_ADDRESSES: usize = 10_000;
-/// Passwords that are hashed at the same time, each over 19 MB.
-const AT_ONCE: usize = 2;
+/// Passwords that are hashed at the same time, each over 19 MB, and for as long as a core takes for it: guesses have no more
+/// than one of the host's.
+const AT_ONCE: usize = 1;
 
 /// A user who has logged in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +53,15 @@ impl fmt::Display for LoggedIn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name)
     }
+}
+
+/// What comes of a name and a password.
+enum Answer {
+    Welcome(LoggedIn),
+    /// They are nobody's.
+    Wrong,
+    /// Nothing more is heard of the address for a while.
+    TooMany,
 }
 
 /// Everything about users that outlives a request.
@@ -98,31 +108,40 @@ impl Logins {
         URL_SAFE_NO_PAD.encode(self.digest(&["form", &user.name]))
     }
 
-    /// The user whose name and password these are.
-    async fn user(self: &Arc<Self>, name: &str, password: &str) -> Option<LoggedIn> {
+    /// The user whose name and password these are, told from this address.
+    async fn user(&self, address: IpAddr, name: &str, password: &str) -> Answer {
         let user = self.users.iter().find(|user| user.name == name);
         let logged_in = user.map(|user| LoggedIn {
             name: user.name.clone(),
             role: user.role,
         });
         let digest = self.digest(&["password", name, password]);
-        if logged_in.is_some() && locked(&self.right).contains(&digest) {
-            return logged_in;
+        if let Some(user) = &logged_in
+            && locked(&self.right).contains(&digest)
+        {
+            return Answer::Welcome(user.clone());
         }
         let hash = user.map_or_else(|| self.nobody.clone(), |user| user.password_hash.clone());
         let password = password.to_owned();
-        let _turn = self.hashing.acquire().await.ok()?;
+        let _turn = self.hashing.acquire().await;
+        // Of a thousand guesses at once all but the first have waited, and have their answer by now.
+        if self.is_tired_of(address) {
+            return Answer::TooMany;
+        }
         let check = move || {
             Argon2::default()
                 .verify_password(password.as_bytes(), hash.as_str())
                 .is_ok()
         };
         let is_right = task::spawn_blocking(check).await.unwrap_or_default();
-        if !is_right {
-            return None;
+        if let Some(user) = logged_in.filter(|_| is_right) {
+            locked(&self.right).insert(digest);
+            Answer::Welcome(user)
+        } else {
+            info!(%address, "a log-in has failed");
+            self.note_failure(address);
+            Answer::Wrong
         }
-        locked(&self.right).insert(digest);
-        logged_in
     }
 
     fn digest(&self, parts: &[&str]) -> [u8; 32] {
@@ -163,6 +182,17 @@ impl Logins {
         }
     }
 
+    fn too_many() -> Response {
+        let mut refusal = error(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too many failed log-ins; try again in a minute",
+        );
+        refusal
+            .headers_mut()
+            .insert(header::RETRY_AFTER, HeaderValue::from(WHILE.as_secs()));
+        refusal
+    }
+
     fn refusal(&self) -> Response {
         let mut refusal = error(StatusCode::UNAUTHORIZED, "log in with a user of [stats]");
         refusal
@@ -187,25 +217,19 @@ pub(super) async fn users_only(
         Peer::Local(_) => SocketAddr::from(([0, 0, 0, 0], 0)),
     };
     if logins.is_tired_of(address.ip()) {
-        let mut refusal = error(
-            StatusCode::TOO_MANY_REQUESTS,
-            "too many failed log-ins; try again in a minute",
-        );
-        refusal
-            .headers_mut()
-            .insert(header::RETRY_AFTER, HeaderValue::from(WHILE.as_secs()));
-        return refusal;
+        return Logins::too_many();
     }
     let Some((name, password)) = credentials(request.headers()) else {
         return logins.refusal();
     };
-    let Some(user) = logins.user(&name, &password).await else {
-        info!(%address, "a log-in has failed");
-        logins.note_failure(address.ip());
-        return logins.refusal();
-    };
-    request.extensions_mut().insert(user);
-    next.run(request).await
+    match logins.user(address.ip(), &name, &password).await {
+        Answer::Welcome(user) => {
+            request.extensions_mut().insert(user);
+            next.run(request).await
+        }
+        Answer::Wrong => logins.refusal(),
+        Answer::TooMany => Logins::too_many(),
+    }
 }
 
 /// Lets orders through that an administrator has given, in a request that no other site's page can make.

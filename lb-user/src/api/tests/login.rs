@@ -99,6 +99,37 @@ async fn who_guesses_is_not_listened_to_any_more() {
 }
 
 #[tokio::test]
+async fn of_guesses_that_come_at_once_only_the_first_are_weighed() {
+    let server = server_with_users(None).await;
+    let client = Client::new();
+    let url = format!("http://{}/stats", server.address());
+    let guesses = (0..200).map(|guess| {
+        let request = client.get(&url).basic_auth("boss", Some(guess));
+        tokio::spawn(status(request))
+    });
+    let (mut weighed, mut refused) = (0, 0);
+    for guess in guesses.collect::<Vec<_>>() {
+        match guess.await.expect("no panic") {
+            StatusCode::UNAUTHORIZED => weighed += 1,
+            StatusCode::TOO_MANY_REQUESTS => refused += 1,
+            other => panic!("{other}"),
+        }
+    }
+    assert_eq!((weighed, refused), (10, 190));
+    let elsewhere = std::net::IpAddr::from([127, 0, 0, 2]);
+    let other = Client::builder()
+        .local_address(elsewhere)
+        .build()
+        .expect("a client");
+    let right = other.get(&url).basic_auth("boss", Some(PASSWORD));
+    assert_eq!(
+        status(right).await,
+        StatusCode::OK,
+        "who comes from elsewhere is heard"
+    );
+}
+
+#[tokio::test]
 async fn orders_are_an_administrators_and_no_other_sites() {
     let server = server_with_users(None).await;
     let client = Client::new();
