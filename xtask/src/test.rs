@@ -28,7 +28,7 @@ const OTHER_DATAPLANES: [&str; 2] = ["xdp-generic", "af-packet"];
 
 /// The part of it that says soonest whether an engine forwards: requests, transfers and datagrams, and both ways of
 /// cabling.
-const ENGINES: &str = "binary(end_to_end) & test(/^(balancing|one_armed)::/)";
+const ENGINES: &str = "binary(end_to_end) & test(/^(balancing|flow_log|one_armed)::/)";
 
 /// Which tests.
 #[derive(Args)]
@@ -36,6 +36,9 @@ pub(crate) struct Arguments {
     /// All end-to-end scenarios on each dataplane: on xdp-generic and af-packet else a few
     #[arg(long)]
     all_dataplanes: bool,
+    /// Have schemathesis (from `PyPI`) ask the API whatever its description allows, and more
+    #[arg(long)]
+    schemathesis: bool,
     /// Only tests with this in their name, or other arguments of `cargo nextest run`; leaves out what is no test
     #[arg(value_name = "FILTER", trailing_var_arg = true, allow_hyphen_values = true)]
     filter: Vec<String>,
@@ -73,7 +76,7 @@ pub(crate) fn test(arguments: &Arguments) -> Result<ExitCode> {
     if everything && !golden_rows()? {
         return Ok(ExitCode::FAILURE);
     }
-    let mut passed = run_tests(&arguments.filter, &rebuilt)?;
+    let mut passed = run_tests(arguments, &rebuilt)?;
     if everything {
         passed &= other_dataplanes(arguments.all_dataplanes, &rebuilt)?;
     }
@@ -176,10 +179,15 @@ fn golden_rows() -> Result<bool> {
 }
 
 /// Runs the other tests, or those that pass the filter; whether all passed.
-fn run_tests(filter: &[String], rebuilt: &Path) -> Result<bool> {
+fn run_tests(arguments: &Arguments, rebuilt: &Path) -> Result<bool> {
+    let filter = &arguments.filter;
     let others = ["--filterset".to_owned(), format!("not binary({GOLDEN})")];
     eprintln!("  all other tests, with the end-to-end suite on xdp");
-    let status = nextest(rebuilt)?
+    let mut nextest = nextest(rebuilt)?;
+    if arguments.schemathesis {
+        nextest.env("BALLAST_SCHEMATHESIS", setup::schemathesis::ensure()?);
+    }
+    let status = nextest
         .arg("--workspace")
         .args(if filter.is_empty() { &others[..] } else { filter })
         .status()

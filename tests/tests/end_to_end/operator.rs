@@ -1,81 +1,18 @@
-//! What an operator does beside looking on: ends a flow, asks where one would go, asks whether all is well.
+//! What an operator asks beside looking on: where a flow would go, whether all is well, what would hurt.
 
-use std::{
-    io::{ErrorKind, Read as _},
-    net::TcpStream,
-    thread,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use lab::{Family, Lab, Role, load::Requests, observe, wait_for};
-use lb_user::{flows::Flow, stats::ServiceState};
+use lab::{Family, Lab, Role, load::Requests, wait_for};
+use lb_user::stats::ServiceState;
 
 use crate::{
     connection::Connection,
     story::{Asks as _, in_lab, usual, with_daemon},
 };
 
-/// Within which both ends of a killed flow have to know.
+/// Within which statistics have to come.
 const AT_ONCE: Duration = Duration::from_millis(100);
-
-#[test]
-fn both_ends_of_an_idle_connection_that_is_killed_are_reset_at_once() {
-    with_daemon(usual(), |lab| {
-        for family in Family::ALL {
-            let target = lab.web(family);
-            let connection = lab.client().run(move || Connection::open(target))?;
-            let client = connection.stream().local_addr()?;
-            let flow = flow_of(lab, |flow| flow.client == client)?;
-            ensure!(
-                holds(lab, &flow)?,
-                "the backend has no connection: the test proves nothing"
-            );
-            let waiting = wait_for_end(connection.stream().try_clone()?);
-            let began = Instant::now();
-            let killed = lab.ask(&["flow", "kill", &flow.id.to_string(), "--json"])?;
-            let ordered = began.elapsed();
-            ensure!(killed.code == Some(0), "{killed:?}");
-            let (kind, at) = waiting.join().expect("no panic");
-            ensure!(kind == ErrorKind::ConnectionReset, "the client saw {kind:?}");
-            let client_took = at.saturating_duration_since(began);
-            let ((), backend_took) =
-                wait_for("the backend's connection to go", Duration::from_secs(5), || {
-                    Ok((!holds(lab, &flow)?).then_some(()))
-                })?;
-            println!(
-                "{family:?}: the order took {ordered:?}; from its beginning the client knew after {client_took:?}; the backend \
-                 had no connection {backend_took:?} after its end"
-            );
-            ensure!(client_took < ordered + AT_ONCE, "the client was told late");
-            ensure!(backend_took < AT_ONCE, "the backend was told late");
-            let again = lab.ask(&["flow", "kill", &flow.id.to_string()])?;
-            ensure!(again.refusal()?.contains("there is no flow"), "{again:?}");
-        }
-        Ok(())
-    });
-}
-
-#[test]
-fn a_killed_flows_late_packets_are_answered_with_a_reset() {
-    with_daemon(usual(), |lab| {
-        let target = lab.web(Family::V4);
-        let mut busy = lab.client().run(move || Connection::open(target))?;
-        let client = busy.stream().local_addr()?;
-        // Nobody hears what is sent to it: it has to find out by itself.
-        lab.client().ip_batch("link set eth0 down")?;
-        let flow = flow_of(lab, |flow| flow.client == client)?;
-        let killed = lab.ask(&["flow", "kill", &flow.id.to_string()])?;
-        ensure!(killed.code == Some(0), "{killed:?}");
-        lab.client().ip_batch(
-            "link set eth0 up\nroute replace default via 10.1.0.1\nroute replace 10.0.0.100 via 10.1.0.1",
-        )?;
-        let error = busy.ask().expect_err("a killed connection was answered");
-        let kind = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
-        ensure!(kind == Some(ErrorKind::ConnectionReset), "{error:#}");
-        Ok(())
-    });
-}
 
 #[test]
 fn a_look_up_names_the_backend_that_the_connection_then_goes_to() {
@@ -218,26 +155,4 @@ fn the_statistics_of_a_large_balancer_come_at_once() {
         ensure!(*fastest < AT_ONCE, "{took:?}");
         Ok(())
     });
-}
-
-fn flow_of(lab: &Lab, is_it: impl Fn(&Flow) -> bool) -> Result<Flow> {
-    let (_, flows) = lab.daemon()?.flows()?;
-    flows.into_iter().find(is_it).context("the flow is not listed")
-}
-
-/// Whether the flow's backend has an established connection of it.
-fn holds(lab: &Lab, flow: &Flow) -> Result<bool> {
-    let number = flow.backend.trim_start_matches("be").parse()?;
-    let backend = lab.namespace(Role::Backend(number)).context("no such backend")?;
-    Ok(!observe::connections_to(backend, flow.snat_address)?.is_empty())
-}
-
-/// Waits for the end of a connection on a thread of its own; how it ended, and when.
-fn wait_for_end(mut stream: TcpStream) -> thread::JoinHandle<(ErrorKind, Instant)> {
-    thread::spawn(move || {
-        let kind = stream
-            .read(&mut [0; 1])
-            .map_or_else(|error| error.kind(), |_| ErrorKind::UnexpectedEof);
-        (kind, Instant::now())
-    })
 }

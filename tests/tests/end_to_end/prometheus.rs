@@ -7,7 +7,11 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use lab::{DaemonConfig, Family, Lab, load::Requests, wait_for};
+use lab::{
+    DaemonConfig, Family, Lab,
+    load::{Requests, block_on},
+    wait_for,
+};
 use serde_json::Value;
 
 use crate::story::{usual, with_daemon};
@@ -104,12 +108,9 @@ impl Drop for Prometheus {
     }
 }
 
-fn curl(lab: &Lab, url: &str) -> Result<String> {
+/// What the balancer's host gets from there.
+pub(crate) fn curl(lab: &Lab, url: &str) -> Result<String> {
     let url = url.to_owned();
-    lab.balancer().run(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
-        runtime.block_on(async { Ok(reqwest::get(url).await?.error_for_status()?.text().await?) })
-    })
+    lab.balancer()
+        .run(|| block_on(async { Ok(reqwest::get(url).await?.error_for_status()?.text().await?) }))
 }

@@ -6,6 +6,7 @@
 mod cargo_tools;
 mod linker;
 mod packages;
+pub(crate) mod schemathesis;
 mod toolchain;
 
 use std::path::PathBuf;

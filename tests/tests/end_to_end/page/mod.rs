@@ -3,15 +3,22 @@
 
 mod browser;
 
-use std::{fs, path::PathBuf, process::Stdio, time::Duration};
+use std::{fs, net::IpAddr, path::PathBuf, process::Stdio, time::Duration};
 
-use anyhow::{Context as _, Result, ensure};
-use lab::{DaemonConfig, Family, Lab, load::Requests};
+use anyhow::{Context as _, Result, bail, ensure};
+use futures_util::future::join_all;
+use lab::{
+    DaemonConfig, Family, Lab,
+    load::{Requests, block_on},
+};
+use nix::unistd::{SysconfVar, sysconf};
+use reqwest::{Client, StatusCode};
 
 use self::browser::Browser;
 use crate::story::{in_lab, usual};
 
-const PASSWORD: &str = "a password for tests";
+/// Of all users.
+pub(crate) const PASSWORD: &str = "a password for tests";
 const LIMIT: Duration = Duration::from_secs(20);
 
 #[test]
@@ -106,19 +113,87 @@ fn a_viewer_and_another_sites_page_change_nothing() {
     });
 }
 
+#[test]
+fn a_thousand_guesses_are_refused_and_nobody_else_notices() {
+    in_lab(usual(), |lab| {
+        start_with_users(lab)?;
+        let load = Requests::steady(lab.web(Family::V4)).start(lab.client());
+        let cpu = cpu_time(lab)?;
+        let (wrong, too_many) = lab.balancer().run(|| block_on(guess(1000)))?;
+        let cpu = cpu_time(lab)?.saturating_sub(cpu);
+        println!("{wrong} guesses weighed, {too_many} refused unheard, {cpu:?} of CPU time");
+        ensure!(wrong == 10 && too_many == 990);
+        // Ten hashes, and a thousand requests to read.
+        ensure!(cpu < Duration::from_secs(5), "{cpu:?}");
+        let (elsewhere, here) = (ask_from([127, 0, 0, 2]), ask_from([127, 0, 0, 1]));
+        let statuses = lab
+            .balancer()
+            .run(|| block_on(async { Ok((elsewhere.await?, here.await?)) }))?;
+        ensure!(
+            statuses == (StatusCode::OK, StatusCode::TOO_MANY_REQUESTS),
+            "{statuses:?}"
+        );
+        let report = load.stop()?;
+        ensure!(report.failed == 0 && report.total_answered() > 0, "{report}");
+        Ok(())
+    });
+}
+
+/// Guesses so many passwords, fifty at a time: how many were wrong, and how many nobody listened to.
+async fn guess(count: usize) -> Result<(usize, usize)> {
+    let client = Client::new();
+    let (mut wrong, mut too_many) = (0, 0);
+    for _ in 0..count / 50 {
+        let guesses = (0..50).map(|guess| client.get(url()).basic_auth("boss", Some(guess)).send());
+        for answer in join_all(guesses).await {
+            match answer?.status() {
+                StatusCode::UNAUTHORIZED => wrong += 1,
+                StatusCode::TOO_MANY_REQUESTS => too_many += 1,
+                other => bail!("a guess was answered with {other}"),
+            }
+        }
+    }
+    Ok((wrong, too_many))
+}
+
+/// What the right password gets, from one of the host's addresses.
+async fn ask_from(address: [u8; 4]) -> Result<StatusCode> {
+    let client = Client::builder().local_address(IpAddr::from(address)).build()?;
+    let request = client.get(url()).basic_auth("boss", Some(PASSWORD));
+    Ok(request.send().await?.status())
+}
+
+/// CPU time that the daemon has had.
+fn cpu_time(lab: &Lab) -> Result<Duration> {
+    let pid = lab.daemon()?.status()?.pid;
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // Behind the name, which may have blanks, from the third field on (proc(5)).
+    let (_, fields) = stat.rsplit_once(')').context("no name")?;
+    let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<u64>);
+    let ticks: u64 = ticks.sum::<Result<_, _>>()?;
+    let second = sysconf(SysconfVar::CLK_TCK)?.context("no clock")?;
+    Ok(Duration::from_millis(1000 * ticks / u64::try_from(second)?))
+}
+
 /// The page, opened by a user, with its daemon running.
 fn open_as(lab: &mut Lab, user: &str) -> Result<Browser> {
-    let hash = hash(lab)?;
-    let users = format!(
-        "uri = \"/stats\"\nusers = [\n  {{ name = \"boss\", password_hash = \"{hash}\", role = \"admin\" }},\n  \
-         {{ name = \"guest\", password_hash = \"{hash}\" }},\n]\n"
-    );
-    lab.start_daemon_on(&lab.config().to_toml().replace("uri = \"/stats\"\n", &users))?;
+    start_with_users(lab)?;
     let mut browser = Browser::start(lab.balancer(), lab.directory().path())?;
     browser.look((1280, 1000), false, "light")?;
     browser.log_in(user, PASSWORD)?;
     browser.open(&url())?;
     Ok(browser)
+}
+
+/// Starts the daemon with an administrator and a viewer.
+pub(crate) fn start_with_users(lab: &mut Lab) -> Result<()> {
+    let hash = hash(lab)?;
+    let users = format!(
+        "uri = \"/stats\"\nusers = [\n  {{ name = \"boss\", password_hash = \"{hash}\", role = \"admin\" }},\n  \
+         {{ name = \"guest\", password_hash = \"{hash}\" }},\n]\n"
+    );
+    let text = lab.config().to_toml().replace("uri = \"/stats\"\n", &users);
+    lab.start_daemon_on(&text).map(drop)
 }
 
 /// What `ballast passwd` makes of the password.
