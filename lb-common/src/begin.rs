@@ -123,6 +123,7 @@ pub(crate) fn open<A: Parse, T: Tables>(
         metered: note.meters.load() != 0,
         cookie: note.cookie.load(),
     };
+    flow::begin::<A, T>(tables, settings, (client.index, reply.index), now);
     // Where there is none, there is no entry to publish either.
     reply.publish(
         tables,

@@ -61,5 +61,6 @@ where
     if let Some(counters) = tables.backend_counters(settings, backend) {
         counters.count_in(length);
     }
+    flow::count(tables, settings, &hit, (&*packet, &segment), length);
     Ok(Verdict::Pass(Reason::Local))
 }

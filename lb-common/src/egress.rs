@@ -69,6 +69,7 @@ where
     if let Some(counters) = tables.backend_counters(settings, way.backend()) {
         counters.count_out(length);
     }
+    flow::count(tables, settings, &hit, (&*packet, &segment), length);
     Ok(Egress::Translated)
 }
 

@@ -79,7 +79,9 @@ where
     let length = packet.len();
     if forwarding == Forwarding::Encapsulate {
         rewrite::finish(packet, tables, settings, segment)?;
-        return Err(hand_over(tables, segment, &hit, route.backend));
+        let exit = hand_over(tables, segment, &hit, route.backend);
+        flow::count(tables, settings, &hit, (&*packet, segment), length);
+        return Err(exit);
     }
     check_length(tables, settings, segment, route.mtu, length)?;
     if forwarding.sees_answers() {
@@ -89,6 +91,7 @@ where
         route.link.write(packet).or_refuse(Reason::Malformed)?;
     }
     count_traffic(tables, settings, &route, length);
+    flow::count(tables, settings, &hit, (&*packet, segment), length);
     Ok(route.verdict(packet))
 }
 
@@ -293,15 +296,11 @@ fn connecting<A: Address, T: Tables>(
 ) -> Result<(), Exit> {
     let state = hit.control.state();
     let opens = segment.flags & (SYN | ACK) == SYN && !state.has(State::REPLY);
-    if opens && state.has(State::CLOSED) {
-        // A client begins anew with a tuple whose last flow is over. Where another CPU was faster, opening will tell.
-        hit.end(tables);
-        return Err(Exit::To(Stage::Choose));
-    }
+    let anew = opens && state.has(State::CLOSED);
     let unanswered = !state.has(State::ANSWERED) && !state.has(State::CLOSED);
     let again = opens && hit.entry.quiet(tables.now()) > settings.soonest_retry();
     let refused = state.has(State::REPLY) && segment.flags & RST != 0;
-    if unanswered && (again || refused) {
+    if anew || unanswered && (again || refused) {
         return Err(Exit::To(Stage::Retry));
     }
     Ok(())

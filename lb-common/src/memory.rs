@@ -12,8 +12,8 @@ use crate::{
     checksum::Sum,
     flow::Bucket,
     layout::{
-        Backend, BackendCounters, Border, COMPLETE_PARTIAL, ChoiceWord, Datagrams, Note, PacketCounters,
-        PortFilter, Quotas, Service, ServiceSlot, Settings, Source,
+        Account, Backend, BackendCounters, Border, COMPLETE_PARTIAL, ChoiceWord, Datagrams, Ended, Ends,
+        Note, PacketCounters, PortFilter, Quotas, Service, ServiceSlot, Settings, Source,
     },
     packet::Packet,
     shared::Shared,
@@ -47,6 +47,12 @@ pub struct Memory<'m> {
     pub borders: &'m [Border],
     /// See [`Tables::quotas`].
     pub quotas: &'m [Quotas],
+    /// See [`Tables::account`].
+    pub accounts: &'m [Account],
+    /// Each worker's ring after the other.
+    pub ended: &'m [Ended],
+    /// One per worker.
+    pub ends: &'m [Ends],
     /// One per worker.
     pub notes: &'m [Note],
     /// One per worker.
@@ -148,6 +154,19 @@ impl Tables for Worker<'_> {
 
     fn quotas(&self, index: u32) -> Option<&Quotas> {
         at(self.memory.quotas, index)
+    }
+
+    fn account(&self, index: u32) -> Option<&Account> {
+        at(self.memory.accounts, index)
+    }
+
+    fn ended(&self, index: u32) -> Option<&Ended> {
+        let first = u32::try_from(self.number).ok()?.checked_mul(Ended::ROWS)?;
+        at(self.memory.ended, first.checked_add(index)?)
+    }
+
+    fn ends(&self) -> Option<&Ends> {
+        self.memory.ends.get(self.number)
     }
 
     fn note(&self) -> Option<&Note> {

@@ -1,19 +1,19 @@
-//! Connections that their backend does not take: it keeps silent, or refuses.
+//! Connections that their backend does not take: it keeps silent, or refuses. And those that begin anew.
 
 use crate::{
     address::{V4, V6},
-    flow::{self, Hit},
+    flow::{self, Hit, State, Why},
     layout::{Note, Retries, Settings},
     packet::Packet,
     parse::{self, Network, Parse, Segment},
     process::{Exit, Outcome, Stage, conclude},
     reason::Reason,
     tables::Tables,
-    wire::RST,
+    wire::{ACK, RST, SYN},
 };
 
 /// Moves the flow of a SYN that nobody answered to another backend, and hides a backend's refusal for as long as that is
-/// possible; else sends the packet on its way.
+/// possible; ends a closed flow whose client begins another one; else sends the packet on its way.
 #[inline(always)]
 pub fn retry<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
     let decided = match parse::noted_network(packet, tables) {
@@ -33,6 +33,11 @@ fn decide<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<Stage,
         // It has ended since this packet was seen first.
         return Ok(Stage::Choose);
     };
+    if segment.flags & (SYN | ACK) == SYN && hit.control.state().has(State::CLOSED) {
+        // Where another CPU was faster, opening will tell.
+        hit.end(tables, Why::Over);
+        return Ok(Stage::Choose);
+    }
     let way = hit.entry.way();
     let (backend, attempts) = (way.backend(), way.attempts());
     if !hit.is_current() {
@@ -95,7 +100,7 @@ fn moved<A: Parse, T: Tables>(
     let way = hit.entry.way();
     let (backend, attempts) = (way.backend(), way.attempts());
     let cookie = if way.is_spliced() { hit.entry.ack.load() } else { 0 };
-    if !hit.end(tables) {
+    if !hit.end(tables, Why::Moved) {
         return Err(Reason::FlowContended);
     }
     if let Some(counters) = tables.backend_counters(settings, backend) {

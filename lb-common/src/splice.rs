@@ -139,6 +139,7 @@ fn send<A: Parse<Header: Wire>, T: Tables>(
     let segment = &numbers.add_to(packet, segment)?;
     rewrite::full_nat(packet, tables, settings, segment, &route.to, &route.link)?;
     count_traffic(tables, settings, &route, length);
+    flow::count(tables, settings, hit, (&*packet, segment), length);
     Ok(route.verdict(packet))
 }
 

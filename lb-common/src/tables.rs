@@ -5,8 +5,8 @@ use crate::{
     checksum::Sum,
     flow::Bucket,
     layout::{
-        Backend, BackendCounters, Border, COMPLETE_PARTIAL, ChoiceWord, Datagrams, Note, PacketCounters,
-        PortFilter, Quotas, Service, ServiceSlot, Settings, Source,
+        Account, Backend, BackendCounters, Border, COMPLETE_PARTIAL, ChoiceWord, Datagrams, Ended, Ends,
+        Note, PacketCounters, PortFilter, Quotas, Service, ServiceSlot, Settings, Source,
     },
     packet::Packet,
 };
@@ -39,6 +39,12 @@ pub trait Tables {
     fn border(&self, index: u32) -> Option<&Border>;
     /// What some sources have taken of their services.
     fn quotas(&self, index: u32) -> Option<&Quotas>;
+    /// The account of an entry: those of the IPv4 flow table first.
+    fn account(&self, index: u32) -> Option<&Account>;
+    /// A row of this worker's ring of flows that have ended, at most [`Ended::ROWS`].
+    fn ended(&self, index: u32) -> Option<&Ended>;
+    /// How far this worker's ring is written and read.
+    fn ends(&self) -> Option<&Ends>;
     /// This worker's note.
     fn note(&self) -> Option<&Note>;
     /// This worker's packet counters.

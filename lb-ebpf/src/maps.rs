@@ -23,8 +23,8 @@ use lb_common::{
     checksum::Sum,
     flow::Bucket,
     layout::{
-        Backend, BackendCounters, Border, ChoiceWord, Datagrams, Note, PacketCounters, PortFilter, Quotas,
-        Service, ServiceSlot, Settings, Source,
+        Account, Backend, BackendCounters, Border, ChoiceWord, Datagrams, Ended, Ends, Note, PacketCounters,
+        PortFilter, Quotas, Service, ServiceSlot, Settings, Source,
     },
 };
 
@@ -55,6 +55,12 @@ static DATAGRAMS: Array<Datagrams> = Array::with_max_entries(1, MMAPABLE);
 static BORDERS: Array<Border> = Array::with_max_entries(1, MMAPABLE);
 #[map]
 static QUOTAS: Array<Quotas> = Array::with_max_entries(1, MMAPABLE);
+#[map]
+static ACCOUNTS: Array<Account> = Array::with_max_entries(1, MMAPABLE);
+#[map]
+static ENDED: Array<Ended> = Array::with_max_entries(1, MMAPABLE);
+#[map]
+static ENDS: Array<Ends> = Array::with_max_entries(1, MMAPABLE);
 #[map]
 static NOTES: Array<Note> = Array::with_max_entries(1, MMAPABLE);
 #[map]
@@ -147,6 +153,21 @@ impl Tables for Maps {
     #[inline(always)]
     fn quotas(&self, index: u32) -> Option<&Quotas> {
         QUOTAS.get(index)
+    }
+
+    #[inline(always)]
+    fn account(&self, index: u32) -> Option<&Account> {
+        ACCOUNTS.get(index)
+    }
+
+    #[inline(always)]
+    fn ended(&self, index: u32) -> Option<&Ended> {
+        ENDED.get(worker().wrapping_mul(Ended::ROWS).wrapping_add(index))
+    }
+
+    #[inline(always)]
+    fn ends(&self) -> Option<&Ends> {
+        ENDS.get(worker())
     }
 
     #[inline(always)]

@@ -3,7 +3,7 @@
 use super::frame::Own;
 use crate::{
     address::{TCP, V4, V6},
-    flow,
+    flow::{self, Why},
     link::Link,
     packet::{Packet, Wire},
     parse::{self, Network, Parse, Segment},
@@ -57,7 +57,7 @@ fn end<A: Parse, T: Tables>(tables: &T, segment: &Segment<A>) -> Result<Reason, 
         return Ok(Reason::NoFlow);
     };
     // Where another CPU was faster, the flow is over as well.
-    hit.end(tables);
+    hit.end(tables, Why::BackendEnds);
     Ok(Reason::BackendDown)
 }
 

@@ -1,8 +1,9 @@
 //! What an entry of the flow table holds.
 
 use crate::{
-    address::{Address, AddressCell as _, Mac, Tuple, V4, V6, join, split},
+    address::{Address, AddressCell, Mac, Tuple, V4, V6, join, split},
     flow::{control::Control, way::Way},
+    layout::Ended,
     manner::Forwarding,
     shared::Shared,
 };
@@ -191,6 +192,23 @@ impl<A: Address> Entry<A> {
             metered: way.is_metered(),
             cookie: if way.is_spliced() { self.ack.load() } else { 0 },
         }
+    }
+
+    /// Copies what is known of its flow.
+    #[inline(always)]
+    pub(super) fn copy_to(&self, row: &Ended) {
+        let [src, dst, to_src, to_dst] = &row.addresses;
+        AddressCell::<V6>::store(src, self.src.load().mapped());
+        AddressCell::<V6>::store(dst, self.dst.load().mapped());
+        AddressCell::<V6>::store(to_src, self.to_src.load().mapped());
+        AddressCell::<V6>::store(to_dst, self.to_dst.load().mapped());
+        row.ports.store(self.ports.load());
+        let Way { client, own } = self.way();
+        let [first, second] = &row.way;
+        first.store(client);
+        second.store(own);
+        row.seen.store(self.seen.load());
+        row.state.store(u32::from(self.control().state().0));
     }
 
     /// Fills an entry that is claimed.

@@ -8,6 +8,7 @@ use crate::{
     address::{Address, Tuple},
     flow::{
         control::State,
+        log::Why,
         table::{Place, STRIDE, Spot, place},
     },
     reason::Reason,
@@ -37,7 +38,7 @@ pub(super) fn make_room<A: Address, T: Tables>(tables: &T, key: &Tuple<A>, proto
     let is_old =
         state.has(State::READY) && !state.has(State::ESTABLISHED) && hit.entry.quiet(now) > settings.youth();
     if state.has(State::CLOSED) || is_old {
-        hit.end(tables);
+        hit.end(tables, Why::Evicted);
     }
 }
 

@@ -9,6 +9,7 @@ use crate::{
     flow::{
         control::{Control, State},
         entry::{Client, Entry},
+        log::{self, Why},
         table::{is_alone, partner},
     },
     quota, room,
@@ -111,7 +112,7 @@ impl<'t, A: Address> Hit<'t, A> {
     /// Ends the flow: frees this entry and its partner. Says whether this entry was freed, which it is not if it
     /// was changed since it was found, or is a reply's and the client's is being changed.
     #[inline(always)]
-    pub fn end<T: Tables>(&self, tables: &T) -> bool {
+    pub fn end<T: Tables>(&self, tables: &T, why: Why) -> bool {
         let other = partner(tables, self.entry, self.index);
         // Else the partner may be that of the next flow in this place.
         if !self.is_current() {
@@ -119,19 +120,30 @@ impl<'t, A: Address> Hit<'t, A> {
         }
         match other {
             Some(client) if self.control.state().has(State::REPLY) => {
-                client.free(tables) && self.free(tables)
+                client.give_up(tables, why) && self.free(tables)
             }
             None if self.control.state().has(State::REPLY) => self.is_alone(tables) && self.free(tables),
             Some(reply) => {
-                let ours = self.free(tables);
+                let ours = self.give_up(tables, why);
                 if ours {
                     // Where another CPU was faster, it is left over, or another flow's already.
                     reply.free(tables);
                 }
                 ours
             }
-            None => self.free(tables),
+            None => self.give_up(tables, why),
         }
+    }
+
+    /// Frees the client's entry as [`Hit::free`] does any, and leaves to the flow log what was known of its flow.
+    #[inline(always)]
+    fn give_up<T: Tables>(&self, tables: &T, why: Why) -> bool {
+        let mark = log::draft(tables, self, why);
+        let ours = self.free(tables);
+        if ours && mark != 0 {
+            log::commit::<A, T>(tables, self.index, mark);
+        }
+        ours
     }
 
     /// Frees the entry, unless somebody else changed it since it was found; says whether it did. Whoever frees

@@ -2,7 +2,12 @@
 
 use crate::{
     address::Address,
-    flow::{control::State, hit::Hit, table::STRIDE},
+    flow::{
+        control::State,
+        hit::Hit,
+        log::{Why, log},
+        table::STRIDE,
+    },
     tables::Tables,
 };
 
@@ -30,7 +35,8 @@ impl Limits {
 }
 
 /// Looks at one bucket and removes the flows that were quiet for longer than `limits` has for their backend.
-/// Returns how many were removed. Safe beside a running packet path.
+/// Returns how many were removed. Those that are closed, and stay for strays, are logged once their last packets have had
+/// a second to come. Safe beside a running packet path.
 pub fn sweep<A: Address, T: Tables>(
     tables: &T,
     bucket: u32,
@@ -40,35 +46,38 @@ pub fn sweep<A: Address, T: Tables>(
     let Some(entries) = A::bucket(tables, bucket) else {
         return 0;
     };
+    let second = tables
+        .settings()
+        .map_or(u32::MAX, |settings| settings.second.load());
     let mut removed: u32 = 0;
     let first = bucket.wrapping_mul(STRIDE);
     for (index, entry) in (first..).zip(&entries.0) {
         let hit = Hit::at(entry, index);
-        if is_over(tables, &hit, now, &limits) && hit.end(tables) {
-            removed = removed.wrapping_add(1);
+        let Some(quiet) = quiet(tables, &hit, now) else {
+            continue;
+        };
+        let state = hit.control.state();
+        if quiet >= limits(entry.way().backend()).of(state) {
+            removed = removed.wrapping_add(u32::from(hit.end(tables, Why::Over)));
+        } else if state.has(State::CLOSED) && quiet >= second {
+            log(tables, &hit, Why::Over);
         }
     }
     removed
 }
 
-/// Whether the entry is of a flow that was quiet for long enough. The client's entry stands for both; a reply's
+/// For how many ticks the entry's flow was quiet, if it stands for one. The client's entry stands for both; a reply's
 /// that has lost its partner stands for itself.
-fn is_over<A: Address, T: Tables>(
-    tables: &T,
-    hit: &Hit<'_, A>,
-    now: u32,
-    limits: impl Fn(u32) -> Limits,
-) -> bool {
+fn quiet<A: Address, T: Tables>(tables: &T, hit: &Hit<'_, A>, now: u32) -> Option<u32> {
     let state = hit.control.state();
     let other = hit.partner(tables);
     if !state.has(State::READY) || state.has(State::REPLY) && other.is_some() {
-        return false;
+        return None;
     }
     // Where the partner is being changed, the next sweep will know when its last packet came.
     if other.is_none() && !hit.is_alone(tables) {
-        return false;
+        return None;
     }
     let own = hit.entry.quiet(now);
-    let quiet = other.map_or(own, |other| other.entry.quiet(now).min(own));
-    quiet >= limits(hit.entry.way().backend()).of(state)
+    Some(other.map_or(own, |other| other.entry.quiet(now).min(own)))
 }

@@ -7,6 +7,7 @@ use crate::{
         entry::{Bucket, ENTRIES, Entry, Flow},
         evict,
         hit::Hit,
+        log::Why,
     },
     hash,
     layout::Settings,
@@ -15,7 +16,7 @@ use crate::{
 };
 
 /// Entries per bucket as an index in the table.
-pub(super) const STRIDE: u32 = 4;
+pub(crate) const STRIDE: u32 = 4;
 const _: () = assert!(STRIDE as usize == ENTRIES);
 
 /// A key's two buckets and its tag.
@@ -101,7 +102,7 @@ pub fn is_free<A: Address, T: Tables>(
         return Ok(false);
     }
     let hit = spot.hit(settings).or_refuse(Reason::NotReady)?;
-    Ok(hit.control.state().has(State::READY.with(State::CLOSED)) && hit.end(tables))
+    Ok(hit.control.state().has(State::READY.with(State::CLOSED)) && hit.end(tables, Why::Over))
 }
 
 /// Claims an entry for a key that has none, making room where there is none.
@@ -174,7 +175,7 @@ fn hit_at<A: Address, T: Tables>(tables: &T, index: u32) -> Option<Hit<'_, A>> {
 }
 
 #[inline(always)]
-fn entry_at<A: Address, T: Tables>(tables: &T, index: u32) -> Option<&Entry<A>> {
+pub(super) fn entry_at<A: Address, T: Tables>(tables: &T, index: u32) -> Option<&Entry<A>> {
     let bucket = A::bucket(tables, index / STRIDE)?;
     bucket.0.get((index % STRIDE) as usize)
 }

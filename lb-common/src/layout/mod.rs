@@ -5,6 +5,7 @@ mod backend;
 mod border;
 mod counters;
 mod datagram;
+mod flow_log;
 mod mac;
 mod note;
 mod ports;
@@ -16,6 +17,7 @@ pub use backend::{Backend, Hop, MAX_RETRIES, Retries, Source};
 pub use border::{Border, MAX_BORDERS};
 pub use counters::{BackendCounters, MAX_REASONS, PacketCounters};
 pub use datagram::{DATAGRAM_ROWS, Datagram, Datagrams};
+pub use flow_log::{Account, Ended, Ends};
 pub(crate) use mac::{mac_difference, mac_pair, mac_with, with_mac};
 pub use mac::{mac_from_word, mac_to_word};
 pub use note::{Allowance, Note};
@@ -25,7 +27,7 @@ pub use service::{ChoiceWord, Service, ServiceSlot, Span};
 pub use settings::{ANSWER_ECHO, COMPLETE_PARTIAL, KEEP_PARTIAL, Settings};
 
 /// Version of all layouts together; a daemon adopts only tables of its own version.
-pub const VERSION: u32 = 7;
+pub const VERSION: u32 = 8;
 
 /// The most backends that tables have rows for. An entry of the flow table has 24 bits for a row.
 pub const MAX_BACKENDS: u32 = 1 << 20;

@@ -1,5 +1,7 @@
 //! What every packet needs to know.
 
+use core::mem::offset_of;
+
 use crate::shared::Shared;
 
 /// What every packet needs to know; one record.
@@ -33,15 +35,19 @@ pub struct Settings {
     pub second: Shared<u32>,
     /// Whether pings of virtual addresses are answered: 0 or [`ANSWER_ECHO`].
     pub echo: Shared<u32>,
-    /// Cookie of the network namespace whose processes' connections find services; 0: none has it.
-    pub namespace: Shared<u64>,
+    /// Whether flows are logged, and so counted: 0 or 1. Here because every packet reads this line of memory anyway.
+    pub flow_log: Shared<u32>,
+    /// Whether flows in which no payload went are logged, too: 0 or 1.
+    pub log_null: Shared<u32>,
     /// A [`super::Span`] of [`super::Border`]s: who may open flows to no service at all.
     pub denied: Shared<u64>,
     /// Secret of SYN cookies, so that nobody can make one.
     pub cookie_key: [Shared<u64>; 2],
+    /// Cookie of the network namespace whose processes' connections find services; 0: none has it.
+    pub namespace: Shared<u64>,
     /// Buckets of the table of sources' quotas less one; their count is a power of two.
     pub quota_mask: Shared<u32>,
-    reserved: [u32; 9],
+    reserved: [u32; 7],
 }
 
 impl Settings {
@@ -72,4 +78,5 @@ pub const ANSWER_ECHO: u32 = 1;
 
 const _: () = {
     assert!(size_of::<Settings>() == 128);
+    assert!(offset_of!(Settings, flow_log) < 64);
 };

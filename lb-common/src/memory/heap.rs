@@ -5,10 +5,10 @@ use alloc::boxed::Box;
 use super::Memory;
 use crate::{
     address::{V4, V6},
-    flow::Bucket,
+    flow::{Bucket, STRIDE},
     layout::{
-        Backend, BackendCounters, Border, ChoiceWord, DATAGRAM_ROWS, Datagrams, Note, PacketCounters,
-        PortFilter, Quotas, Service, ServiceSlot, Settings, Source, VERSION,
+        Account, Backend, BackendCounters, Border, ChoiceWord, DATAGRAM_ROWS, Datagrams, Ended, Ends, Note,
+        PacketCounters, PortFilter, Quotas, Service, ServiceSlot, Settings, Source, VERSION,
     },
     shared::{Rows, Zeroable, zeroed},
 };
@@ -36,6 +36,8 @@ pub struct Sizes {
     pub quotas: u32,
     /// Threads that forward and count.
     pub workers: u32,
+    /// Whether there is room for counts of each flow, and for flows that have ended.
+    pub flow_log: bool,
 }
 
 impl Sizes {
@@ -51,7 +53,29 @@ impl Sizes {
         borders: 1,
         quotas: 1,
         workers: 1,
+        flow_log: false,
     };
+
+    /// Rows of the accounts: one for each entry of both flow tables.
+    #[must_use]
+    pub const fn accounts(&self) -> u32 {
+        if self.flow_log {
+            let buckets = self.buckets_v4.saturating_add(self.buckets_v6);
+            buckets.saturating_mul(STRIDE)
+        } else {
+            1
+        }
+    }
+
+    /// Rows of all workers' rings of flows that have ended.
+    #[must_use]
+    pub const fn ended(&self) -> u32 {
+        if self.flow_log {
+            self.workers.saturating_mul(Ended::ROWS)
+        } else {
+            1
+        }
+    }
 }
 
 /// Tables on the heap, for an engine in userspace. Only what is used of them takes memory.
@@ -68,6 +92,9 @@ pub struct Heap {
     datagrams: Rows<Datagrams>,
     borders: Rows<Border>,
     quotas: Rows<Quotas>,
+    accounts: Rows<Account>,
+    ended: Rows<Ended>,
+    ends: Rows<Ends>,
     notes: Rows<Note>,
     packet_counters: Rows<PacketCounters>,
     backend_counters: Rows<BackendCounters>,
@@ -97,6 +124,9 @@ impl Heap {
             datagrams: rows(DATAGRAM_ROWS),
             borders: rows(sizes.borders),
             quotas: rows(sizes.quotas),
+            accounts: rows(sizes.accounts()),
+            ended: rows(sizes.ended()),
+            ends: rows(sizes.workers),
             notes: rows(sizes.workers),
             packet_counters: rows(sizes.workers),
             backend_counters: rows(sizes.workers.saturating_mul(sizes.backends)),
@@ -119,6 +149,9 @@ impl Heap {
             datagrams: &self.datagrams,
             borders: &self.borders,
             quotas: &self.quotas,
+            accounts: &self.accounts,
+            ended: &self.ended,
+            ends: &self.ends,
             notes: &self.notes,
             packet_counters: &self.packet_counters,
             backend_counters: &self.backend_counters,
@@ -150,4 +183,14 @@ zeroable!(
     Bucket<V4>,
     Bucket<V6>
 );
-zeroable!(Datagrams, Border, Quotas, Note, PacketCounters, BackendCounters);
+zeroable!(
+    Datagrams,
+    Border,
+    Quotas,
+    Account,
+    Ended,
+    Ends,
+    Note,
+    PacketCounters,
+    BackendCounters
+);

@@ -17,6 +17,9 @@ pub fn lines(old: &Config, new: &Config) -> Vec<String> {
     if old.stats != new.stats {
         lines.push("~ [stats]".to_owned());
     }
+    if old.flow_log != new.flow_log {
+        lines.push("~ [flow_log]".to_owned());
+    }
     let (old, new) = (by_name(old), by_name(new));
     for (name, service) in &old {
         match new.get(name) {
@@ -41,6 +44,11 @@ pub fn fixed(old: &Config, new: &Config) -> Option<&'static str> {
         ("`socket`", before.socket != after.socket),
         ("`socket_group`", before.socket_group != after.socket_group),
         ("[stats]", old.stats != new.stats),
+        // What counts each flow has its room from the start.
+        (
+            "whether there is a [flow_log]",
+            old.flow_log.is_some() != new.flow_log.is_some(),
+        ),
     ]
     .into_iter()
     .find_map(|(key, differs)| differs.then_some(key))
@@ -187,5 +195,13 @@ mod tests {
     fn what_only_a_start_reads_is_named() {
         let (old, new) = changed("[[service]]", "[global]\nmax_flows = 77\n[[service]]");
         assert_eq!(fixed(&old, &new), Some("`max_flows`"));
+        let log = |to: &str| format!("[flow_log]\nto = \"{to}\"\n[[service]]");
+        let (none, one) = changed("[[service]]", &log("stdout"));
+        assert_eq!(fixed(&none, &one), Some("whether there is a [flow_log]"));
+        let (_, other) = changed("[[service]]", &log("/var/log/flows"));
+        assert_eq!(
+            (fixed(&one, &other), lines(&one, &other)),
+            (None, vec!["~ [flow_log]".to_owned()])
+        );
     }
 }

@@ -30,6 +30,7 @@ pub(super) struct File {
     #[serde(default)]
     pub(super) global: Table<Global>,
     pub(super) stats: Option<Table<Stats>>,
+    pub(super) flow_log: Option<Table<FlowLog>>,
     #[serde(default)]
     pub(super) service: Vec<Spanned<Table<Service>>>,
 }
@@ -66,6 +67,14 @@ pub(super) struct Stats {
     pub(super) users: Vec<Spanned<Table<User>>>,
     pub(super) certificate: Option<Text>,
     pub(super) private_key: Option<Text>,
+}
+
+/// `[flow_log]`
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FlowLog {
+    pub(super) to: Text,
+    pub(super) dontlognull: Option<Flag>,
 }
 
 /// One of `users` in `[stats]`

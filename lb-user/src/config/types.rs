@@ -4,6 +4,7 @@
 //! part of the daemon has to check for.
 
 mod check;
+mod flow_log;
 mod forwarding;
 mod sources;
 mod stats;
@@ -25,6 +26,7 @@ pub use check::{
     Login, MysqlCheck, MysqlConditions, MysqlRole, Observe, OnError, Secret, StarrocksCheck, StarrocksRole,
     Tls,
 };
+pub use flow_log::{Destination, FlowLog};
 pub use forwarding::{Encapsulation, Mode, OnDown, Scheduler, SynCookies};
 pub use sources::{Access, SourceLimits, SourceRules};
 pub use stats::{Role, ServerTls, Stats, User};
@@ -36,6 +38,8 @@ pub struct Config {
     pub global: Global,
     /// `[stats]`; absent when the file has no such table: then nothing listens on TCP.
     pub stats: Option<Stats>,
+    /// `[flow_log]`; absent: flows are not logged.
+    pub flow_log: Option<FlowLog>,
     /// `[[service]]`, in the order of the file, never empty.
     pub services: Vec<Service>,
 }

@@ -332,5 +332,6 @@ pub fn capacity(config: &Config, workers: u32) -> Capacity {
         flows_v6: flows(Part::V6),
         borders: count(rules.map(borders).sum()),
         workers,
+        flow_log: config.flow_log.is_some(),
     }
 }

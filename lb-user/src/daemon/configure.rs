@@ -6,11 +6,12 @@ use serde::{Deserialize, Serialize};
 use tracing::info;
 use utoipa::ToSchema;
 
-use super::event_loop::{Daemon, prepared_for};
+use super::event_loop::{Daemon, log_null, prepared_for};
 use crate::{
     config::{Config, difference},
     control::{self, IndexFull, PlanError},
     dataplane::HostError,
+    flows::log::{OpenError, Out},
     runtime::{Change, Runtime, RuntimeError},
     stats::observed,
 };
@@ -54,6 +55,9 @@ pub enum ConfigureError {
     /// The tables are too small.
     #[error("{0}; nothing has changed: tables grow at a restart after `ballast stop`")]
     NoRoom(#[from] PlanError),
+    /// Flows cannot be logged where they should be.
+    #[error("{0}; nothing has changed")]
+    FlowLog(#[from] OpenError),
     /// The host's own stack cannot be kept from new packets.
     #[error(transparent)]
     Host(#[from] HostError),
@@ -98,6 +102,8 @@ impl Daemon {
             return Err(ConfigureError::Fixed(key));
         }
         let destinations = control::destinations(&config);
+        let out = config.flow_log.as_ref();
+        let out = out.map(|flow_log| Out::open(&flow_log.to)).transpose()?;
         let mut next = self.control.succeed(config, &self.engine.memory())?;
         let found = self.next_hops.borrow().clone();
         let next_hops = prepared_for(&mut self.engine, &found);
@@ -108,6 +114,10 @@ impl Daemon {
         // A new backend may be where another one is.
         next.resolved(&memory, &next_hops);
         self.control = next;
+        log_null(&memory, self.control.config().flow_log.as_ref());
+        if let (Some(log), Some(out)) = (&self.flow_log, out) {
+            log.turn(out);
+        }
         self.resolver.set_destinations(destinations);
         self.monitor.retarget(self.control.targets(), &self.reports);
         let took = began.elapsed();

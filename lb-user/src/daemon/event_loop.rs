@@ -1,6 +1,6 @@
 //! What a running daemon does: it takes in what checks and look-ups find, and answers questions.
 
-use std::{borrow::Cow, io, iter, net::SocketAddr, time::Duration};
+use std::{borrow::Cow, cell::LazyCell, io, iter, net::SocketAddr, time::Duration};
 
 use anyhow::{Context as _, Result};
 use lb_common::memory::Memory;
@@ -20,10 +20,13 @@ use super::{
     sweep::Sweep,
 };
 use crate::{
-    config::Config,
+    config::{Config, types::FlowLog},
     control::{self, Control, Found, LookUp, LookUpError, observe, unix_milliseconds},
     dataplane::{Engine, shoot},
-    flows::{self, Clock, FlowId, FlowPage, Kill, KillError, Killed, Query, Shot},
+    flows::{
+        self, Clock, FlowId, FlowPage, Kill, KillError, Killed, Query, Shot,
+        log::{Log, Out},
+    },
     health::{self, Monitor},
     next_hop::{NextHops, Resolver, Unresolved},
     runtime::{Journal, Runtime},
@@ -33,11 +36,15 @@ use crate::{
 /// each.
 const GATHERED: usize = 1024;
 
+/// How often is read which flows have ended: a worker has room for twenty thousand a second.
+const GATHERING: Duration = Duration::from_millis(100);
+
 /// The running parts.
 pub(super) struct Daemon {
     pub(super) control: Control,
     pub(super) engine: Engine,
     sweep: Sweep,
+    pub(super) flow_log: Option<Log>,
     stats: Option<SocketAddr>,
     /// Checks for as long as it lives.
     pub(super) monitor: Monitor,
@@ -56,6 +63,8 @@ impl Daemon {
     /// Starts the packet path, or goes on with the one that is in force, and starts checks and look-ups.
     pub(super) fn start(config: Config, runtime: Runtime, stats: Option<SocketAddr>) -> Result<Self> {
         let journal = Journal::of(&config.global.state_dir);
+        let flow_log = config.flow_log.clone();
+        let out = flow_log.as_ref().map(|log| Out::open(&log.to)).transpose()?;
         // Asks for routes while the programs are verified.
         let resolver = Resolver::start(control::destinations(&config))?;
         let Forwarding {
@@ -69,10 +78,16 @@ impl Daemon {
         let (reports, checks) = mpsc::channel(1024);
         let monitor = Monitor::start(control.targets(), &reports);
         let sweep = Sweep::new(workers, engine.tick());
+        log_null(&engine.memory(), flow_log.as_ref());
+        if out.is_none() {
+            engine.memory().settings.flow_log.store(0);
+        }
+        let flow_log = out.map(|out| Log::start(&engine.memory(), out)).transpose()?;
         Ok(Self {
             control,
             engine,
             sweep,
+            flow_log,
             stats,
             monitor,
             checks,
@@ -93,6 +108,7 @@ impl Daemon {
     ) -> Result<()> {
         let mut ticks = ticks_of(Duration::from_secs(1));
         let mut looks = ticks_of(observe::EVERY);
+        let mut gatherings = ticks_of(GATHERING);
         info!(version = env!("CARGO_PKG_VERSION"), "ballast is running");
         service_manager::ready();
         let (ending, reply) = loop {
@@ -122,6 +138,7 @@ impl Daemon {
                     request => self.answer(request),
                 },
                 _ = ticks.tick() => self.tend()?,
+                _ = gatherings.tick(), if self.flow_log.is_some() => self.gather()?,
                 _ = looks.tick(), if self.control.observes() => {
                     for (backend, errors) in self.control.observe(&self.engine.memory()) {
                         self.monitor.alarm(backend, errors);
@@ -140,11 +157,32 @@ impl Daemon {
 
     /// What is to be done once a second.
     fn tend(&mut self) -> Result<()> {
-        self.sweep.step(&mut self.engine, &self.control)?;
+        self.sweep
+            .step(&mut self.engine, &self.control, self.flow_log.as_mut())?;
         self.control.tend(&self.engine.memory());
         self.remembered.write(&self.control);
         attended(&self.engine.memory());
         service_manager::alive();
+        Ok(())
+    }
+
+    /// Has the flows logged that have ended.
+    fn gather(&mut self) -> Result<()> {
+        let clock = self.clock()?;
+        if let Some(log) = &mut self.flow_log {
+            let names = LazyCell::new(|| self.control.names());
+            log.gather(&self.engine.memory(), clock, &names);
+        }
+        Ok(())
+    }
+
+    /// Has the flows logged that end now, all of them.
+    fn log_all(&mut self) -> Result<()> {
+        let (clock, worker) = (self.clock()?, self.sweep.worker());
+        if let Some(log) = &mut self.flow_log {
+            let names = LazyCell::new(|| self.control.names());
+            log.stop(&self.engine.memory(), worker, clock, &names);
+        }
         Ok(())
     }
 
@@ -240,6 +278,13 @@ impl Daemon {
 
     fn stop(mut self, ending: Ending) -> Stopping {
         self.remembered.write_now(&self.control);
+        let logged = match ending {
+            Ending::Detach => self.log_all(),
+            Ending::Keep => self.gather(),
+        };
+        if let Err(error) = logged {
+            warn!(%error, "flows that have ended are not logged");
+        }
         match ending {
             Ending::Detach => {
                 info!("stopping");
@@ -268,6 +313,12 @@ fn sent(shot: &Shot) -> bool {
             false
         }
     }
+}
+
+/// Whether flows without payload are logged, too.
+pub(super) fn log_null(memory: &Memory<'_>, flow_log: Option<&FlowLog>) {
+    let wanted = flow_log.is_some_and(|flow_log| !flow_log.dontlognull);
+    memory.settings.log_null.store(u32::from(wanted));
 }
 
 /// Notes for the next daemon that somebody looks after the tables.

@@ -27,6 +27,8 @@ pub struct Capacity {
     pub borders: u32,
     /// CPUs, or threads, that forward and count.
     pub workers: u32,
+    /// Whether there is room for counts of each flow, and for flows that have ended.
+    pub flow_log: bool,
 }
 
 impl Capacity {
@@ -60,6 +62,7 @@ impl Capacity {
             borders: self.borders.max(1),
             quotas: self.quotas(),
             workers: self.workers,
+            flow_log: self.flow_log,
         }
     }
 

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use lb_common::{
     Address, V4, V6,
     address::TCP,
-    flow::{Bucket, ENTRIES, Entry, Hit, State},
+    flow::{self, Bucket, ENTRIES, Entry, Hit, State, Why},
     layout::{self, mac_from_word},
     manner::Forwarding,
     memory::{Memory, Worker},
@@ -98,8 +98,9 @@ fn one<A: Address>(
     };
     // The client's answer to a backend that is asked who it speaks to passes by the flow.
     let ended = if found.flow.forwarding.sees_answers() {
-        hit.end(tables)
+        hit.end(tables, Why::Killed)
     } else {
+        flow::log(tables, &hit, Why::Killed);
         hit.is_current()
     };
     if !ended {

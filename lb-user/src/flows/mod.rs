@@ -1,7 +1,9 @@
-//! The flow table for people: who talks to whom through which backend, how far they have come, and the end of it.
+//! The flow table for people: who talks to whom through which backend, how far they have come, the end of it, and a log of
+//! those that have ended.
 
 mod document;
 mod kill;
+pub mod log;
 mod read;
 mod segment;
 #[cfg(test)]

@@ -88,6 +88,17 @@ pub(super) struct Found<A> {
     idle: u32,
 }
 
+/// Who speaks in a flow, in the words of [`Flow`].
+pub(super) struct Parties {
+    pub(super) client: SocketAddr,
+    pub(super) virtual_address: SocketAddr,
+    pub(super) snat_address: SocketAddr,
+    pub(super) backend_address: SocketAddr,
+    pub(super) mode: &'static str,
+    pub(super) service: Option<String>,
+    pub(super) backend: String,
+}
+
 impl Gathering<'_> {
     /// Adds the flows of one family's table, whose first entry has the number `base` among those of both.
     fn add_all<A: Address>(&mut self, buckets: &[Bucket<A>], base: u64) {
@@ -159,25 +170,15 @@ impl Reader<'_> {
     /// A flow whose client's entry has this number among those of both families.
     pub(super) fn document<A: Address>(&self, position: u64, found: &Found<A>) -> Flow {
         let Found { flow, control, idle } = found;
-        let (client, virtual_address) = ends(&flow.key);
-        let (snat_address, translated) = ends(&flow.to);
-        // Where nothing is translated, the backend's own record knows its address.
-        let record = self.memory.backends.get(flow.backend as usize);
-        let backend_address = match (flow.forwarding, record) {
-            (Forwarding::Direct | Forwarding::Encapsulate, Some(record)) => backend_address(record),
-            (Forwarding::Translate | Forwarding::Local, _) | (_, None) => translated,
-        };
-        let mode = match flow.forwarding {
-            Forwarding::Translate if snat_address == client => "nat",
-            Forwarding::Translate => "full-nat",
-            Forwarding::Direct => "dsr",
-            Forwarding::Encapsulate => "tunnel",
-            Forwarding::Local => "local",
-        };
-        let (service, backend) = match self.name(flow.backend) {
-            Some((service, backend)) => (Some(service.clone()), backend.clone()),
-            None => (None, backend_address.to_string()),
-        };
+        let Parties {
+            client,
+            virtual_address,
+            snat_address,
+            backend_address,
+            mode,
+            service,
+            backend,
+        } = self.parties((&flow.key, &flow.to), flow.forwarding, flow.backend);
         Flow {
             id: FlowId {
                 position,
@@ -185,7 +186,7 @@ impl Reader<'_> {
             },
             client,
             virtual_address,
-            protocol: if flow.protocol == TCP { "tcp" } else { "udp" }.to_owned(),
+            protocol: protocol(flow.protocol).to_owned(),
             service,
             backend,
             backend_address,
@@ -195,6 +196,48 @@ impl Reader<'_> {
             idle_seconds: (self.clock.tick * *idle).as_secs(),
         }
     }
+
+    /// Who speaks in a flow whose client's packets carry the first tuple and leave with the second.
+    pub(super) fn parties<A: Address>(
+        &self,
+        (key, to): (&Tuple<A>, &Tuple<A>),
+        forwarding: Forwarding,
+        backend: u32,
+    ) -> Parties {
+        let (client, virtual_address) = ends(key);
+        let (snat_address, translated) = ends(to);
+        // Where nothing is translated, the backend's own record knows its address.
+        let record = self.memory.backends.get(backend as usize);
+        let backend_address = match (forwarding, record) {
+            (Forwarding::Direct | Forwarding::Encapsulate, Some(record)) => backend_address(record),
+            (Forwarding::Translate | Forwarding::Local, _) | (_, None) => translated,
+        };
+        let mode = match forwarding {
+            Forwarding::Translate if snat_address == client => "nat",
+            Forwarding::Translate => "full-nat",
+            Forwarding::Direct => "dsr",
+            Forwarding::Encapsulate => "tunnel",
+            Forwarding::Local => "local",
+        };
+        let (service, backend) = match self.name(backend) {
+            Some((service, backend)) => (Some(service.clone()), backend.clone()),
+            None => (None, backend_address.to_string()),
+        };
+        Parties {
+            client,
+            virtual_address,
+            snat_address,
+            backend_address,
+            mode,
+            service,
+            backend,
+        }
+    }
+}
+
+/// The configuration's word for TCP or UDP.
+pub(super) fn protocol(number: u8) -> &'static str {
+    if number == TCP { "tcp" } else { "udp" }
 }
 
 /// Source and destination.

@@ -12,15 +12,16 @@ use lb_common::{
 
 use super::*;
 
-const CLOCK: Clock = Clock {
+pub(super) const CLOCK: Clock = Clock {
     now: 10_000,
     tick: Duration::from_millis(4),
 };
 
-fn tables() -> Heap {
+pub(super) fn tables() -> Heap {
     Heap::new(&Sizes {
         buckets_v4: 256,
         buckets_v6: 256,
+        flow_log: true,
         ..Sizes::LEAST
     })
 }
@@ -35,7 +36,7 @@ fn tuple<A: Address>(src: A, src_port: u16, dst: A, dst_port: u16) -> Tuple<A> {
 }
 
 /// Puts a flow into the table, whose client's side and whose backend's side were last heard of at these ticks.
-fn open<A: Address>(
+pub(super) fn open<A: Address>(
     memory: &Memory<'_>,
     (key, to): (Tuple<A>, Tuple<A>),
     protocol: u8,
@@ -73,14 +74,14 @@ fn open<A: Address>(
     client.publish(&tables, &flow, state, seen[0]);
 }
 
-fn v4_flow(port: u16) -> (Tuple<V4>, Tuple<V4>) {
+pub(super) fn v4_flow(port: u16) -> (Tuple<V4>, Tuple<V4>) {
     (
         tuple(V4([10, 1, 0, 2]), port, V4([10, 0, 0, 100]), 80),
         tuple(V4([10, 1, 1, 1]), 1024 + port, V4([10, 1, 1, 2]), 8080),
     )
 }
 
-fn names() -> Names {
+pub(super) fn names() -> Names {
     vec![Some(("web".to_owned(), "be1".to_owned())), None]
 }
 

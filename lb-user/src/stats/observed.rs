@@ -2,14 +2,20 @@
 
 use std::{sync::LazyLock, time::Duration};
 
-use prometheus::{Histogram, HistogramOpts, HistogramVec, Registry, exponential_buckets};
+use prometheus::{
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry, exponential_buckets,
+};
 use tracing::warn;
 
 /// All of them; one daemon runs in a process.
 pub static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
     let registry = Registry::new();
-    let families: [Box<dyn prometheus::core::Collector>; 2] =
-        [Box::new(CHECKS.clone()), Box::new(APPLIES.clone())];
+    let families: [Box<dyn prometheus::core::Collector>; 4] = [
+        Box::new(CHECKS.clone()),
+        Box::new(APPLIES.clone()),
+        Box::new(LOGGED.clone()),
+        Box::new(NOT_LOGGED.clone()),
+    ];
     for family in families {
         if let Err(error) = registry.register(family) {
             warn!(%error, "a metric is left out");
@@ -31,6 +37,17 @@ static APPLIES: LazyLock<Histogram> = LazyLock::new(|| {
     Histogram::with_opts(options.buckets(buckets(0.000_1))).expect("name and buckets are right")
 });
 
+static LOGGED: LazyLock<IntCounter> = LazyLock::new(|| {
+    let help = "Flows that ended and are in the flow log.";
+    IntCounter::new("ballast_flow_log_flows_total", help).expect("the name is right")
+});
+
+static NOT_LOGGED: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    let help = "Flows that ended and are not in the flow log: more at once than could be read, or written.";
+    let options = Opts::new("ballast_flow_log_lost_total", help);
+    IntCounterVec::new(options, &["cause"]).expect("name and label are right")
+});
+
 /// Fourteen buckets, each twice as wide as the one before.
 fn buckets(first: f64) -> Vec<f64> {
     exponential_buckets(first, 2.0, 14).expect("they begin above nothing and grow")
@@ -46,4 +63,16 @@ pub fn check(service: &str, duration: Duration) {
 /// A changed configuration is in force.
 pub fn apply(duration: Duration) {
     APPLIES.observe(duration.as_secs_f64());
+}
+
+/// So many flows that ended are in the flow log.
+pub fn flows_logged(count: u64) {
+    LOGGED.inc_by(count);
+}
+
+/// So many flows that ended are not, for this cause.
+pub fn flows_not_logged(cause: &str, count: u64) {
+    if count > 0 {
+        NOT_LOGGED.with_label_values(&[cause]).inc_by(count);
+    }
 }

@@ -34,6 +34,7 @@ pub const SMALLEST: Capacity = Capacity {
     flows_v6: 1,
     borders: 64,
     workers: 1,
+    flow_log: false,
 };
 
 /// What a program did with a frame, and what that took.

@@ -487,6 +487,7 @@ fn clear(memory: &Memory<'_>) {
         let words = bucket.holders.iter().chain(&bucket.flows).chain(&bucket.packets);
         words.for_each(|word| word.store(0));
     }
+    forget_the_log(memory);
     memory.service_slots.iter().for_each(|slot| slot.key.store(0));
     entries(memory.buckets_v4).for_each(empty);
     entries(memory.buckets_v6).for_each(empty);
@@ -511,6 +512,24 @@ fn clear(memory: &Memory<'_>) {
     }
     for row in memory.backend_counters {
         row.clear();
+    }
+}
+
+/// No flow is logged, and none was.
+fn forget_the_log(memory: &Memory<'_>) {
+    if memory.settings.flow_log.load() == 0 {
+        return;
+    }
+    memory.settings.flow_log.store(0);
+    for account in memory.accounts {
+        for word in [&account.began, &account.packets, &account.bytes, &account.payload] {
+            word.store(0);
+        }
+    }
+    for ends in memory.ends {
+        for word in [&ends.written, &ends.lost, &ends.read, &ends.told] {
+            word.store(0);
+        }
     }
 }
 

@@ -179,5 +179,6 @@ fn capacity() -> Capacity {
         flows_v6: 1024,
         borders: 64,
         workers: 2,
+        flow_log: true,
     }
 }

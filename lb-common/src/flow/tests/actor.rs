@@ -16,7 +16,7 @@ use super::fixture::{
 };
 use crate::{
     address::{TCP, Tuple, V4},
-    flow::{self, Client, Hit, Limits, State},
+    flow::{self, Client, Hit, Limits, State, Why},
     memory::{Memory, Worker},
     reason::Reason,
     wire::{ACK, FIN, RST, SYN},
@@ -61,12 +61,12 @@ pub(super) struct Actor<'m> {
 
 impl<'m> Actor<'m> {
     /// An actor whose own flow is established.
-    pub(super) fn new(memory: Memory<'m>, clock: &'m AtomicU32, role: Role) -> Self {
+    pub(super) fn new(memory: &Memory<'m>, clock: &'m AtomicU32, role: Role) -> Self {
         let mut seed = [7; 32];
         seed[..8].copy_from_slice(&role.seed.to_le_bytes());
         let actor = Self {
-            memory,
-            worker: Worker::new(memory, role.number.into(), 0),
+            memory: *memory,
+            worker: Worker::new(*memory, role.number.into(), 0),
             clock,
             role,
             random: TestRng::from_seed(RngAlgorithm::ChaCha, &seed),
@@ -142,7 +142,7 @@ impl<'m> Actor<'m> {
         let (sent, _) = tuples(n, reply);
         flow::track(&self.worker, &segment(sent, flags), &hit);
         if hit.control.state().has(State::CLOSED) && flags & RST != 0 {
-            hit.end(&self.worker);
+            hit.end(&self.worker, Why::Over);
         }
     }
 

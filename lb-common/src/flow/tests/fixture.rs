@@ -28,6 +28,7 @@ pub(super) fn heap(buckets: u32, workers: u32) -> Heap {
         backends: 2,
         buckets_v4: buckets,
         workers,
+        flow_log: true,
         ..Sizes::LEAST
     });
     heap.memory().settings.seed.store(0x5eed);
@@ -115,6 +116,8 @@ fn publish(worker: &Worker<'_>, n: u16, ours: Claim, reply: Claim, now: u32) {
         cookie: 0,
     };
     room::enter(worker, worker.backend(BACKEND).unwrap()).expect("no limit is set");
+    let places = (ours.index, reply.index);
+    flow::begin::<V4, _>(worker, worker.settings().unwrap(), places, now);
     let answer = flow.reply(ours.index);
     reply.publish(worker, &answer, State::READY.with(State::REPLY), now);
     ours.publish(worker, &flow, State::READY, now);

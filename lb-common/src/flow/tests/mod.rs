@@ -4,6 +4,7 @@ mod actor;
 mod entry;
 mod evict;
 mod fixture;
+mod log;
 mod model;
 mod pair;
 mod race;

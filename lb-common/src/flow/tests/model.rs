@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     address::{TCP, V4},
-    flow::{self, State},
+    flow::{self, State, Why},
     memory::Worker,
     shared::with_turns,
     wire::{ACK, RST, SYN},
@@ -88,7 +88,7 @@ fn all_at_once() -> u64 {
     let heap = with_turns(false, || heap(BUCKETS, THREADS.into()));
     let (memory, clock) = (heap.memory(), AtomicU32::new(u32::MAX));
     let actors: Vec<_> = (0..THREADS)
-        .map(|number| with_turns(false, || Actor::new(memory, &clock, role(number))))
+        .map(|number| with_turns(false, || Actor::new(&memory, &clock, role(number))))
         .collect();
     thread::scope(|scope| {
         for mut actor in actors {
@@ -134,7 +134,7 @@ fn evict_and_replace() -> u64 {
         let _evicts = scope.spawn(move || open(&one, memory.settings, 10, NOW).is_ok());
         let replaces = scope.spawn(move || {
             let closed = flow::find(&other, memory.settings, &key(3), TCP);
-            closed.is_ok_and(|hit| hit.is_some_and(|hit| hit.end(&other)))
+            closed.is_ok_and(|hit| hit.is_some_and(|hit| hit.end(&other, Why::Over)))
                 && open(&other, memory.settings, 11, NOW).is_ok()
         });
         replaces.join().unwrap()

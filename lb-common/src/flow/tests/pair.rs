@@ -3,7 +3,7 @@
 use super::fixture::{NOW, active, client, counted, find, heap, key, open, packet, segment, translated};
 use crate::{
     address::{Tuple, V4},
-    flow::{self, Flow, State},
+    flow::{self, Flow, State, Why},
     memory::{Memory, Worker},
     wire::{ACK, FIN, RST, SYN},
 };
@@ -46,7 +46,7 @@ fn a_flow_is_counted_as_closed_once_whoever_says_it_and_how_often() {
         }
         assert_eq!(counted(&memory), (1, 1), "{ending:?}");
         let hit = find(&worker, memory.settings, &key(7)).unwrap();
-        assert!(hit.end(&worker));
+        assert!(hit.end(&worker, Why::Over));
         assert_eq!(counted(&memory), (1, 1), "{ending:?}, then removed");
     }
 }
@@ -86,7 +86,11 @@ fn a_late_packet_of_a_flow_that_is_gone_says_nothing_of_the_next_one_in_its_plac
     let (worker, memory) = (Worker::new(heap.memory(), 0, NOW), heap.memory());
     open(&worker, memory.settings, 7, NOW).unwrap();
     let stale = find(&worker, memory.settings, &key(7)).unwrap();
-    assert!(find(&worker, memory.settings, &key(7)).unwrap().end(&worker));
+    assert!(
+        find(&worker, memory.settings, &key(7))
+            .unwrap()
+            .end(&worker, Why::Over)
+    );
     let n = stands_at(&worker, &memory, stale.index, key);
     let (opened, closed) = counted(&memory);
 
@@ -104,10 +108,14 @@ fn the_end_of_a_reply_that_is_gone_is_not_the_end_of_the_next_flow_in_its_place(
     let (worker, memory) = (Worker::new(heap.memory(), 0, NOW), heap.memory());
     open(&worker, memory.settings, 7, NOW).unwrap();
     let stale = find(&worker, memory.settings, &translated(7).reversed()).unwrap();
-    assert!(find(&worker, memory.settings, &key(7)).unwrap().end(&worker));
+    assert!(
+        find(&worker, memory.settings, &key(7))
+            .unwrap()
+            .end(&worker, Why::Over)
+    );
     let n = stands_at(&worker, &memory, stale.index, |n| translated(n).reversed());
 
-    assert!(!stale.end(&worker));
+    assert!(!stale.end(&worker, Why::Over));
     assert!(find(&worker, memory.settings, &key(n)).is_some());
     assert!(find(&worker, memory.settings, &translated(n).reversed()).is_some());
 }
@@ -117,7 +125,7 @@ fn stands_at(worker: &Worker<'_>, memory: &Memory<'_>, index: u32, key: fn(u16) 
     let there = |n: &u16| {
         open(worker, memory.settings, *n, NOW).unwrap();
         let hit = find(worker, memory.settings, &key(*n)).unwrap();
-        hit.index == index || !hit.end(worker)
+        hit.index == index || !hit.end(worker, Why::Over)
     };
     (100..200).find(there).expect("one of many keys stands there")
 }

@@ -19,7 +19,7 @@ fn two_threads_that_open_one_flow_at_once_never_both_succeed() {
     let both = thread::scope(|scope| {
         let [one, other] = [0, 1].map(|number| {
             let (meeting, opened) = (&meeting, &opened);
-            scope.spawn(move || race(memory, number, meeting, opened))
+            scope.spawn(move || race(&memory, number, meeting, opened))
         });
         one.join().unwrap() + other.join().unwrap()
     });
@@ -33,8 +33,8 @@ fn two_threads_that_open_one_flow_at_once_never_both_succeed() {
 }
 
 /// Opens one flow, round by round, together with the other thread; in how many rounds both did.
-fn race(memory: Memory<'_>, number: usize, meeting: &Meeting, opened: &AtomicU64) -> u64 {
-    let worker = Worker::new(memory, number, NOW);
+fn race(memory: &Memory<'_>, number: usize, meeting: &Meeting, opened: &AtomicU64) -> u64 {
+    let worker = Worker::new(*memory, number, NOW);
     let mut both = 0;
     for _ in 0..ROUNDS {
         meeting.wait();

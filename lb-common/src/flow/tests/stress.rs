@@ -34,9 +34,9 @@ fn four_threads_leave_a_table_that_is_consistent_whenever_they_rest() {
     count_sources(&heap.memory());
     let (memory, clock) = (heap.memory(), AtomicU32::new(u32::MAX - 10_000));
     let actors: Vec<_> = (0..THREADS)
-        .map(|number| Actor::new(memory, &clock, role(number)))
+        .map(|number| Actor::new(&memory, &clock, role(number)))
         .collect();
-    let rests = Rests::new(memory);
+    let rests = Rests::new(&memory);
     let hits: u64 = thread::scope(|scope| {
         let threads = actors.into_iter().map(|actor| scope.spawn(|| rests.act(actor)));
         let threads: Vec<_> = threads.collect();
@@ -72,9 +72,9 @@ struct Rests<'m> {
 }
 
 impl<'m> Rests<'m> {
-    fn new(memory: Memory<'m>) -> Self {
+    fn new(memory: &Memory<'m>) -> Self {
         Self {
-            memory,
+            memory: *memory,
             barrier: Barrier::new(THREADS.into()),
             deadline: Instant::now() + LASTS,
             failed: AtomicBool::new(false),

@@ -3,7 +3,7 @@
 use super::fixture::{NOW, client, entries, find, heap, key, open, translated};
 use crate::{
     address::{TCP, UDP, V4},
-    flow::{self, Hit, State},
+    flow::{self, Hit, State, Why},
     memory::Worker,
     reason::Reason,
 };
@@ -85,8 +85,8 @@ fn whoever_found_an_entry_before_it_was_given_up_changes_nothing_of_the_next_flo
     open(&worker, memory.settings, 7, NOW).unwrap();
     let stale = find(&worker, memory.settings, &key(7)).unwrap();
     let again = Hit { ..stale };
-    assert!(again.end(&worker));
-    assert!(!stale.end(&worker), "only one of two ends a flow");
+    assert!(again.end(&worker, Why::Over));
+    assert!(!stale.end(&worker, Why::Over), "only one of two ends a flow");
 
     open(&worker, memory.settings, 7, NOW).unwrap();
     let new = find(&worker, memory.settings, &key(7)).unwrap();
@@ -96,7 +96,7 @@ fn whoever_found_an_entry_before_it_was_given_up_changes_nothing_of_the_next_flo
     );
     assert_ne!(new.control, stale.control, "by another generation");
     assert!(!stale.is_current());
-    assert!(!stale.end(&worker));
+    assert!(!stale.end(&worker, Why::Over));
     stale.follow(&worker, &client(9));
     assert!(!stale.advance(&worker, State::CLOSED));
     assert!(new.is_current(), "the next flow is as it was");
@@ -110,7 +110,7 @@ fn the_end_of_one_direction_is_the_end_of_the_other() {
         open(&worker, memory.settings, 7, NOW).unwrap();
         let found_by = if reply { translated(7).reversed() } else { key(7) };
         let hit = find(&worker, memory.settings, &found_by).unwrap();
-        assert!(hit.end(&worker));
+        assert!(hit.end(&worker, Why::Over));
         assert_eq!(entries(memory.buckets_v4), []);
         assert_eq!(super::fixture::counted(&memory), (1, 1));
     }

@@ -3,6 +3,7 @@
 mod address;
 mod backend;
 mod check;
+mod flow_log;
 mod forwarding;
 mod global;
 mod life;
@@ -22,6 +23,10 @@ pub(super) fn config(raw: raw::File) -> Result<Config, Fault> {
     Ok(Config {
         global: global::global(&raw.global.0, &mut lists)?,
         stats: raw.stats.map(|stats| stats::stats(&stats.0)).transpose()?,
+        flow_log: raw
+            .flow_log
+            .map(|flow_log| flow_log::flow_log(&flow_log.0))
+            .transpose()?,
         services: service::services(raw.service, &mut lists)?,
     })
 }

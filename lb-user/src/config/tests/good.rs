@@ -10,8 +10,8 @@ use super::*;
 use crate::config::{
     Config, load,
     types::{
-        Check, CheckKind, CheckSource, DataplaneChoice, Exchange, Flaps, Health, HttpCheck, HttpVersion,
-        Mode, Protocol, Scheduler,
+        Check, CheckKind, CheckSource, DataplaneChoice, Destination, Exchange, Flaps, FlowLog, Health,
+        HttpCheck, HttpVersion, Mode, Protocol, Scheduler,
     },
 };
 
@@ -187,6 +187,21 @@ fn statuses_are_a_number_or_a_range() {
             "{written}"
         );
     }
+}
+
+#[test]
+fn flows_are_logged_where_the_file_says() {
+    let to = |to: &str| parsed(&format!("{FULL}\n[flow_log]\n{to}")).flow_log;
+    let expected = |to, dontlognull| Some(FlowLog { to, dontlognull });
+    assert_eq!(
+        to("to = \"stdout\"\ndontlognull = true"),
+        expected(Destination::Stdout, true)
+    );
+    assert_eq!(
+        to("to = \"/var/log/flows\""),
+        expected(Destination::File("/var/log/flows".into()), false)
+    );
+    assert_eq!(parsed(FULL).flow_log, None);
 }
 
 #[test]

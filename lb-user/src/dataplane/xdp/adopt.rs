@@ -1,9 +1,10 @@
 //! Whether the tables that are pinned are such that this program can go on with them.
 
-use std::{fmt::Display, os::fd::AsFd as _};
+use std::{fmt::Display, fs, io::ErrorKind, os::fd::AsFd as _};
 
 use aya::maps::{MapData, MapInfo};
 use lb_common::layout::{self, Settings};
+use tracing::warn;
 
 use super::{
     Mode,
@@ -12,12 +13,31 @@ use super::{
 };
 use crate::dataplane::{Capacity, mapped::Mapped};
 
+/// Unpins the tables of the flow log where they are not of the size that is needed: the programs in force go on with them
+/// until they are replaced.
+pub(super) fn renew_flow_log(pins: &Pins, needed: &Capacity) {
+    let of_flow_log = |(name, _): &(&str, u32)| tables::OF_FLOW_LOG.contains(name);
+    for (name, wanted) in tables::sizes(needed).into_iter().filter(of_flow_log) {
+        let path = pins.table(name);
+        let fits = MapInfo::from_pin(&path).is_ok_and(|info| info.max_entries() == wanted);
+        if !fits
+            && let Err(error) = fs::remove_file(&path)
+            && error.kind() != ErrorKind::NotFound
+        {
+            warn!(path = %path.display(), %error, "cannot remove");
+        }
+    }
+}
+
 /// Refuses tables of another layout, in force in another mode than is `wanted`, or without room for `needed`.
 ///
 /// Room for flows must be what is asked for, no more either: who changes `max_flows` wants it to have an effect.
 pub(super) fn check(pins: &Pins, needed: &Capacity, wanted: Option<Mode>) -> Result<(), AdoptError> {
     check_settings(pins, wanted)?;
     for (name, wanted) in tables::sizes(needed) {
+        if tables::OF_FLOW_LOG.contains(&name) {
+            continue;
+        }
         let rows = MapInfo::from_pin(pins.table(name))
             .map_err(|error| pins.refuse(format!("its table {name} cannot be had ({error})")))?
             .max_entries();

@@ -95,6 +95,7 @@ impl Object {
         let adopted = pins.are_in_force();
         if adopted {
             adopt::check(pins, capacity, wanted)?;
+            adopt::renew_flow_log(pins, capacity);
         } else {
             pins.clear();
         }

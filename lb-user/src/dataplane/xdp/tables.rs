@@ -7,8 +7,8 @@ use lb_common::{
     V4, V6,
     flow::Bucket,
     layout::{
-        Backend, BackendCounters, Border, ChoiceWord, DATAGRAM_ROWS, Datagrams, Note, PacketCounters,
-        PortFilter, Quotas, Service, ServiceSlot, Settings, Source,
+        Account, Backend, BackendCounters, Border, ChoiceWord, DATAGRAM_ROWS, Datagrams, Ended, Ends, Note,
+        PacketCounters, PortFilter, Quotas, Service, ServiceSlot, Settings, Source,
     },
     memory::Memory,
 };
@@ -19,8 +19,12 @@ use crate::dataplane::{
     mapped::{Mapped, Table},
 };
 
+/// What only the flow log needs, and what is made anew where flows are logged from now on, or are not any more: whoever
+/// goes on with the other tables then counts in these from nothing.
+pub(super) const OF_FLOW_LOG: [&str; 2] = ["ACCOUNTS", "ENDED"];
+
 /// A map's name in the object and its rows.
-pub(super) fn sizes(capacity: &Capacity) -> [(&'static str, u32); 15] {
+pub(super) fn sizes(capacity: &Capacity) -> [(&'static str, u32); 18] {
     let sizes = capacity.sizes();
     [
         ("SETTINGS", 1),
@@ -35,6 +39,9 @@ pub(super) fn sizes(capacity: &Capacity) -> [(&'static str, u32); 15] {
         ("DATAGRAMS", DATAGRAM_ROWS),
         ("BORDERS", sizes.borders),
         ("QUOTAS", sizes.quotas),
+        ("ACCOUNTS", sizes.accounts()),
+        ("ENDED", sizes.ended()),
+        ("ENDS", sizes.workers),
         ("NOTES", sizes.workers),
         ("PACKETS", sizes.workers),
         ("TRAFFIC", sizes.workers.saturating_mul(sizes.backends)),
@@ -75,6 +82,9 @@ tables! {
     datagrams: Datagrams, "DATAGRAMS";
     borders: Border, "BORDERS";
     quotas: Quotas, "QUOTAS";
+    accounts: Account, "ACCOUNTS";
+    ended: Ended, "ENDED";
+    ends: Ends, "ENDS";
     notes: Note, "NOTES";
     packet_counters: PacketCounters, "PACKETS";
     backend_counters: BackendCounters, "TRAFFIC";
@@ -97,6 +107,9 @@ impl Tables {
             datagrams: self.datagrams.rows(),
             borders: self.borders.rows(),
             quotas: self.quotas.rows(),
+            accounts: self.accounts.rows(),
+            ended: self.ended.rows(),
+            ends: self.ends.rows(),
             notes: self.notes.rows(),
             packet_counters: self.packet_counters.rows(),
             backend_counters: self.backend_counters.rows(),

@@ -57,5 +57,6 @@ pub(crate) fn capacity() -> Capacity {
         flows_v6: 4096,
         borders: 64,
         workers: u32::try_from(workers).unwrap_or(1),
+        flow_log: true,
     }
 }

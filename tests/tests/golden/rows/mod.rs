@@ -8,6 +8,7 @@ mod cookies;
 mod direct;
 mod ends;
 mod errors;
+mod flow_log;
 pub(crate) mod fragments;
 pub(crate) mod headers;
 pub(crate) mod icmp;
@@ -59,6 +60,7 @@ fn the_list_of_rows_has_each_once() {
         ("direct", direct::ROWS),
         ("ends", ends::ROWS),
         ("errors", errors::ROWS),
+        ("flow_log", flow_log::ROWS),
         ("fragments", fragments::ROWS),
         ("headers", headers::ROWS),
         ("icmp", icmp::ROWS),
