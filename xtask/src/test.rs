@@ -96,7 +96,7 @@ fn other_dataplanes(all: bool, rebuilt: &Path) -> Result<bool> {
         eprintln!("  end to end on {dataplane}: {scenarios}");
         passed &= nextest(rebuilt)?
             .env("BALLAST_LAB_DATAPLANE", dataplane)
-            .args(["--package", "lab", "--filterset", scenarios])
+            .args(["--filterset", scenarios])
             .status()
             .context("cannot start cargo nextest")?
             .success();
@@ -172,7 +172,7 @@ fn golden_rows() -> Result<bool> {
     let status = as_root("cargo")?
         .current_dir(workspace::root())
         .env("CARGO_TARGET_DIR", workspace::target(""))
-        .args(["test", "--quiet", "--package", "lab", "--test", GOLDEN])
+        .args(["test", "--quiet", "--workspace", "--test", GOLDEN])
         .status()
         .context("cannot start cargo test")?;
     Ok(status.success())
@@ -188,14 +188,14 @@ fn run_tests(arguments: &Arguments, rebuilt: &Path) -> Result<bool> {
         nextest.env("BALLAST_SCHEMATHESIS", setup::schemathesis::ensure()?);
     }
     let status = nextest
-        .arg("--workspace")
         .args(if filter.is_empty() { &others[..] } else { filter })
         .status()
         .context("cannot start cargo nextest")?;
     Ok(status.success())
 }
 
-/// Nextest as root, for tests make network namespaces and load BPF programs.
+/// Nextest as root, for tests make network namespaces and load BPF programs. Of the workspace, as all tests are built: a
+/// package alone would be compiled again, with other features.
 fn nextest(rebuilt: &Path) -> Result<Command> {
     let mut nextest = as_root("cargo")?;
     nextest
@@ -203,7 +203,7 @@ fn nextest(rebuilt: &Path) -> Result<Command> {
         .env("CARGO_TARGET_DIR", workspace::target(""))
         .env("BALLAST_BIN", workspace::target("release/ballast"))
         .env("BALLAST_REBUILT_BIN", rebuilt)
-        .args(["nextest", "run"]);
+        .args(["nextest", "run", "--workspace"]);
     Ok(nextest)
 }
 
