@@ -59,6 +59,9 @@ const MARKED: u64 = 1 << 32;
 /// In a mark: the flow is older than its account.
 const OLDER: u64 = 1 << 63;
 
+/// In a mark that was drafted: there was no row for it.
+const NO_ROW: u64 = 1 << 62;
+
 fn mark(generation: u32, now: u32) -> u64 {
     u64::from(generation) << 33 | MARKED | u64::from(now)
 }
@@ -138,14 +141,18 @@ fn payload<A>(packet: &Packet<'_>, segment: &Segment<A>) -> u16 {
 #[inline(always)]
 pub(super) fn draft<A: Address, T: Tables>(tables: &T, hit: &Hit<'_, A>, why: Why) -> u64 {
     match tables.settings() {
-        Some(settings) if settings.flow_log.load() != 0 && why != Why::Moved => {
-            copy(tables, hit.entry, hit.index, why)
-        }
-        _ => 0,
+        Some(settings) if settings.flow_log.load() != 0 && why != Why::Moved => {}
+        _ => return 0,
     }
+    let mark = copy(tables, hit.entry, hit.index, why);
+    if mark != 0 && mark & NO_ROW == 0 {
+        copy_counts(tables, hit.entry, hit.index);
+    }
+    mark
 }
 
-/// A function of its own, since flows end in many places.
+/// The flow itself. This and the next are functions of their own, since flows end in many places, and two, since what they
+/// need of the stack comes on top of the deepest that there is.
 #[inline(never)]
 fn copy<A: Address, T: Tables>(tables: &T, entry: &Entry<A>, index: u32, why: Why) -> u64 {
     let Some(settings) = tables.settings() else {
@@ -163,17 +170,33 @@ fn copy<A: Address, T: Tables>(tables: &T, entry: &Entry<A>, index: u32, why: Wh
     let Some(ends) = tables.ends() else { return 0 };
     let written = ends.written.load();
     if written.wrapping_sub(ends.read.load()) >= u64::from(Ended::ROWS) {
-        return began;
+        return began | NO_ROW;
     }
     let Some(row) = tables.ended(low(written) & (Ended::ROWS - 1)) else {
-        return began;
+        return began | NO_ROW;
     };
     entry.copy_to(row);
     row.began.store(began);
     row.ended.store(tables.now());
     row.why.store(why as u32);
-    copy_account(&row.sent, sent);
-    match answered {
+    began
+}
+
+/// What went in both directions, and the row's number.
+#[inline(never)]
+fn copy_counts<A: Address, T: Tables>(tables: &T, entry: &Entry<A>, index: u32) {
+    let (Some(settings), Some(ends)) = (tables.settings(), tables.ends()) else {
+        return;
+    };
+    let written = ends.written.load();
+    let Some(row) = tables.ended(low(written) & (Ended::ROWS - 1)) else {
+        return;
+    };
+    row.number.store(written.wrapping_add(1));
+    if let Some(sent) = account::<A, T>(tables, settings, index) {
+        copy_account(&row.sent, sent);
+    }
+    match account::<A, T>(tables, settings, entry.partner()) {
         Some(account) => {
             copy_account(&row.answered, account);
             let last = entry_at::<A, T>(tables, entry.partner()).map_or(0, |reply| reply.seen.load());
@@ -183,9 +206,6 @@ fn copy<A: Address, T: Tables>(tables: &T, entry: &Entry<A>, index: u32, why: Wh
         }
         None => row.answered.iter().for_each(|word| word.store(0)),
     }
-    // Where it is not its turn, the row's number is that of a row before.
-    row.number.store(written.wrapping_add(1));
-    began
 }
 
 #[inline(always)]
@@ -208,13 +228,11 @@ pub(super) fn commit<A: Address, T: Tables>(tables: &T, index: u32, mark: u64) {
         return;
     };
     let Some(ends) = tables.ends() else { return };
-    if !account.began.compare_exchange(mark, 0) {
+    if !account.began.compare_exchange(mark & !NO_ROW, 0) {
         return;
     }
-    let written = ends.written.load();
-    let row = tables.ended(low(written) & (Ended::ROWS - 1));
-    if row.is_some_and(|row| row.number.load() == written.wrapping_add(1)) {
-        ends.written.store(written.wrapping_add(1));
+    if mark & NO_ROW == 0 {
+        ends.written.add(1);
     } else {
         ends.lost.add(1);
     }

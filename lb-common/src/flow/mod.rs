@@ -33,6 +33,7 @@ pub use hit::Hit;
 pub use log::{Record, Why, log, take_up};
 pub(crate) use log::{begin, count};
 pub use sweep::{Limits, sweep};
+#[cfg(any(test, feature = "memory"))]
 pub(crate) use table::STRIDE;
 pub use table::{Claim, claim, find, is_free};
 pub use track::track;

@@ -25,9 +25,9 @@ const BALLAST: Budget = Budget {
 
 const BEGIN: Budget = Budget {
     // Some of it is for being sure, where a flow's other direction seems gone, that it is not just being changed.
-    verified: 80_000,
-    stack: 448,
-    size: 30_000,
+    verified: 100_000,
+    stack: 480,
+    size: 34_000,
 };
 
 /// Looks at up to 256 backends for one flow, and searches two lists of networks.
@@ -38,9 +38,9 @@ const CHOOSE: Budget = Budget {
 };
 
 const RESET: Budget = Budget {
-    verified: 9_000,
-    stack: 192,
-    size: 27_000,
+    verified: 17_000,
+    stack: 256,
+    size: 33_000,
 };
 
 const ENCAPSULATE: Budget = Budget {
@@ -50,9 +50,9 @@ const ENCAPSULATE: Budget = Budget {
 };
 
 const RETRY: Budget = Budget {
-    verified: 8_000,
+    verified: 13_000,
     stack: 256,
-    size: 37_000,
+    size: 54_000,
 };
 
 const ICMP: Budget = Budget {
@@ -80,9 +80,9 @@ const DELIVER: Budget = Budget {
 };
 
 const BEGIN_LOCAL: Budget = Budget {
-    verified: 120_000,
-    stack: 448,
-    size: 52_000,
+    verified: 160_000,
+    stack: 480,
+    size: 64_000,
 };
 
 const METER: Budget = Budget {
