@@ -174,7 +174,7 @@ fn each_end_has_its_reason() {
 
 /// Closes a connection by RST.
 fn reset(connection: &Connection) -> Result<()> {
-    let linger = nix::libc::linger {
+    let linger = libc::linger {
         l_onoff: 1,
         l_linger: 0,
     };
@@ -202,9 +202,15 @@ fn a_connection_without_a_word_is_left_out_where_that_is_wanted() {
         // From now on they are, too.
         lab.write_config(&with_log(lab, ""))?;
         ensure!(lab.ask(&["reload"])?.code == Some(0));
-        lab.client().run(move || Ok(drop(TcpStream::connect(target)?)))?;
-        let told = lines(lab, 2)?;
-        ensure!(number(&told[1], "payload_in")? == 0, "{told:?}");
+        let silent = lab.client().run(move || Ok(TcpStream::connect(target)?))?;
+        let client = silent.local_addr()?.to_string();
+        drop(silent);
+        let is_told = || {
+            let mut lines = lines_of(file(lab))?.into_iter();
+            Ok(lines.find(|line| line["client"] == client.as_str()))
+        };
+        let (line, _) = wait_for("a line of a silent connection", LIMIT, is_told)?;
+        ensure!(number(&line, "payload_in")? == 0, "{line}");
         Ok(())
     });
 }
