@@ -13,7 +13,7 @@ use crate::{
     flow::Bucket,
     layout::{
         Backend, BackendCounters, Border, COMPLETE_PARTIAL, ChoiceWord, Datagrams, Note, PacketCounters,
-        PortFilter, Quotas, Service, ServiceSlot, Settings, Source,
+        PortFilter, Quotas, Service, ServiceSlot, Settings, Source, Watch,
     },
     packet::Packet,
     shared::Shared,
@@ -47,6 +47,8 @@ pub struct Memory<'m> {
     pub borders: &'m [Border],
     /// See [`Tables::quotas`].
     pub quotas: &'m [Quotas],
+    /// See [`Tables::watch`].
+    pub watch: &'m Watch,
     /// One per worker.
     pub notes: &'m [Note],
     /// One per worker.
@@ -148,6 +150,10 @@ impl Tables for Worker<'_> {
 
     fn quotas(&self, index: u32) -> Option<&Quotas> {
         at(self.memory.quotas, index)
+    }
+
+    fn watch(&self) -> Option<&Watch> {
+        Some(self.memory.watch)
     }
 
     fn note(&self) -> Option<&Note> {

@@ -6,7 +6,7 @@ use crate::{
     flow::Bucket,
     layout::{
         Backend, BackendCounters, Border, COMPLETE_PARTIAL, ChoiceWord, Datagrams, Note, PacketCounters,
-        PortFilter, Quotas, Service, ServiceSlot, Settings, Source,
+        PortFilter, Quotas, Service, ServiceSlot, Settings, Source, Watch,
     },
     packet::Packet,
 };
@@ -39,6 +39,8 @@ pub trait Tables {
     fn border(&self, index: u32) -> Option<&Border>;
     /// What some sources have taken of their services.
     fn quotas(&self, index: u32) -> Option<&Quotas>;
+    /// What is watched.
+    fn watch(&self) -> Option<&Watch>;
     /// This worker's note.
     fn note(&self) -> Option<&Note>;
     /// This worker's packet counters.

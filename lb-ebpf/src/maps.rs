@@ -24,7 +24,7 @@ use lb_common::{
     flow::Bucket,
     layout::{
         Backend, BackendCounters, Border, ChoiceWord, Datagrams, Note, PacketCounters, PortFilter, Quotas,
-        Service, ServiceSlot, Settings, Source,
+        Service, ServiceSlot, Settings, Source, Watch,
     },
 };
 
@@ -55,6 +55,8 @@ static DATAGRAMS: Array<Datagrams> = Array::with_max_entries(1, MMAPABLE);
 static BORDERS: Array<Border> = Array::with_max_entries(1, MMAPABLE);
 #[map]
 static QUOTAS: Array<Quotas> = Array::with_max_entries(1, MMAPABLE);
+#[map]
+static WATCH: Array<Watch> = Array::with_max_entries(1, MMAPABLE);
 #[map]
 static NOTES: Array<Note> = Array::with_max_entries(1, MMAPABLE);
 #[map]
@@ -147,6 +149,11 @@ impl Tables for Maps {
     #[inline(always)]
     fn quotas(&self, index: u32) -> Option<&Quotas> {
         QUOTAS.get(index)
+    }
+
+    #[inline(always)]
+    fn watch(&self) -> Option<&Watch> {
+        WATCH.get(0)
     }
 
     #[inline(always)]

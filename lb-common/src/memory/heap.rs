@@ -8,7 +8,7 @@ use crate::{
     flow::Bucket,
     layout::{
         Backend, BackendCounters, Border, ChoiceWord, DATAGRAM_ROWS, Datagrams, Note, PacketCounters,
-        PortFilter, Quotas, Service, ServiceSlot, Settings, Source, VERSION,
+        PortFilter, Quotas, Service, ServiceSlot, Settings, Source, VERSION, Watch,
     },
     shared::{Rows, Zeroable, zeroed},
 };
@@ -68,6 +68,7 @@ pub struct Heap {
     datagrams: Rows<Datagrams>,
     borders: Rows<Border>,
     quotas: Rows<Quotas>,
+    watch: Box<Watch>,
     notes: Rows<Note>,
     packet_counters: Rows<PacketCounters>,
     backend_counters: Rows<BackendCounters>,
@@ -97,6 +98,7 @@ impl Heap {
             datagrams: rows(DATAGRAM_ROWS),
             borders: rows(sizes.borders),
             quotas: rows(sizes.quotas),
+            watch: zeroed(),
             notes: rows(sizes.workers),
             packet_counters: rows(sizes.workers),
             backend_counters: rows(sizes.workers.saturating_mul(sizes.backends)),
@@ -119,6 +121,7 @@ impl Heap {
             datagrams: &self.datagrams,
             borders: &self.borders,
             quotas: &self.quotas,
+            watch: &self.watch,
             notes: &self.notes,
             packet_counters: &self.packet_counters,
             backend_counters: &self.backend_counters,
@@ -150,4 +153,12 @@ zeroable!(
     Bucket<V4>,
     Bucket<V6>
 );
-zeroable!(Datagrams, Border, Quotas, Note, PacketCounters, BackendCounters);
+zeroable!(
+    Datagrams,
+    Border,
+    Quotas,
+    Watch,
+    Note,
+    PacketCounters,
+    BackendCounters
+);

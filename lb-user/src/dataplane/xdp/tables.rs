@@ -8,7 +8,7 @@ use lb_common::{
     flow::Bucket,
     layout::{
         Backend, BackendCounters, Border, ChoiceWord, DATAGRAM_ROWS, Datagrams, Note, PacketCounters,
-        PortFilter, Quotas, Service, ServiceSlot, Settings, Source,
+        PortFilter, Quotas, Service, ServiceSlot, Settings, Source, Watch,
     },
     memory::Memory,
 };
@@ -20,7 +20,7 @@ use crate::dataplane::{
 };
 
 /// A map's name in the object and its rows.
-pub(super) fn sizes(capacity: &Capacity) -> [(&'static str, u32); 15] {
+pub(super) fn sizes(capacity: &Capacity) -> [(&'static str, u32); 16] {
     let sizes = capacity.sizes();
     [
         ("SETTINGS", 1),
@@ -35,6 +35,7 @@ pub(super) fn sizes(capacity: &Capacity) -> [(&'static str, u32); 15] {
         ("DATAGRAMS", DATAGRAM_ROWS),
         ("BORDERS", sizes.borders),
         ("QUOTAS", sizes.quotas),
+        ("WATCH", 1),
         ("NOTES", sizes.workers),
         ("PACKETS", sizes.workers),
         ("TRAFFIC", sizes.workers.saturating_mul(sizes.backends)),
@@ -75,6 +76,7 @@ tables! {
     datagrams: Datagrams, "DATAGRAMS";
     borders: Border, "BORDERS";
     quotas: Quotas, "QUOTAS";
+    watch: Watch, "WATCH";
     notes: Note, "NOTES";
     packet_counters: PacketCounters, "PACKETS";
     backend_counters: BackendCounters, "TRAFFIC";
@@ -97,6 +99,7 @@ impl Tables {
             datagrams: self.datagrams.rows(),
             borders: self.borders.rows(),
             quotas: self.quotas.rows(),
+            watch: &self.watch.rows()[0],
             notes: self.notes.rows(),
             packet_counters: self.packet_counters.rows(),
             backend_counters: self.backend_counters.rows(),
