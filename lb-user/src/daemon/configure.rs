@@ -108,6 +108,7 @@ impl Daemon {
         // A new backend may be where another one is.
         next.resolved(&memory, &next_hops);
         self.control = next;
+        self.aim_watch();
         self.resolver.set_destinations(destinations);
         self.monitor.retarget(self.control.targets(), &self.reports);
         let took = began.elapsed();
