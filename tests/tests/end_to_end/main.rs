@@ -30,3 +30,4 @@ mod sources;
 mod statistics;
 mod story;
 mod survival;
+mod watching;
