@@ -109,6 +109,7 @@ fn may_show<T: Tables>(tables: &T, watch: &Watch, note: &Note) -> bool {
 
 /// What there is to say of a packet when it is decided what becomes of it.
 #[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "there are four verdicts")]
 fn decided<T: Tables>(
     packet: &Packet<'_>,
     tables: &T,

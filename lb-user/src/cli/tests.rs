@@ -131,7 +131,7 @@ fn a_traced_packet_is_a_line_that_says_what_became_of_it() {
         ..Packet::default()
     };
     assert_eq!(
-        trace::text(&Line::Packet(packet.clone())),
+        trace::text(&Line::Packet(Box::new(packet.clone()))),
         "03:04:05.678901Z eth0 192.0.2.7:40000 > 10.0.0.100:9030 tcp SYN 74 B: redirect fe/node1 as 10.0.0.2:1024 > \
          10.0.0.80:9030\n"
     );
@@ -145,7 +145,7 @@ fn a_traced_packet_is_a_line_that_says_what_became_of_it() {
         ..packet
     };
     assert_eq!(
-        trace::text(&Line::Packet(refused)),
+        trace::text(&Line::Packet(Box::new(refused))),
         "03:04:05.678901Z eth0 192.0.2.7:40000 > 10.0.0.100:9030 tcp SYN 74 B: drop fe, no_backend: The service has no \
          backend that is up.\n"
     );

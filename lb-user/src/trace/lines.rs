@@ -20,7 +20,7 @@ use super::{
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Line {
     /// A packet was on its way.
-    Packet(Packet),
+    Packet(Box<Packet>),
     /// More of them were not shown: there were too many in a second, or nobody read them fast enough.
     Unshown {
         /// How many more.
@@ -66,7 +66,7 @@ pub fn lines(watched: Watched, trace: &Trace) -> impl Stream<Item = Result<Bytes
     let packets = Packets::new(watched, trace.count.unwrap_or(u64::MAX), trace.time());
     stream::unfold(packets, async |mut packets| {
         let line = match packets.next().await? {
-            Event::Packet(pair) => Line::Packet(Packet::of(&pair, &mut packets)),
+            Event::Packet(pair) => Line::Packet(Box::new(Packet::of(&pair, &mut packets))),
             Event::Unshown(packets) => Line::Unshown { packets },
         };
         let mut text = serde_json::to_vec(&line).unwrap_or_default();

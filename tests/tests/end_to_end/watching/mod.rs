@@ -67,7 +67,7 @@ impl Watching {
     fn read(&mut self, limit: Duration) -> Result<()> {
         let line = self.lines.recv_timeout(limit)?;
         match serde_json::from_str(&line).with_context(|| line.clone())? {
-            Line::Packet(packet) => self.packets.push(packet),
+            Line::Packet(packet) => self.packets.push(*packet),
             Line::Unshown { packets } => self.unshown += packets,
         }
         Ok(())
