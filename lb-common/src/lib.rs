@@ -9,6 +9,7 @@
 //! 5. [`begin_local`], [`deliver`], [`egress()`]: flows to a backend on this host, their packets, and its answers.
 //! 6. [`cookie()`], [`splice()`]: floods of SYNs, and the flows of clients that are not part of one.
 //! 7. [`rewrite`]: addresses, ports, checksums (RFC 1624), TTL and MAC addresses; or [`encapsulate`]: a packet around it.
+//! 8. [`watch()`]: around all of it while somebody watches, who is shown packets before and after.
 //!
 //! # Conventions
 //!
@@ -91,6 +92,7 @@ mod splice;
 mod sum;
 pub mod tables;
 pub mod verdict;
+pub mod watch;
 pub mod wire;
 
 pub use address::{Address, Mac, Port, Tuple, V4, V6};
@@ -115,3 +117,4 @@ pub use retry::retry;
 pub use splice::splice;
 pub use tables::Tables;
 pub use verdict::Verdict;
+pub use watch::watch;

@@ -13,7 +13,7 @@ use crate::{
     flow::Bucket,
     layout::{
         Account, Backend, BackendCounters, Border, COMPLETE_PARTIAL, ChoiceWord, Datagrams, Ended, Ends,
-        Note, PacketCounters, PortFilter, Quotas, Service, ServiceSlot, Settings, Source,
+        Note, PacketCounters, PortFilter, Quotas, Service, ServiceSlot, Settings, Source, Watch,
     },
     packet::Packet,
     shared::Shared,
@@ -53,6 +53,8 @@ pub struct Memory<'m> {
     pub ended: &'m [Ended],
     /// One per worker.
     pub ends: &'m [Ends],
+    /// See [`Tables::watch`].
+    pub watch: &'m Watch,
     /// One per worker.
     pub notes: &'m [Note],
     /// One per worker.
@@ -167,6 +169,10 @@ impl Tables for Worker<'_> {
 
     fn ends(&self) -> Option<&Ends> {
         self.memory.ends.get(self.number)
+    }
+
+    fn watch(&self) -> Option<&Watch> {
+        Some(self.memory.watch)
     }
 
     fn note(&self) -> Option<&Note> {

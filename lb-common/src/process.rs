@@ -208,6 +208,7 @@ fn count<T: Tables>(tables: &T, verdict: Verdict) {
         counter.add(1);
     }
     if let Some(reason) = verdict.reason() {
+        counters.latest.store(reason as u64);
         count_in(counters, reason);
     }
 }

@@ -6,7 +6,7 @@ use crate::{
     flow::Bucket,
     layout::{
         Account, Backend, BackendCounters, Border, COMPLETE_PARTIAL, ChoiceWord, Datagrams, Ended, Ends,
-        Note, PacketCounters, PortFilter, Quotas, Service, ServiceSlot, Settings, Source,
+        Note, PacketCounters, PortFilter, Quotas, Service, ServiceSlot, Settings, Source, Watch,
     },
     packet::Packet,
 };
@@ -45,6 +45,8 @@ pub trait Tables {
     fn ended(&self, index: u32) -> Option<&Ended>;
     /// How far this worker's ring is written and read.
     fn ends(&self) -> Option<&Ends>;
+    /// What is watched.
+    fn watch(&self) -> Option<&Watch>;
     /// This worker's note.
     fn note(&self) -> Option<&Note>;
     /// This worker's packet counters.

@@ -42,7 +42,7 @@ pub fn action(verdict: Verdict) -> u32 {
 /// Goes on in another program, with the packet as it is. The kernel allows 33 times; a flow that is evicted as often
 /// as it is opened ends there.
 #[inline(always)]
-fn go_on(context: &XdpContext, stage: Stage) -> u32 {
+pub fn go_on(context: &XdpContext, stage: Stage) -> u32 {
     // SAFETY: the context is the one that this program was started with.
     unsafe { PROGRAMS.tail_call(context, stage as u32) };
     action(lb_common::refuse(&Maps, Reason::FlowContended))

@@ -8,6 +8,7 @@ mod balance;
 mod connect;
 mod egress;
 mod maps;
+mod watch;
 
 /// Defines a stage's program.
 macro_rules! stages {

@@ -24,7 +24,7 @@ use lb_common::{
     flow::Bucket,
     layout::{
         Account, Backend, BackendCounters, Border, ChoiceWord, Datagrams, Ended, Ends, Note, PacketCounters,
-        PortFilter, Quotas, Service, ServiceSlot, Settings, Source,
+        PortFilter, Quotas, Service, ServiceSlot, Settings, Source, Watch,
     },
 };
 
@@ -61,6 +61,7 @@ static ACCOUNTS: Array<Account> = Array::with_max_entries(1, MMAPABLE);
 static ENDED: Array<Ended> = Array::with_max_entries(1, MMAPABLE);
 #[map]
 static ENDS: Array<Ends> = Array::with_max_entries(1, MMAPABLE);
+static WATCH: Array<Watch> = Array::with_max_entries(1, MMAPABLE);
 #[map]
 static NOTES: Array<Note> = Array::with_max_entries(1, MMAPABLE);
 #[map]
@@ -168,6 +169,11 @@ impl Tables for Maps {
     #[inline(always)]
     fn ends(&self) -> Option<&Ends> {
         ENDS.get(worker())
+    }
+
+    #[inline(always)]
+    fn watch(&self) -> Option<&Watch> {
+        WATCH.get(0)
     }
 
     #[inline(always)]

@@ -15,3 +15,4 @@ pub mod health;
 pub mod next_hop;
 pub mod runtime;
 pub mod stats;
+pub mod trace;

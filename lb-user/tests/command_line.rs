@@ -8,7 +8,7 @@ use std::{
 
 use lb_user::{
     api,
-    control::LookUpError,
+    control::{FilterError, LookUpError},
     daemon::{Applied, AttachedInterface, Handle, Order, Request, Status, Stopping},
     flows::{Flow, FlowId, FlowPage, FlowState, KillError, Query},
     stats::Statistics,
@@ -141,6 +141,10 @@ fn daemon(socket: &Path) -> tokio::runtime::Runtime {
                 Request::Configure(order, _, answer) => answer.send(Ok(applied(&order))).is_ok(),
                 Request::Difference(answer) => answer.send(Ok("-a\n+b\n".to_owned())).is_ok(),
                 Request::Journal(_, answer) => answer.send(Ok(Vec::new())).is_ok(),
+                Request::Watch(watch, _, answer) => {
+                    let service = watch.filter.service.unwrap_or_default();
+                    answer.send(Err(FilterError::NoService(service).into())).is_ok()
+                }
                 // Taken, and never carried out.
                 Request::Stop(_, answer) => answer.send(Ok(stopping())).is_ok(),
             };
@@ -187,6 +191,35 @@ fn check_says_in_one_line_where_a_file_is_wrong() {
         error_line(&ballast(&["run", "--config", "/nonexistent/lb.toml"])),
         missing
     );
+}
+
+#[test]
+fn what_cannot_be_watched_is_refused_and_no_file_is_made() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| {
+        let path = directory.path().join(name);
+        path.to_str().expect("UTF-8").to_owned()
+    };
+    let (socket, file) = (path("ballast.sock"), path("nosuch.pcapng"));
+    let _daemon = daemon(Path::new(&socket));
+    let refusal = "there is no service `nosuch`; `ballast stats` lists those there are";
+    let trace = ["trace", "--service", "nosuch", "--socket", &socket];
+    assert_eq!(error_line(&ballast(&trace)), refusal);
+    let capture = [
+        "capture",
+        "--service",
+        "nosuch",
+        "--write",
+        &file,
+        "--socket",
+        &socket,
+    ];
+    assert_eq!(error_line(&ballast(&capture)), refusal);
+    assert!(!Path::new(&file).exists(), "for nothing");
+    for wrong in [["--client", "here"], ["--rate", "0/s"], ["--rate", "fast"]] {
+        let output = ballast(&[&trace[..1], &wrong[..]].concat());
+        assert_eq!(output.status.code(), Some(2), "{wrong:?}");
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::{checksum::Sum, hash};
 
 /// The key of one direction of a flow: what a packet of it carries. Aligned for whole words: LLVM joins the loads of two
 /// IPv4 addresses, and BPF's stack takes aligned accesses only.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[repr(C, align(8))]
 pub struct Tuple<A> {
     /// Source address.

@@ -73,6 +73,17 @@ fn later<A: Parse, T: Tables>(
     })
 }
 
+/// The ports of a segment or datagram that a packet is or is a fragment of, as they lie in memory; nothing is remembered.
+#[inline(always)]
+pub(crate) fn ports<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T, walked: &Walked<A>) -> Option<u32> {
+    if walked.part == Part::LATER {
+        return recall(tables, &key(walked));
+    }
+    packet
+        .header::<[u8; 4]>(walked.carried.offset)
+        .map(|ports| u32::from_ne_bytes(*ports))
+}
+
 /// Why a fragment whose first one is not known is not forwarded.
 #[inline(always)]
 fn unknown<A: Address, T: Tables>(tables: &T, dst: A) -> Reason {

@@ -4,7 +4,10 @@
 mod fragment;
 mod walk;
 
-use self::walk::Walk;
+pub(crate) use self::{
+    fragment::ports,
+    walk::{Walk, network},
+};
 use crate::{
     address::{V4, V6},
     follow::{forward_segment, leave, wanted},
@@ -19,7 +22,7 @@ use crate::{
 /// Forwards a packet of a known flow after a longer look, or leaves it alone.
 #[inline(always)]
 pub fn detour<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
-    let forwarded = match walk::network(packet, tables) {
+    let forwarded = match network(packet, tables) {
         Ok((Network::V4, network)) => forward::<V4, T>(packet, tables, network),
         Ok((Network::V6, _)) => Err(Exit::To(Stage::DetourV6)),
         Err(reason) => Err(reason.into()),
@@ -30,7 +33,7 @@ pub fn detour<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
 /// The same for an IPv6 packet. A stage of its own: both families together take the verifier too far.
 #[inline(always)]
 pub fn detour_v6<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
-    let forwarded = match walk::network(packet, tables) {
+    let forwarded = match network(packet, tables) {
         Ok((_, network)) => forward::<V6, T>(packet, tables, network),
         Err(reason) => Err(reason.into()),
     };

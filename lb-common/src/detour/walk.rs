@@ -18,7 +18,7 @@ const MOST_BYTES: usize = 256;
 
 /// The IP header, and where it begins: behind up to two tags.
 #[inline(always)]
-pub(super) fn network<T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<(Network, usize), Reason> {
+pub(crate) fn network<T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<(Network, usize), Reason> {
     let (network, begin) = behind_tags(packet)?;
     Ok((network, begin.wrapping_add(zero(tables)?) & Place::MOST_NETWORK))
 }
@@ -46,17 +46,17 @@ fn behind_tags(packet: &Packet<'_>) -> Result<(Network, usize), Reason> {
 }
 
 /// What a packet carries behind all headers that are walked over.
-pub(super) struct Walked<A> {
+pub(crate) struct Walked<A> {
     /// What it carries.
-    pub(super) carried: Carried<A>,
+    pub(crate) carried: Carried<A>,
     /// How much of that is in the frame.
-    pub(super) part: Part,
+    pub(crate) part: Part,
     /// By which its fragments are known.
     pub(super) id: u32,
 }
 
 /// The family's part of walking.
-pub(super) trait Walk: Parse {
+pub(crate) trait Walk: Parse {
     /// Walks from the IP header on.
     fn walk<T: Tables>(packet: &Packet<'_>, tables: &T, network: usize) -> Result<Walked<Self>, Reason>
     where

@@ -4,8 +4,9 @@ mod echo;
 mod quote;
 mod translate;
 
+use self::quote::Quote;
 use crate::{
-    address::{Address as _, TTL, V4, V6},
+    address::{Address as _, TTL, Tuple, V4, V6},
     checksum::Sum,
     packet::{Packet, Wire},
     parse::{self, Carried, FRAGMENTED, Network, Parse},
@@ -28,7 +29,7 @@ pub fn icmp<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
 }
 
 /// What an ICMP message is to us.
-enum Message {
+pub(crate) enum Message {
     /// It quotes a packet that did not arrive.
     Error,
     /// It wants to come back.
@@ -37,8 +38,20 @@ enum Message {
     Other,
 }
 
+/// The key and protocol of what would answer the packet that an error quotes: of the flow that it is about.
+#[inline(always)]
+pub(crate) fn about<A: Icmp>(packet: &Packet<'_>, ip: &Carried<A>) -> Option<(Tuple<A>, u8)> {
+    let header = packet.header::<IcmpHeader>(ip.offset)?;
+    match A::message(header.kind) {
+        Message::Error => {}
+        Message::Echo | Message::Other => return None,
+    }
+    let quote = Quote::of(packet, ip).ok()?;
+    Some((quote.tuple.reversed(), quote.protocol))
+}
+
 /// The family's part of ICMP.
-trait Icmp: Parse<Header: Wire> {
+pub(crate) trait Icmp: Parse<Header: Wire> {
     /// The type of an answer to a ping.
     const ECHO_REPLY: u8;
 

@@ -2,8 +2,8 @@
 
 use crate::shared::Shared;
 
-/// Room for reasons in [`PacketCounters`], a whole number of cache lines.
-pub const MAX_REASONS: usize = 60;
+/// Room for reasons in [`PacketCounters`], which are a whole number of cache lines.
+pub const MAX_REASONS: usize = 59;
 
 /// Packets of one worker (a CPU, or a thread of a userspace engine) by what became of them.
 #[derive(Debug)]
@@ -11,8 +11,16 @@ pub const MAX_REASONS: usize = 60;
 pub struct PacketCounters {
     /// By verdict, see [`crate::Verdict::index`].
     pub verdicts: [Shared<u64>; 4],
+    /// The reason of the latest packet that was not forwarded, until whoever shows packets stores
+    /// [`PacketCounters::NO_REASON`]. Beside the verdicts, where it is one store and no other cache line.
+    pub latest: Shared<u64>,
     /// By reason, see [`crate::Reason::ALL`].
     pub reasons: [Shared<u64>; MAX_REASONS],
+}
+
+impl PacketCounters {
+    /// In [`PacketCounters::latest`]: none.
+    pub const NO_REASON: u64 = u64::MAX;
 }
 
 /// Traffic of a backend by one worker.

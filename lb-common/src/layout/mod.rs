@@ -12,6 +12,7 @@ mod ports;
 mod quota;
 mod service;
 mod settings;
+mod watch;
 
 pub use backend::{Backend, Hop, MAX_RETRIES, Retries, Source};
 pub use border::{Border, MAX_BORDERS};
@@ -25,6 +26,7 @@ pub use ports::PortFilter;
 pub use quota::Quotas;
 pub use service::{ChoiceWord, Service, ServiceSlot, Span};
 pub use settings::{ANSWER_ECHO, COMPLETE_PARTIAL, KEEP_PARTIAL, Settings};
+pub use watch::Watch;
 
 /// Version of all layouts together; a daemon adopts only tables of its own version.
 pub const VERSION: u32 = 8;

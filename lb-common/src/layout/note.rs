@@ -36,7 +36,13 @@ pub struct Note {
     pub metered: Shared<u32>,
     /// The cookie that the client of the flow has proven; 0: it has proven none.
     pub cookie: Shared<u32>,
-    reserved: [u32; 15],
+    /// Packets shown to who watches.
+    pub shown: Allowance,
+    /// How many were shown since the watch began: the number of the next.
+    pub sightings: Shared<u32>,
+    /// How many more were not, as they were too many in a second.
+    pub unshown: Shared<u32>,
+    reserved: [u32; 11],
 }
 
 impl Note {

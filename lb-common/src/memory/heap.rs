@@ -8,7 +8,7 @@ use crate::{
     flow::{Bucket, STRIDE},
     layout::{
         Account, Backend, BackendCounters, Border, ChoiceWord, DATAGRAM_ROWS, Datagrams, Ended, Ends, Note,
-        PacketCounters, PortFilter, Quotas, Service, ServiceSlot, Settings, Source, VERSION,
+        PacketCounters, PortFilter, Quotas, Service, ServiceSlot, Settings, Source, VERSION, Watch,
     },
     shared::{Rows, Zeroable, zeroed},
 };
@@ -95,6 +95,7 @@ pub struct Heap {
     accounts: Rows<Account>,
     ended: Rows<Ended>,
     ends: Rows<Ends>,
+    watch: Box<Watch>,
     notes: Rows<Note>,
     packet_counters: Rows<PacketCounters>,
     backend_counters: Rows<BackendCounters>,
@@ -127,6 +128,7 @@ impl Heap {
             accounts: rows(sizes.accounts()),
             ended: rows(sizes.ended()),
             ends: rows(sizes.workers),
+            watch: zeroed(),
             notes: rows(sizes.workers),
             packet_counters: rows(sizes.workers),
             backend_counters: rows(sizes.workers.saturating_mul(sizes.backends)),
@@ -152,6 +154,7 @@ impl Heap {
             accounts: &self.accounts,
             ended: &self.ended,
             ends: &self.ends,
+            watch: &self.watch,
             notes: &self.notes,
             packet_counters: &self.packet_counters,
             backend_counters: &self.backend_counters,
@@ -190,6 +193,7 @@ zeroable!(
     Account,
     Ended,
     Ends,
+    Watch,
     Note,
     PacketCounters,
     BackendCounters

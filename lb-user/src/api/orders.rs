@@ -7,11 +7,12 @@
 
 use axum::{
     Json,
+    body::Body,
     extract::{
         Path, Query, State,
         rejection::{JsonRejection, QueryRejection},
     },
-    http::StatusCode,
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde::Deserialize;
@@ -22,9 +23,11 @@ use super::{
     peer::Who,
 };
 use crate::{
-    daemon::{Applied, Ending, Handle, Order, Stopping},
+    control::FilterError,
+    daemon::{Applied, Ending, Handle, Order, Stopping, WatchError},
     flows::{KillError, Killed, NoFlowId},
     runtime::Change,
+    trace::{self, Capture, Line, Trace, Watch, Watched},
 };
 
 /// End a flow: both ends of a TCP connection get a reset.
@@ -108,6 +111,77 @@ async fn configure(State(handle): State<Handle>, who: Who, order: Order) -> Resu
     applied
         .map(Json)
         .map_err(|reason| error(StatusCode::CONFLICT, &reason.to_string()))
+}
+
+/// Follow packets through the packet path, until whoever asks goes: a line of JSON for each.
+///
+/// One watches packets at a time, be it here or to capture them.
+#[utoipa::path(
+    post,
+    path = "/api/v1/trace",
+    tag = "orders",
+    request_body = Trace,
+    responses(
+        (status = OK, body = Line, content_type = "application/jsonl"),
+        (status = BAD_REQUEST, body = Refusal),
+        (status = NOT_FOUND, body = Refusal),
+        (status = CONFLICT, body = Refusal)
+    )
+)]
+pub(super) async fn trace(
+    state: State<Handle>,
+    who: Who,
+    trace: Result<Json<Trace>, JsonRejection>,
+) -> Result<Response, Response> {
+    let Json(trace) = trace.map_err(|rejection| error(StatusCode::BAD_REQUEST, &rejection.body_text()))?;
+    let watched = watch(state, who, trace.watch()).await?;
+    let lines = Body::from_stream(trace::lines(watched, &trace));
+    Ok(([(header::CONTENT_TYPE, "application/jsonl")], lines).into_response())
+}
+
+/// Record packets of a service, all that they carry with them: pcapng, each as it came in and as it left.
+#[utoipa::path(
+    post,
+    path = "/api/v1/capture",
+    tag = "orders",
+    request_body = Capture,
+    responses(
+        (status = OK, body = [u8], content_type = "application/octet-stream"),
+        (status = BAD_REQUEST, body = Refusal),
+        (status = NOT_FOUND, body = Refusal),
+        (status = CONFLICT, body = Refusal)
+    )
+)]
+pub(super) async fn capture(
+    state: State<Handle>,
+    who: Who,
+    capture: Result<Json<Capture>, JsonRejection>,
+) -> Result<Response, Response> {
+    let Json(capture) =
+        capture.map_err(|rejection| error(StatusCode::BAD_REQUEST, &rejection.body_text()))?;
+    let watched = watch(state, who, capture.watch()).await?;
+    let file = trace::pcap(watched, &capture)
+        .map_err(|reason| error(StatusCode::INTERNAL_SERVER_ERROR, &reason.to_string()))?;
+    let headers = [(header::CONTENT_TYPE, "application/octet-stream")];
+    Ok((headers, Body::from_stream(file)).into_response())
+}
+
+async fn watch(State(handle): State<Handle>, who: Who, watch: Watch) -> Result<Watched, Response> {
+    let watched = handle
+        .watch(watch, who.0)
+        .await
+        .map_err(IntoResponse::into_response)?;
+    watched.map_err(|reason| {
+        let status = match &reason {
+            WatchError::Busy(_) => StatusCode::CONFLICT,
+            WatchError::Filter(FilterError::NoService(_) | FilterError::NoBackend(_)) => {
+                StatusCode::NOT_FOUND
+            }
+            WatchError::Filter(FilterError::Ambiguous(_)) => StatusCode::BAD_REQUEST,
+            WatchError::Engine(_) | WatchError::Clock(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        error(status, &reason.to_string())
+    })
 }
 
 /// Arguments of the order to stop.

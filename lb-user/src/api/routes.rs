@@ -114,6 +114,8 @@ fn every_order() -> OpenApiRouter<Handle> {
         .routes(routes!(orders::reload))
         .routes(routes!(orders::save))
         .routes(routes!(orders::roll_back))
+        .routes(routes!(orders::trace))
+        .routes(routes!(orders::capture))
 }
 
 fn the_end() -> OpenApiRouter<Handle> {

@@ -19,14 +19,15 @@ use tokio_util::sync::CancellationToken;
 use super::*;
 use crate::{
     config::types::Stats,
-    control::{Found, LookUp, LookUpError},
+    control::{FilterError, Found, LookUp, LookUpError},
     daemon::{
         Applied, AttachedInterface, ConfigureError, Ending, FlowsError, Handle, Order, Request, Status,
-        Stopping,
+        Stopping, WatchError,
     },
     flows::{self, FlowPage, KillError},
     runtime::{Entry, RuntimeError},
     stats::{ListedBackend, Statistics, sample},
+    trace::Watch,
 };
 
 /// A daemon's loop that answers with samples for as long as it is asked.
@@ -44,6 +45,7 @@ fn daemon() -> Handle {
                 Request::Configure(order, who, answer) => answer.send(configured(&order, &who)).is_ok(),
                 Request::Difference(answer) => answer.send(Ok("-a\n+b\n".to_owned())).is_ok(),
                 Request::Journal(count, answer) => answer.send(Ok(journal(count))).is_ok(),
+                Request::Watch(watch, _, answer) => answer.send(Err(unknown(&watch))).is_ok(),
                 Request::Stop(ending, answer) => answer.send(Ok(stopping(ending))).is_ok(),
             };
         }
@@ -94,6 +96,12 @@ fn looked_up(flow: &LookUp) -> Result<Found, LookUpError> {
         }),
         other => Err(LookUpError::Protocol(other.to_owned())),
     }
+}
+
+/// A daemon that has nothing to watch.
+fn unknown(watch: &Watch) -> WatchError {
+    let service = watch.filter.service.clone();
+    FilterError::NoService(service.unwrap_or_default()).into()
 }
 
 /// A daemon that can do all but save.

@@ -4,6 +4,7 @@ use std::{
     error::Error,
     io,
     path::{Path, PathBuf},
+    pin::pin,
     time::Duration,
 };
 
@@ -11,7 +12,11 @@ use anyhow::{Context as _, anyhow};
 use clap::Args;
 use reqwest::{Method, RequestBuilder, Response};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use tokio::runtime::{self, Runtime};
+use tokio::{
+    runtime::{self, Runtime},
+    signal,
+    time::timeout,
+};
 
 use crate::config::DEFAULT_SOCKET;
 
@@ -104,6 +109,36 @@ impl Client {
         self.exchange(Method::POST, path, arguments)
     }
 
+    /// Gives the order at `path` that a document spells out, and takes the answer in pieces as they come, until it ends or
+    /// Ctrl-C is pressed.
+    pub(super) fn follow(
+        &self,
+        path: &str,
+        document: &impl Serialize,
+        mut take: impl FnMut(&[u8]) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let followed = async {
+            let enough = signal::ctrl_c();
+            let mut enough = pin!(enough);
+            let request = self.request(Method::POST, path)?.json(document);
+            // Only its beginning is waited for so long.
+            let request = request.timeout(Duration::MAX);
+            let mut answer = timeout(PATIENCE, self.answer(request))
+                .await
+                .map_err(|_| self.late())??;
+            loop {
+                tokio::select! {
+                    piece = answer.chunk() => match piece.context("the daemon's answer broke off")? {
+                        Some(piece) => take(&piece)?,
+                        None => return Ok(()),
+                    },
+                    _ = &mut enough => return Ok(()),
+                }
+            }
+        };
+        runtime()?.block_on(followed)
+    }
+
     fn exchange<T: DeserializeOwned>(
         &self,
         method: Method,
@@ -145,10 +180,15 @@ impl Client {
         Err(anyhow!("the daemon at {socket} did not answer: {refusal}").into())
     }
 
+    fn late(&self) -> anyhow::Error {
+        let socket = self.socket.display();
+        anyhow!("the daemon at {socket} did not answer within {PATIENCE:?}; see its log")
+    }
+
     fn unreachable(&self, error: &reqwest::Error) -> AskError {
         let socket = self.socket.display();
         if error.is_timeout() {
-            return anyhow!("the daemon at {socket} did not answer within {PATIENCE:?}; see its log").into();
+            return self.late().into();
         }
         let mut cause: &dyn Error = error;
         while let Some(deeper) = cause.source() {

@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand, each a clap argument type with a `run` method.
 
 mod backend;
+mod capture;
 mod check;
 mod client;
 mod completions;
@@ -21,6 +22,7 @@ mod stop;
 mod table;
 #[cfg(test)]
 mod tests;
+mod trace;
 mod watch;
 
 use std::process::ExitCode;
@@ -59,6 +61,8 @@ enum Command {
     Rollback(configure::Rollback),
     Journal(configure::JournalCommand),
     Lookup(look_up::LookUp),
+    Trace(trace::Trace),
+    Capture(capture::Capture),
     Health(health::Health),
     Doctor(doctor::Doctor),
     Passwd(passwd::Passwd),
@@ -97,6 +101,8 @@ impl Cli {
             Command::Rollback(rollback) => rollback.run(),
             Command::Journal(journal) => journal.run(),
             Command::Lookup(look_up) => look_up.run(),
+            Command::Trace(trace) => trace.run(),
+            Command::Capture(capture) => capture.run(),
             Command::Health(health) => health.run(),
             Command::Doctor(doctor) => doctor.run(),
             Command::Passwd(passwd) => passwd.run(),

@@ -7,6 +7,7 @@ use crate::{
     config::{Config, types::DataplaneChoice},
     daemon::{self, AttachedInterface},
     stats::sample,
+    trace::{Line, Packet},
 };
 
 #[test]
@@ -109,6 +110,48 @@ fn a_status_says_why_an_interface_is_not_in_its_best_mode() {
             "eth0 xdp",
             "tun0 xdp-generic the driver has no native XDP",
         ]
+    );
+}
+
+#[test]
+fn a_traced_packet_is_a_line_that_says_what_became_of_it() {
+    let packet = Packet {
+        at: "2026-01-02T03:04:05.678901Z".to_owned(),
+        interface: "eth0".to_owned(),
+        from: "192.0.2.7:40000".to_owned(),
+        to: "10.0.0.100:9030".to_owned(),
+        protocol: "tcp".to_owned(),
+        flags: Some("SYN".to_owned()),
+        length: 74,
+        verdict: "redirect".to_owned(),
+        service: Some("fe".to_owned()),
+        backend: Some("node1".to_owned()),
+        sent_from: Some("10.0.0.2:1024".to_owned()),
+        sent_to: Some("10.0.0.80:9030".to_owned()),
+        ..Packet::default()
+    };
+    assert_eq!(
+        trace::text(&Line::Packet(Box::new(packet.clone()))),
+        "03:04:05.678901Z eth0 192.0.2.7:40000 > 10.0.0.100:9030 tcp SYN 74 B: redirect fe/node1 as 10.0.0.2:1024 > \
+         10.0.0.80:9030\n"
+    );
+    let refused = Packet {
+        verdict: "drop".to_owned(),
+        reason: Some("no_backend".to_owned()),
+        why: Some("The service has no backend that is up.".to_owned()),
+        backend: None,
+        sent_from: None,
+        sent_to: None,
+        ..packet
+    };
+    assert_eq!(
+        trace::text(&Line::Packet(Box::new(refused))),
+        "03:04:05.678901Z eth0 192.0.2.7:40000 > 10.0.0.100:9030 tcp SYN 74 B: drop fe, no_backend: The service has no \
+         backend that is up.\n"
+    );
+    assert_eq!(
+        trace::text(&Line::Unshown { packets: 1234 }),
+        "1,234 more packets were not shown\n"
     );
 }
 

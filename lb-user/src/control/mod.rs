@@ -23,6 +23,7 @@ mod taken;
 #[cfg(test)]
 mod tests;
 mod track;
+mod watch;
 mod write;
 
 use std::{
@@ -35,7 +36,11 @@ use std::{
 use lb_common::{flow::Limits, memory::Memory};
 use tracing::info;
 
-pub(crate) use self::{ends::unix_milliseconds, inheritance::backend_address};
+pub(crate) use self::{
+    ends::unix_milliseconds,
+    inheritance::backend_address,
+    watch::{aim as aim_watch, begin as begin_watch, end as end_watch, go_on as go_on_watching},
+};
 use self::{
     inheritance::{Inheritance, VirtualAddress},
     observe::Observer,
@@ -47,6 +52,7 @@ use self::{
 pub use self::{
     look_up::{Candidate, Found, LookUp, LookUpError},
     plan::{PlanError, capacity, destinations},
+    watch::{FilterError, Rows},
     write::IndexFull,
 };
 use crate::{

@@ -118,6 +118,7 @@ impl Daemon {
         if let (Some(log), Some(out)) = (&self.flow_log, out) {
             log.turn(out);
         }
+        self.aim_watch();
         self.resolver.set_destinations(destinations);
         self.monitor.retarget(self.control.targets(), &self.reports);
         let took = began.elapsed();

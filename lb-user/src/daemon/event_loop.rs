@@ -18,6 +18,7 @@ use super::{
     run::{Signals, Told},
     service_manager, status,
     sweep::Sweep,
+    watch::Watching,
 };
 use crate::{
     config::{Config, types::FlowLog},
@@ -57,6 +58,10 @@ pub(super) struct Daemon {
     pub(super) next_hops: watch::Receiver<NextHops>,
     pub(super) runtime: Runtime,
     pub(super) journal: Journal,
+    /// Who watches packets.
+    pub(super) watching: Option<Watching>,
+    /// How often somebody has.
+    pub(super) watches: u32,
 }
 
 impl Daemon {
@@ -75,6 +80,8 @@ impl Daemon {
         let remembered = Remembered::new(&control.config().global.state_dir);
         control.recall(&remembered.read());
         attended(&engine.memory());
+        // Of a daemon that was killed.
+        control::end_watch(&engine.memory());
         let (reports, checks) = mpsc::channel(1024);
         let monitor = Monitor::start(control.targets(), &reports);
         let sweep = Sweep::new(workers, engine.tick());
@@ -97,6 +104,8 @@ impl Daemon {
             resolver,
             runtime,
             journal,
+            watching: None,
+            watches: 0,
         })
     }
 
@@ -137,6 +146,7 @@ impl Daemon {
                     Request::Stop(ending, reply) => break (ending, Some(reply)),
                     request => self.answer(request),
                 },
+                () = Watching::over(self.watching.as_ref()) => self.watch_no_more(),
                 _ = ticks.tick() => self.tend()?,
                 _ = gatherings.tick(), if self.flow_log.is_some() => self.gather()?,
                 _ = looks.tick(), if self.control.observes() => {
@@ -162,6 +172,7 @@ impl Daemon {
         self.control.tend(&self.engine.memory());
         self.remembered.write(&self.control);
         attended(&self.engine.memory());
+        self.go_on_watching()?;
         service_manager::alive();
         Ok(())
     }
@@ -210,6 +221,9 @@ impl Daemon {
             }
             Request::Journal(count, reply) => {
                 let _gone = reply.send(self.journal.last(count));
+            }
+            Request::Watch(watch, who, reply) => {
+                let _gone = reply.send(self.watch(watch, who));
             }
             Request::Stop(..) => {}
         }
@@ -285,6 +299,7 @@ impl Daemon {
         if let Err(error) = logged {
             warn!(%error, "flows that have ended are not logged");
         }
+        self.watch_no_more();
         match ending {
             Ending::Detach => {
                 info!("stopping");

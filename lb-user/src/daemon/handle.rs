@@ -6,12 +6,13 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
 use utoipa::ToSchema;
 
-use super::{Applied, ConfigureError, Order};
+use super::{Applied, ConfigureError, Order, WatchError};
 use crate::{
     control::{Found, LookUp, LookUpError},
     flows::{FlowId, FlowPage, KillError, Killed, Query},
     runtime::{Entry, RuntimeError},
     stats::Statistics,
+    trace::{Watch, Watched},
 };
 
 /// A question or order to the daemon's loop.
@@ -33,6 +34,8 @@ pub enum Request {
     Difference(oneshot::Sender<Result<String, RuntimeError>>),
     /// The last so many changes.
     Journal(usize, oneshot::Sender<io::Result<Vec<Entry>>>),
+    /// Packets to be watched by somebody.
+    Watch(Watch, String, oneshot::Sender<Result<Watched, WatchError>>),
     /// The end of the daemon.
     Stop(Ending, oneshot::Sender<Result<Stopping, CannotKeep>>),
 }
@@ -171,6 +174,11 @@ impl Handle {
     /// The last so many entries of the journal.
     pub async fn journal(&self, count: usize) -> Result<io::Result<Vec<Entry>>, Stopped> {
         self.ask(|answer| Request::Journal(count, answer)).await
+    }
+
+    /// Watches packets for as long as what is answered is there, in the name of whoever asks.
+    pub async fn watch(&self, watch: Watch, who: String) -> Result<Result<Watched, WatchError>, Stopped> {
+        self.ask(|answer| Request::Watch(watch, who, answer)).await
     }
 
     /// Stops the daemon; answered when the packet path is where it shall be, just before the daemon ends.

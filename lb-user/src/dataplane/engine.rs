@@ -4,7 +4,7 @@ use std::{io, sync::Arc, time::Duration};
 
 use lb_common::memory::{Heap, Memory};
 
-use super::{AfPacket, AttachError, KeptFromHost, Losses, Tables, Xdp, af_packet::HostError};
+use super::{AfPacket, AttachError, KeptFromHost, Losses, Sink, Tables, Xdp, af_packet::HostError};
 
 /// An engine that forwards packets.
 pub enum Engine {
@@ -42,6 +42,14 @@ pub enum TranslateError {
     /// Packet sockets see what the host sends, but cannot change it.
     #[error("a backend on the balancer's own host needs dataplane xdp or xdp-generic")]
     NotByPacketSockets,
+}
+
+/// Packets cannot be shown.
+#[derive(Debug, thiserror::Error)]
+#[error("packets cannot be watched: {reason}")]
+pub struct WatchError {
+    /// What the kernel says.
+    pub reason: io::Error,
 }
 
 impl Engine {
@@ -140,6 +148,25 @@ impl Engine {
         match self {
             Self::Xdp(xdp) => Ok(xdp.translate_answers()?),
             Self::AfPacket(_) => Err(TranslateError::NotByPacketSockets),
+        }
+    }
+
+    /// Has those packets shown there that the tables say are watched.
+    pub fn show_to(&mut self, sink: Sink) -> Result<(), WatchError> {
+        match self {
+            Self::Xdp(xdp) => xdp.show_to(&sink).map_err(|reason| WatchError { reason }),
+            Self::AfPacket(engine) => {
+                engine.show_to(Some(sink));
+                Ok(())
+            }
+        }
+    }
+
+    /// Shows no packets any more.
+    pub fn show_to_nobody(&mut self) {
+        match self {
+            Self::Xdp(xdp) => xdp.show_to_nobody(),
+            Self::AfPacket(engine) => engine.show_to(None),
         }
     }
 

@@ -8,6 +8,7 @@ mod capacity;
 mod engine;
 mod mapped;
 mod shot;
+mod sink;
 mod xdp;
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
@@ -15,8 +16,9 @@ use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 pub(crate) use af_packet::frames_of;
 pub use af_packet::{AfPacket, HostError, KeptFromHost, Losses};
 pub use capacity::Capacity;
-pub use engine::{Engine, SharedTables};
+pub use engine::{Engine, SharedTables, WatchError};
 pub use shot::shoot;
+pub use sink::{Lost, Shown, Sink};
 pub use xdp::{AdoptError, AttachError, LoadError, Mode, Object, Pins, PinsError, Tables, Xdp};
 
 /// The eBPF object, as `cargo xtask build` made it.

@@ -33,3 +33,4 @@ mod statistics;
 mod story;
 mod survival;
 mod verbs;
+mod watching;

@@ -15,12 +15,24 @@ use crate::{
 /// Tells a story to each engine and compares what they did.
 pub(crate) fn play(family: Family, story: fn(&mut Bench<'_>)) {
     let plain = tell(&mut Core::new(), family, story);
-    let kernel = tell(&mut *Kernel::borrow(), family, story);
     assert!(!plain.is_empty(), "a row without a packet");
-    for (number, (plain, kernel)) in plain.iter().zip(&kernel).enumerate() {
-        assert_eq!(plain, kernel, "frame {number}: plain memory and kernel differ");
+    agree(
+        &plain,
+        &tell(&mut Core::watched(), family, story),
+        "plain memory, watched",
+    );
+    let mut kernel = Kernel::borrow();
+    for (is_watched, name) in [(false, "the kernel"), (true, "the kernel, watched")] {
+        kernel.set_watched(is_watched);
+        agree(&plain, &tell(&mut *kernel, family, story), name);
     }
-    assert_eq!(plain.len(), kernel.len());
+}
+
+fn agree(plain: &[Outcome], other: &[Outcome], name: &str) {
+    for (number, (plain, other)) in plain.iter().zip(other).enumerate() {
+        assert_eq!(plain, other, "frame {number}: plain memory and {name} differ");
+    }
+    assert_eq!(plain.len(), other.len());
 }
 
 fn tell(engine: &mut dyn Engine, family: Family, story: fn(&mut Bench<'_>)) -> Vec<Outcome> {

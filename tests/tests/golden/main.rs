@@ -5,7 +5,8 @@
 //! takes apart and sums what was forwarded: neither shares code with the packet path. The same story then runs on
 //! the other engine, and both must have given the same verdicts, reasons and bytes.
 //!
-//! [`properties`] and [`differential`] do the same with packets that nobody thought of. Needs root, for the kernel.
+//! [`properties`] and [`differential`] do the same with packets that nobody thought of. Each row is told once more to engines
+//! that are watched, and [`watching`] looks at what they show. Needs root, for the kernel.
 
 mod bench;
 mod differential;
@@ -15,4 +16,5 @@ mod oracle;
 mod properties;
 mod rows;
 mod tunnel;
+mod watching;
 mod world;

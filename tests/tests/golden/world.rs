@@ -455,7 +455,7 @@ fn narrow(number: u32) -> u16 {
     number.try_into().expect("a few rows")
 }
 
-fn mapped(address: IpAddr) -> V6 {
+pub(crate) fn mapped(address: IpAddr) -> V6 {
     match address {
         IpAddr::V4(address) => V4(address.octets()).mapped(),
         IpAddr::V6(address) => V6::from_octets(address.octets()),

@@ -103,6 +103,13 @@ const SPLICE: Budget = Budget {
     size: 92_000,
 };
 
+/// Calls what it finds a packet's flow with, and the stages, which leave half of the stack to their caller.
+const WATCH: Budget = Budget {
+    verified: 60_000,
+    stack: 448,
+    size: 30_000,
+};
+
 const EGRESS: Budget = Budget {
     verified: 30_000,
     stack: 448,
@@ -152,6 +159,7 @@ fn the_programs_stay_within_their_budgets() {
             "meter" => METER,
             "cookie" => COOKIE,
             "splice" => SPLICE,
+            "watch" => WATCH,
             "egress" => EGRESS,
             "connect4" | "connect6" => CONNECT,
             _ => SMALL,

@@ -45,7 +45,7 @@ async fn every_operation_of_the_document_is_there_and_answers_as_it_says() {
             operations += 1;
         }
     }
-    assert_eq!(operations, 15);
+    assert_eq!(operations, 17);
 }
 
 #[tokio::test]

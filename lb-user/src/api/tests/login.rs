@@ -158,6 +158,28 @@ async fn orders_are_an_administrators_and_no_other_sites() {
 }
 
 #[tokio::test]
+async fn what_packets_carry_is_an_administrators_business() {
+    let server = server_with_users(None).await;
+    let client = Client::new();
+    for path in ["trace", "capture"] {
+        let order = |name: &str| {
+            let url = format!("http://{}/api/v1/{path}", server.address());
+            let order = client.post(url).basic_auth(name, Some(PASSWORD));
+            order.json(&json!({ "service": "nosuch" }))
+        };
+        assert_eq!(status(order("guest")).await, StatusCode::FORBIDDEN);
+        assert_eq!(
+            status(order("boss")).await,
+            StatusCode::NOT_FOUND,
+            "but he may ask"
+        );
+        let url = format!("http://{}/api/v1/{path}", server.address());
+        let asked = client.get(url).basic_auth("guest", Some(PASSWORD));
+        assert_eq!(status(asked).await, StatusCode::METHOD_NOT_ALLOWED);
+    }
+}
+
+#[tokio::test]
 async fn a_form_is_of_the_page_and_asks_before_it_is_done() {
     let server = server_with_users(None).await;
     let client = Client::builder()

@@ -25,9 +25,10 @@ use utoipa::ToSchema;
 use super::{
     host::{Host, HostError, KeptFromHost},
     sockets::{self, Group},
+    watch::Audience,
     worker::{self, Forwarder, Lost},
 };
-use crate::dataplane::{Capacity, secret};
+use crate::dataplane::{Capacity, Sink, secret};
 
 /// The packet path in this process. It ends when this is dropped.
 pub struct AfPacket {
@@ -36,6 +37,7 @@ pub struct AfPacket {
     fallback: Option<String>,
     groups: Arc<Vec<Group>>,
     lost: Arc<Lost>,
+    audience: Audience,
     unread: AtomicU64,
     threads: Vec<JoinHandle<()>>,
     /// The threads end when this is closed.
@@ -125,6 +127,7 @@ impl AfPacket {
             fallback,
             groups,
             lost: Arc::default(),
+            audience: Audience::default(),
             unread: AtomicU64::new(0),
             threads: Vec::new(),
             running: Some(running),
@@ -147,6 +150,7 @@ impl AfPacket {
             sender: sockets::sender()?,
             heap: Arc::clone(&self.heap),
             lost: Arc::clone(&self.lost),
+            audience: self.audience.clone(),
             stop,
             encapsulates: encapsulates(&self.heap.memory()),
         };
@@ -195,6 +199,11 @@ impl AfPacket {
     /// Keeps these from the host as well; to be called before any packet can be answered by such an answer.
     pub fn keep_from_host(&mut self, kept: &KeptFromHost) -> Result<(), HostError> {
         self.host.keep(kept)
+    }
+
+    /// Shows packets there that are watched, or to nobody.
+    pub fn show_to(&self, sink: Option<Sink>) {
+        self.audience.set(sink);
     }
 
     /// Frames lost since the start.

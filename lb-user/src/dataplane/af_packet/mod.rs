@@ -19,6 +19,7 @@ mod host;
 mod nft;
 mod segments;
 mod sockets;
+mod watch;
 mod worker;
 
 pub use engine::{AfPacket, Losses, StartError, tables, threads};

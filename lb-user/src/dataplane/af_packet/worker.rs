@@ -11,7 +11,7 @@ use std::{
 
 use lb_common::{
     memory::{Heap, Worker},
-    process,
+    process, watch,
 };
 use nix::{
     errno::Errno,
@@ -22,6 +22,7 @@ use nix::{
 use super::{
     batch::{Batch, Kind},
     sockets::Group,
+    watch::{Audience, View},
 };
 
 /// How often a socket is emptied before the others have their turn.
@@ -46,6 +47,7 @@ pub(super) struct Forwarder {
     pub(super) sender: OwnedFd,
     pub(super) heap: Arc<Heap>,
     pub(super) lost: Arc<Lost>,
+    pub(super) audience: Audience,
     /// Ends the thread when its other end is closed.
     pub(super) stop: OwnedFd,
     /// Whether packets travel to some backends within others.
@@ -106,12 +108,18 @@ impl Forwarder {
 
     fn forward(&self, batch: &mut Batch, tables: &Worker<'_>, interface: u32) {
         let (mut truncated, mut unsent) = (0, 0);
+        let view = self.view();
+        let way = Way {
+            tables,
+            interface,
+            view: view.as_ref(),
+        };
         for slot in batch.frames() {
             match batch.kind(slot) {
                 Kind::Whole if self.encapsulates => {
-                    unsent += self.forward_cut(batch, tables, slot, interface);
+                    unsent += forward_cut(batch, &self.sender, &way, slot);
                 }
-                Kind::Whole => unsent += decide(batch, tables, slot, interface),
+                Kind::Whole => unsent += way.decide(batch, slot),
                 Kind::Truncated => truncated += 1,
                 Kind::NotOurs => {}
             }
@@ -121,21 +129,12 @@ impl Forwarder {
         self.lost.unsent.fetch_add(unsent, Ordering::Relaxed);
     }
 
-    /// Forwards a frame after it was cut to what it was merged from; how many frames could not be sent.
-    fn forward_cut(&self, batch: &mut Batch, tables: &Worker<'_>, slot: usize, interface: u32) -> u64 {
-        let Some(segments) = batch.segments(slot) else {
-            // The packet path finishes what is unfinished of a frame that is not merged.
-            batch.forget_partial_checksum(slot);
-            return decide(batch, tables, slot, interface);
-        };
-        // What came before goes out before.
-        let mut unsent = batch.send(&self.sender);
-        for segment in segments {
-            batch.replace(slot, &segment);
-            unsent += decide(batch, tables, slot, interface);
-            unsent += batch.send(&self.sender);
+    /// What packets are shown by, if somebody watches: of a batch the one and only cost is this look.
+    fn view(&self) -> Option<View> {
+        if self.heap.memory().watch.number.load() == 0 {
+            return None;
         }
-        unsent
+        self.audience.view(u32::try_from(self.number).ok()?)
     }
 
     /// A frame could not be handed over, or the interface is down or has gone.
@@ -149,11 +148,49 @@ impl Forwarder {
     }
 }
 
-/// Decides on a frame; 1 if it cannot be sent as is decided.
-fn decide(batch: &mut Batch, tables: &Worker<'_>, slot: usize, interface: u32) -> u64 {
-    tables.set_partial_checksum(batch.has_partial_checksum(slot));
-    let possible = batch.decide(slot, interface, |packet| process(packet, tables));
-    u64::from(!possible)
+/// How a batch's frames are decided on.
+struct Way<'w> {
+    tables: &'w Worker<'w>,
+    /// Where they came in.
+    interface: u32,
+    view: Option<&'w View>,
+}
+
+impl Way<'_> {
+    /// Decides on a frame; 1 if it cannot be sent as is decided.
+    fn decide(&self, batch: &mut Batch, slot: usize) -> u64 {
+        let Self {
+            tables,
+            interface,
+            view,
+        } = *self;
+        tables.set_partial_checksum(batch.has_partial_checksum(slot));
+        let possible = batch.decide(slot, interface, |packet| match view {
+            None => process(packet, tables),
+            Some(view) => watch(packet, tables, view, |packet| {
+                let verdict = process(packet, tables);
+                (verdict, verdict.index())
+            }),
+        });
+        u64::from(!possible)
+    }
+}
+
+/// Forwards a frame after it was cut to what it was merged from; how many frames could not be sent.
+fn forward_cut(batch: &mut Batch, sender: &OwnedFd, way: &Way<'_>, slot: usize) -> u64 {
+    let Some(segments) = batch.segments(slot) else {
+        // The packet path finishes what is unfinished of a frame that is not merged.
+        batch.forget_partial_checksum(slot);
+        return way.decide(batch, slot);
+    };
+    // What came before goes out before.
+    let mut unsent = batch.send(sender);
+    for segment in segments {
+        batch.replace(slot, &segment);
+        unsent += way.decide(batch, slot);
+        unsent += batch.send(sender);
+    }
+    unsent
 }
 
 /// How fast the clock goes.

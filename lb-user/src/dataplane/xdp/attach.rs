@@ -1,13 +1,17 @@
 //! Attaching to interfaces, going on where another daemon left off, and letting go.
 
+use std::io;
+
 use lb_common::memory::Memory;
 use tracing::{info, warn};
 
 use super::{
     AttachError, Mode, Object, Pins, connect, egress,
-    link::{attach, number, replace},
+    link::{attach, chain, exchange, number, os_error, replace},
     pins,
+    watch::Readers,
 };
+use crate::dataplane::Sink;
 
 /// The packet path, attached. It stays attached when this is dropped, or the process killed: see [`Xdp::detach`].
 pub struct Xdp {
@@ -18,6 +22,8 @@ pub struct Xdp {
     fallback: Option<String>,
     /// Whether what leaves is translated, too.
     translates_answers: bool,
+    /// As long as somebody watches.
+    readers: Option<Readers>,
 }
 
 impl Xdp {
@@ -47,6 +53,7 @@ impl Xdp {
             mode,
             fallback,
             translates_answers: false,
+            readers: None,
         };
         if !attached.pins.egress_links().is_empty() {
             // There may be flows to backends on this host.
@@ -62,6 +69,37 @@ impl Xdp {
         if !self.translates_answers {
             egress::attach(&mut self.object, &self.pins, &self.interfaces)?;
             self.translates_answers = true;
+        }
+        Ok(())
+    }
+
+    /// Has packets shown there, by another program in the balancer's place.
+    pub fn show_to(&mut self, sink: &Sink) -> io::Result<()> {
+        self.readers = Some(Readers::start(&mut self.object, sink)?);
+        let exchanged = self.exchange(Object::WATCH);
+        if exchanged.is_err() {
+            self.show_to_nobody();
+        }
+        exchanged
+    }
+
+    /// Shows packets no more, and has the balancer in its place again.
+    pub fn show_to_nobody(&mut self) {
+        if let Err(error) = self.exchange(Object::BALANCER) {
+            // It shows nothing, and every packet pays for a look at that until the next daemon.
+            warn!(%error, "the program that shows packets stays attached");
+        }
+        self.readers = None;
+    }
+
+    /// Puts a program in the place of the one that is attached, wherever one is.
+    fn exchange(&mut self, program: &str) -> io::Result<()> {
+        for number in self.pins.links() {
+            match exchange(&mut self.object, &self.pins, program, number) {
+                // The interface has gone.
+                Err(error) if os_error(error.as_ref()) == Some(libc::ENOLINK) => {}
+                outcome => outcome.map_err(|error| io::Error::other(chain(error.as_ref())))?,
+            }
         }
         Ok(())
     }

@@ -69,15 +69,8 @@ pub(super) fn replace(
     interface: &str,
     number: u32,
 ) -> Result<bool, AttachError> {
-    let mut update = || -> Result<(), Box<dyn Error>> {
-        let link = FdLink::from(PinnedLink::from_pin(pins.link(number))?);
-        let program = object.program(Object::BALANCER)?;
-        let id = program.attach_to_link(XdpLink::try_from(link)?)?;
-        // The pin holds the link; this handle would, too, and hold it up when the pin is removed.
-        drop(program.take_link(id)?);
-        Ok(())
-    };
-    match update().map_err(|error| (os_error(error.as_ref()), error)) {
+    match exchange(object, pins, Object::BALANCER, number).map_err(|error| (os_error(error.as_ref()), error))
+    {
         Ok(()) => Ok(true),
         Err((Some(libc::ENOLINK), _)) => {
             pins.unlink(number);
@@ -91,6 +84,21 @@ pub(super) fn replace(
             Err(pins.refuse(reason).into())
         }
     }
+}
+
+/// Puts a program in the place of the one that is attached by a pinned link, with no packet between the two.
+pub(super) fn exchange(
+    object: &mut Object,
+    pins: &Pins,
+    program: &str,
+    number: u32,
+) -> Result<(), Box<dyn Error>> {
+    let link = FdLink::from(PinnedLink::from_pin(pins.link(number))?);
+    let program = object.program(program)?;
+    let id = program.attach_to_link(XdpLink::try_from(link)?)?;
+    // The pin holds the link; this handle would, too, and hold it up when the pin is removed.
+    drop(program.take_link(id)?);
+    Ok(())
 }
 
 /// Attaches to an interface that has no link yet, and pins the link.

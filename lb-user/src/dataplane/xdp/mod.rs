@@ -12,6 +12,7 @@ mod mode;
 mod object;
 mod pins;
 mod tables;
+mod watch;
 
 pub use attach::Xdp;
 pub use link::AttachError;

@@ -5,7 +5,7 @@ use std::{error::Error, io, sync::Arc, time::Duration};
 use anyhow::Chain;
 use aya::{
     EbpfError, EbpfLoader, TestRun as _, TestRunOptions,
-    maps::ProgramArray,
+    maps::{MapData, PerfEventArray, ProgramArray},
     programs::{CgroupSockAddr, Program, ProgramError, ProgramInfo, SchedClassifier, Xdp},
 };
 use lb_common::{Stage, layout, memory::Memory};
@@ -21,6 +21,8 @@ use crate::dataplane::{Capacity, secret};
 pub struct Object {
     pub(super) ebpf: aya::Ebpf,
     tables: Arc<Tables>,
+    /// Where programs show packets.
+    pub(super) sightings: PerfEventArray<MapData>,
     tick: Duration,
     adopted: bool,
 }
@@ -61,9 +63,15 @@ pub enum LoadError {
 /// The map by which the stages' programs find each other.
 const PROGRAMS: &str = "PROGRAMS";
 
+/// The map by which packets are shown. Never pinned: who watches is a daemon's own.
+const SIGHTINGS: &str = "SIGHTINGS";
+
 impl Object {
     /// The program that is attached to interfaces; it goes on in those of the other stages.
     pub(super) const BALANCER: &'static str = Stage::Follow.program();
+
+    /// The program that is attached in its place as long as somebody watches.
+    pub(super) const WATCH: &'static str = "watch";
 
     /// The program that translates what backends on this host answer.
     pub(super) const EGRESS: &'static str = "egress";
@@ -76,7 +84,7 @@ impl Object {
         Stage::ALL
             .into_iter()
             .map(Stage::program)
-            .chain(["pass", "clock", Self::EGRESS])
+            .chain(["pass", "clock", Self::WATCH, Self::EGRESS])
             .chain(Self::CONNECT)
     }
 
@@ -121,6 +129,7 @@ impl Object {
             link(&mut ebpf, stage).map_err(|error| program_error(stage.program(), &error))?;
         }
         let tables = Arc::new(Tables::map(&ebpf)?);
+        let sightings = sightings(&mut ebpf)?;
         let tick = clock::tick(program::<&mut Xdp>(&mut ebpf, "clock").map_err(LoadError::Clock)?)
             .map_err(LoadError::Clock)?;
         tables
@@ -131,6 +140,7 @@ impl Object {
         Ok(Self {
             ebpf,
             tables,
+            sightings,
             tick,
             adopted,
         })
@@ -264,6 +274,16 @@ fn link(ebpf: &mut aya::Ebpf, stage: Stage) -> Result<(), ProgramError> {
         .ok_or(ProgramError::UnexpectedProgramType)?;
     ProgramArray::try_from(map)?.set(stage as u32, &program, 0)?;
     Ok(())
+}
+
+fn sightings(ebpf: &mut aya::Ebpf) -> Result<PerfEventArray<MapData>, LoadError> {
+    let failed = |source| LoadError::Map {
+        name: SIGHTINGS,
+        source,
+    };
+    let map = ebpf.take_map(SIGHTINGS);
+    let map = map.ok_or_else(|| failed(io::Error::other("it is not in the object")))?;
+    PerfEventArray::try_from(map).map_err(|error| failed(io::Error::other(error)))
 }
 
 fn object_error(error: EbpfError) -> LoadError {

@@ -8,7 +8,7 @@ use lb_common::{
     flow::Bucket,
     layout::{
         Account, Backend, BackendCounters, Border, ChoiceWord, DATAGRAM_ROWS, Datagrams, Ended, Ends, Note,
-        PacketCounters, PortFilter, Quotas, Service, ServiceSlot, Settings, Source,
+        PacketCounters, PortFilter, Quotas, Service, ServiceSlot, Settings, Source, Watch,
     },
     memory::Memory,
 };
@@ -24,7 +24,7 @@ use crate::dataplane::{
 pub(super) const OF_FLOW_LOG: [&str; 2] = ["ACCOUNTS", "ENDED"];
 
 /// A map's name in the object and its rows.
-pub(super) fn sizes(capacity: &Capacity) -> [(&'static str, u32); 18] {
+pub(super) fn sizes(capacity: &Capacity) -> [(&'static str, u32); 19] {
     let sizes = capacity.sizes();
     [
         ("SETTINGS", 1),
@@ -42,6 +42,7 @@ pub(super) fn sizes(capacity: &Capacity) -> [(&'static str, u32); 18] {
         ("ACCOUNTS", sizes.accounts()),
         ("ENDED", sizes.ended()),
         ("ENDS", sizes.workers),
+        ("WATCH", 1),
         ("NOTES", sizes.workers),
         ("PACKETS", sizes.workers),
         ("TRAFFIC", sizes.workers.saturating_mul(sizes.backends)),
@@ -85,6 +86,7 @@ tables! {
     accounts: Account, "ACCOUNTS";
     ended: Ended, "ENDED";
     ends: Ends, "ENDS";
+    watch: Watch, "WATCH";
     notes: Note, "NOTES";
     packet_counters: PacketCounters, "PACKETS";
     backend_counters: BackendCounters, "TRAFFIC";
@@ -110,6 +112,7 @@ impl Tables {
             accounts: self.accounts.rows(),
             ended: self.ended.rows(),
             ends: self.ends.rows(),
+            watch: &self.watch.rows()[0],
             notes: self.notes.rows(),
             packet_counters: self.packet_counters.rows(),
             backend_counters: self.backend_counters.rows(),

@@ -1,10 +1,13 @@
 //! The packet path as plain code over plain memory.
 
-use super::{Engine, Forwarded, capacity};
+use std::cell::RefCell;
+
+use super::{Engine, Forwarded, capacity, watch_everything};
 use lb_common::{
     Egress, Packet, Verdict, egress,
     memory::{Heap, Memory, Worker},
-    process,
+    process, watch,
+    watch::{Sighting, Witness},
 };
 
 /// The time, which stands still unless it is set.
@@ -17,6 +20,22 @@ const ROOM: usize = 256;
 pub(crate) struct Core {
     heap: Heap,
     now: u32,
+    shown: Option<Shown>,
+}
+
+/// What was shown to who watches.
+#[derive(Default)]
+pub(crate) struct Shown(RefCell<Vec<(Sighting, Vec<u8>)>>);
+
+impl Witness for Shown {
+    fn time(&self) -> u64 {
+        self.0.borrow().len() as u64
+    }
+
+    fn show(&self, packet: &Packet<'_>, sighting: &Sighting) {
+        let shown = &packet.bytes()[..sighting.shown as usize];
+        self.0.borrow_mut().push((*sighting, shown.to_vec()));
+    }
 }
 
 impl Core {
@@ -24,12 +43,36 @@ impl Core {
         Self {
             heap: Heap::new(&capacity().sizes()),
             now: NOW,
+            shown: None,
         }
+    }
+
+    /// The same while somebody watches.
+    pub(crate) fn watched() -> Self {
+        let core = Self {
+            shown: Some(Shown::default()),
+            ..Self::new()
+        };
+        watch_everything(&core.memory(), NOW);
+        core
+    }
+
+    /// What was shown since the last time.
+    pub(crate) fn take_shown(&mut self) -> Vec<(Sighting, Vec<u8>)> {
+        self.shown.take().map_or_else(Vec::new, |shown| {
+            self.shown = Some(Shown::default());
+            shown.0.into_inner()
+        })
     }
 
     /// Sets the clock.
     pub(crate) fn set_now(&mut self, now: u32) {
         self.now = now;
+    }
+
+    /// The clock.
+    pub(crate) fn now(&self) -> u32 {
+        self.now
     }
 
     fn worker(&self) -> Worker<'_> {
@@ -39,7 +82,10 @@ impl Core {
 
 impl Engine for Core {
     fn name(&self) -> &'static str {
-        "plain memory"
+        match self.shown {
+            None => "plain memory",
+            Some(_) => "plain memory, watched",
+        }
     }
 
     fn memory(&self) -> Memory<'_> {
@@ -50,7 +96,14 @@ impl Engine for Core {
         let mut buffer = [&[0; ROOM], frame, &[0; ROOM]].concat();
         let mut packet =
             Packet::in_buffer(&mut buffer, ROOM, frame.len(), interface).expect("the buffer is larger");
-        let verdict = process(&mut packet, &self.worker());
+        let worker = self.worker();
+        let verdict = match &self.shown {
+            None => process(&mut packet, &worker),
+            Some(shown) => watch(&mut packet, &worker, shown, |packet| {
+                let verdict = process(packet, &worker);
+                (verdict, verdict.index())
+            }),
+        };
         Forwarded {
             verdict: Verdict::NAMES[verdict.index()],
             interface: match verdict {

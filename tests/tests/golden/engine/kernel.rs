@@ -14,7 +14,7 @@ use nix::{
     unistd::Pid,
 };
 
-use super::{Engine, Forwarded, capacity};
+use super::{Engine, Forwarded, capacity, watch_everything};
 
 /// Actions of XDP programs (include/uapi/linux/bpf.h), in order, as verdicts.
 const ACTIONS: [&str; 5] = ["aborted", "drop", "pass", "tx", "redirect"];
@@ -23,6 +23,7 @@ const ACTIONS: [&str; 5] = ["aborted", "drop", "pass", "tx", "redirect"];
 pub(crate) struct Kernel {
     object: Object,
     namespace: File,
+    is_watched: bool,
 }
 
 impl Kernel {
@@ -30,11 +31,21 @@ impl Kernel {
     pub(crate) fn borrow() -> MutexGuard<'static, Self> {
         static KERNEL: LazyLock<Mutex<Kernel>> = LazyLock::new(|| Mutex::new(Kernel::new()));
         // A row that failed leaves nothing behind that the next one's set-up would not clear.
-        let kernel = KERNEL.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kernel = KERNEL.lock().unwrap_or_else(PoisonError::into_inner);
+        kernel.is_watched = false;
         // The kernel looks a frame's interface up in the calling thread's namespace; each test is its own thread.
         setns(&kernel.namespace, CloneFlags::CLONE_NEWNET).expect("cannot enter the network namespace");
         stay_on_one_cpu();
         kernel
+    }
+
+    /// Has the program run that is attached while somebody watches, or the other one.
+    pub(crate) fn set_watched(&mut self, is_watched: bool) {
+        self.is_watched = is_watched;
+        if is_watched {
+            let now = self.object.now().expect("the kernel has a clock");
+            watch_everything(&self.object.memory(), now);
+        }
     }
 
     fn new() -> Self {
@@ -48,6 +59,7 @@ impl Kernel {
         Self {
             object: Object::load(&capacity()).unwrap_or_else(|error| panic!("{error}")),
             namespace: File::open("/proc/thread-self/ns/net").expect("cannot open the namespace"),
+            is_watched: false,
         }
     }
 }
@@ -64,7 +76,11 @@ fn stay_on_one_cpu() {
 
 impl Engine for Kernel {
     fn name(&self) -> &'static str {
-        "kernel test run"
+        if self.is_watched {
+            "kernel test run, watched"
+        } else {
+            "kernel test run"
+        }
     }
 
     fn memory(&self) -> Memory<'_> {
@@ -80,7 +96,8 @@ impl Engine for Kernel {
             ctx_in: Some(&context),
             ..TestRunOptions::new()
         };
-        let program = self.object.program("ballast").expect("the program is loaded");
+        let program = if self.is_watched { "watch" } else { "ballast" };
+        let program = self.object.program(program).expect("the program is loaded");
         let result = program.test_run(options).expect("the kernel runs the program");
         bytes.truncate(result.data_size_out.try_into().expect("a frame's length"));
         let action = usize::try_from(result.return_value).expect("an action");

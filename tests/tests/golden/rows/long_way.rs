@@ -137,7 +137,7 @@ fn fragments_behind_extension_headers_follow_the_first(bench: &mut Bench<'_>) {
     }
 }
 
-fn tagged(bytes: &[u8], tag: &[u8]) -> Vec<u8> {
+pub(crate) fn tagged(bytes: &[u8], tag: &[u8]) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     bytes.splice(12..12, tag.iter().copied());
     bytes
