@@ -52,21 +52,15 @@ where
     A: Parse<Header: Wire>,
 {
     let bits = wanted(tables, segment)?;
-    forward_wanted(packet, tables, segment, bits).map_err(|exit| leave(tables, segment, exit))
+    verify::ask(tables, segment, bits)?;
+    by_flow(packet, tables, segment).map_err(|exit| leave(tables, segment, exit))
 }
 
-/// Forwards a packet whose destination port has these bits in the [`PortFilter`].
 #[inline(always)]
-fn forward_wanted<A, T: Tables>(
-    packet: &mut Packet<'_>,
-    tables: &T,
-    segment: &Segment<A>,
-    bits: u8,
-) -> Result<Verdict, Exit>
+fn by_flow<A, T: Tables>(packet: &mut Packet<'_>, tables: &T, segment: &Segment<A>) -> Result<Verdict, Exit>
 where
     A: Parse<Header: Wire>,
 {
-    verify::ask(tables, segment, bits)?;
     let settings = tables.settings().or_refuse(Reason::NotReady)?;
     let Some(hit) = flow::find::<A, T>(tables, settings, &segment.tuple, segment.protocol)? else {
         return Err(Exit::To(Stage::Choose));

@@ -24,7 +24,8 @@ pub fn verify<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
     conclude(tables, Err(next))
 }
 
-/// Lets a packet go on that was verified, or whose port has no service that asks for it; sends others there first.
+/// Lets a packet go on, whose destination port has these bits in the [`PortFilter`], that was verified or need not be; sends
+/// it there first if it was not.
 #[inline(always)]
 pub(crate) fn ask<A, T: Tables>(tables: &T, segment: &Segment<A>, bits: u8) -> Result<(), Exit> {
     // What a checksum covers is in a datagram's other fragments too.
@@ -35,6 +36,7 @@ pub(crate) fn ask<A, T: Tables>(tables: &T, segment: &Segment<A>, bits: u8) -> R
     if Note::take(&note.verified) {
         return Ok(());
     }
+    note.place.store(segment.place().to_word());
     Err(seldom(Exit::To(Stage::Verify)))
 }
 
