@@ -93,7 +93,7 @@ fn other_dataplanes(all: bool, rebuilt: &Path) -> Result<bool> {
         eprintln!("  end to end on {dataplane}: {scenarios}");
         passed &= nextest(rebuilt)?
             .env("BALLAST_LAB_DATAPLANE", dataplane)
-            .args(["--package", "lab", "--filterset", scenarios])
+            .args(["--filterset", scenarios])
             .status()
             .context("cannot start cargo nextest")?
             .success();
@@ -169,7 +169,7 @@ fn golden_rows() -> Result<bool> {
     let status = as_root("cargo")?
         .current_dir(workspace::root())
         .env("CARGO_TARGET_DIR", workspace::target(""))
-        .args(["test", "--quiet", "--package", "lab", "--test", GOLDEN])
+        .args(["test", "--quiet", "--workspace", "--test", GOLDEN])
         .status()
         .context("cannot start cargo test")?;
     Ok(status.success())
@@ -180,14 +180,14 @@ fn run_tests(filter: &[String], rebuilt: &Path) -> Result<bool> {
     let others = ["--filterset".to_owned(), format!("not binary({GOLDEN})")];
     eprintln!("  all other tests, with the end-to-end suite on xdp");
     let status = nextest(rebuilt)?
-        .arg("--workspace")
         .args(if filter.is_empty() { &others[..] } else { filter })
         .status()
         .context("cannot start cargo nextest")?;
     Ok(status.success())
 }
 
-/// Nextest as root, for tests make network namespaces and load BPF programs.
+/// Nextest as root, for tests make network namespaces and load BPF programs. Of the workspace, as all tests are built: a
+/// package alone would be compiled again, with other features.
 fn nextest(rebuilt: &Path) -> Result<Command> {
     let mut nextest = as_root("cargo")?;
     nextest
@@ -195,7 +195,7 @@ fn nextest(rebuilt: &Path) -> Result<Command> {
         .env("CARGO_TARGET_DIR", workspace::target(""))
         .env("BALLAST_BIN", workspace::target("release/ballast"))
         .env("BALLAST_REBUILT_BIN", rebuilt)
-        .args(["nextest", "run"]);
+        .args(["nextest", "run", "--workspace"]);
     Ok(nextest)
 }
 

@@ -2,7 +2,7 @@
 
 use aya_ebpf::{
     bindings::xdp_action::{XDP_ABORTED, XDP_TX},
-    helpers::bpf_xdp_adjust_head,
+    helpers::{bpf_xdp_adjust_head, bpf_xdp_adjust_tail},
     macros::xdp,
     programs::XdpContext,
 };
@@ -61,7 +61,7 @@ macro_rules! opening {
         $(#[$doc])*
         #[xdp]
         pub fn $path(context: XdpContext) -> u32 {
-            match $renew(&mut maps::frame(&context)) {
+            match renewed(&context, |packet| $renew(packet)) {
                 Some(_) => follow(&context),
                 None => XDP_ABORTED,
             }
@@ -70,10 +70,27 @@ macro_rules! opening {
         #[doc = concat!("What `", stringify!($path), "` does, without the packet path.")]
         #[xdp]
         pub fn $alone(context: XdpContext) -> u32 {
-            done(XDP_TX, $renew(&mut maps::frame(&context)))
+            done(XDP_TX, renewed(&context, |packet| $renew(packet)))
         }
     )*};
 }
+
+/// Gets a new frame, also where the one before was of no flow, and answered by a RST without its data.
+#[inline(always)]
+fn renewed<T>(context: &XdpContext, renew: impl Fn(&mut Packet<'_>) -> Option<T>) -> Option<T> {
+    if let Some(renewed) = renew(&mut maps::frame(context)) {
+        return Some(renewed);
+    }
+    // SAFETY: the context is the one that this program was started with, and no packet is borrowed from it.
+    let refused = unsafe { bpf_xdp_adjust_tail(context.ctx, DATA) };
+    if refused != 0 {
+        return None;
+    }
+    renew(&mut maps::frame(context))
+}
+
+/// Bytes of data in each of the bench's segments.
+const DATA: i32 = 22;
 
 opening! {
     /// The next IPv4 client's frame each time.

@@ -1,6 +1,7 @@
 //! The lab that all targets share.
 
 use std::{
+    collections::BTreeSet,
     fs,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
@@ -10,7 +11,8 @@ use anyhow::{Context as _, Result};
 
 use super::target::Target;
 use crate::{
-    BACKEND_PORT, Builder, Family, Lab, Namespace, Role, Wiring, backend::Process, command, program::Program,
+    BACKEND_PORT, Builder, Family, Lab, Mode, Namespace, Role, Wiring, backend::Process, command, forwarding,
+    program::Program,
 };
 
 /// First TCP port at the backend.
@@ -43,6 +45,7 @@ impl Site {
             .kernel_forwarding(true)
             .build()?;
         plug_own_cable(&lab)?;
+        forwarding::prepare(&BTreeSet::from([Mode::Dsr]), lab.backends()[0].namespace())?;
         for interface in ["client", "be1"] {
             set_offloads(lab.balancer(), interface)?;
         }
@@ -50,7 +53,10 @@ impl Site {
         let direct_echo = Process::start(
             "direct",
             lab.backends()[0].namespace().clone(),
-            vec![Self::echo(Target::OwnCable)],
+            vec![
+                Self::echo(Target::OwnCable),
+                SocketAddr::new(Family::V4.vip(), BACKEND_PORT),
+            ],
         )?;
         Ok(Self {
             _backend: start_backend(&lab)?,
@@ -70,7 +76,12 @@ impl Site {
 
     /// Where the backend serves those that come by this target.
     pub(super) fn backend(target: Target) -> SocketAddr {
-        SocketAddr::new(backend_address(), BACKEND_PORTS + target.number())
+        let port = if target.keeps_ports() {
+            SERVICE_PORTS
+        } else {
+            BACKEND_PORTS
+        };
+        SocketAddr::new(backend_address(), port + target.number())
     }
 
     /// Where clients send datagrams.
@@ -78,6 +89,7 @@ impl Site {
         match target {
             Target::OwnCable => SocketAddr::new(OWN_CABLE_BACKEND.into(), BACKEND_PORT),
             Target::Routed => Self::echo_backend(),
+            _ if target.keeps_ports() => SocketAddr::new(Family::V4.vip(), BACKEND_PORT),
             _ => Self::address(target),
         }
     }

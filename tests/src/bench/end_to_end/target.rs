@@ -5,7 +5,7 @@ use std::{fmt, process::Command, time::Duration};
 use anyhow::{Context as _, Result};
 
 use super::site::Site;
-use crate::{CheckTimes, Daemon, Dataplane, Namespace, command, program::Program};
+use crate::{CheckTimes, Daemon, Dataplane, Mode, Namespace, command, program::Program};
 
 /// A way from client to backend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,12 +20,9 @@ pub(super) enum Target {
     NginxStream,
     /// Destination NAT by nftables, with connection tracking.
     Nftables,
-    /// Ballast, native XDP.
-    BallastXdp,
-    /// Ballast, generic XDP.
-    BallastXdpGeneric,
-    /// Ballast in userspace.
-    BallastAfPacket,
+    /// Ballast on an engine, with its services in a mode. No tunnels: in the lab a program takes packets out of them, and
+    /// that would be what is measured.
+    Ballast(Dataplane, Mode),
 }
 
 /// What a target consists of while it is in use.
@@ -37,15 +34,17 @@ pub(super) enum Running<'s> {
 }
 
 impl Target {
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 10] = [
         Self::OwnCable,
         Self::Routed,
         Self::HaProxy,
         Self::NginxStream,
         Self::Nftables,
-        Self::BallastXdp,
-        Self::BallastXdpGeneric,
-        Self::BallastAfPacket,
+        Self::Ballast(Dataplane::Xdp, Mode::FullNat),
+        Self::Ballast(Dataplane::Xdp, Mode::Nat),
+        Self::Ballast(Dataplane::Xdp, Mode::Dsr),
+        Self::Ballast(Dataplane::XdpGeneric, Mode::FullNat),
+        Self::Ballast(Dataplane::AfPacket, Mode::FullNat),
     ];
 
     /// Its place in [`Target::ALL`].
@@ -58,6 +57,11 @@ impl Target {
     /// `HAProxy` balances no datagrams.
     pub(super) fn forwards_udp(self) -> bool {
         self != Self::HaProxy
+    }
+
+    /// Whether the backend has to have the ports that clients connect to.
+    pub(super) fn keeps_ports(self) -> bool {
+        matches!(self, Self::Ballast(_, mode) if mode.backends_have_the_vips())
     }
 
     /// Starts what it consists of, and waits until it forwards.
@@ -82,9 +86,7 @@ impl Target {
                 command::output_with_input(nft.args(["-f", "-"]), &self.nft())?;
                 Ok(Running::Rules(balancer))
             }
-            Self::BallastXdp => self.daemon(site, Dataplane::Xdp),
-            Self::BallastXdpGeneric => self.daemon(site, Dataplane::XdpGeneric),
-            Self::BallastAfPacket => self.daemon(site, Dataplane::AfPacket),
+            Self::Ballast(dataplane, mode) => self.daemon(site, dataplane, mode),
         }
     }
 
@@ -94,9 +96,9 @@ impl Target {
         Ok(Running::Program(program))
     }
 
-    fn daemon(self, site: &Site, dataplane: Dataplane) -> Result<Running<'static>> {
+    fn daemon(self, site: &Site, dataplane: Dataplane, mode: Mode) -> Result<Running<'static>> {
         let directory = site.lab.directory().path();
-        let config = site.write("bench.toml", &self.ballast(site, dataplane))?;
+        let config = site.write("bench.toml", &self.ballast(site, dataplane, mode))?;
         let log = directory.join("ballast.log");
         let daemon = Daemon::start(site.lab.ballast()?, &config, directory.join("ballast.sock"), &log)?;
         daemon.wait_for_state("web", "be1", "up", Duration::from_secs(20))?;
@@ -145,9 +147,11 @@ stream {{
         )
     }
 
-    fn ballast(self, site: &Site, dataplane: Dataplane) -> String {
+    fn ballast(self, site: &Site, dataplane: Dataplane, mode: Mode) -> String {
         let directory = site.lab.directory().path().display().to_string();
-        let (bind, backend, echo) = (Site::address(self), Site::backend(self), Site::echo_backend());
+        let (bind, backend) = (Site::address(self), Site::backend(self));
+        let (echo_bind, echo) = (Site::echo(self), Site::echo_backend());
+        let mode = mode.as_str();
         let inter = CheckTimes::ONCE.inter.as_secs();
         format!(
             r#"[global]
@@ -158,12 +162,14 @@ socket = "{directory}/ballast.sock"
 [[service]]
 name = "web"
 bind = ["{bind}"]
+mode = "{mode}"
 check = {{ type = "tcp", inter = "{inter}s", rise = 1 }}
 backend = [{{ name = "be1", address = "{backend}" }}]
 [[service]]
 name = "echo"
-bind = ["{bind}"]
+bind = ["{echo_bind}"]
 protocol = "udp"
+mode = "{mode}"
 check = {{ type = "none" }}
 backend = [{{ name = "be1", address = "{echo}" }}]
 "#
@@ -195,15 +201,15 @@ impl Running<'_> {
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
+        let words = match self {
             Self::OwnCable => "direct, a cable of its own",
             Self::Routed => "direct, routed",
             Self::HaProxy => "HAProxy, tcp",
             Self::NginxStream => "nginx, stream",
             Self::Nftables => "nftables, DNAT",
-            Self::BallastXdp => "Ballast, xdp",
-            Self::BallastXdpGeneric => "Ballast, xdp-generic",
-            Self::BallastAfPacket => "Ballast, af-packet",
-        })
+            Self::Ballast(dataplane, Mode::FullNat) => return f.pad(&format!("Ballast, {dataplane}")),
+            Self::Ballast(dataplane, mode) => return f.pad(&format!("Ballast, {dataplane}, {mode}")),
+        };
+        f.pad(words)
     }
 }

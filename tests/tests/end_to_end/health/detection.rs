@@ -61,7 +61,7 @@ fn with_check(lab: &Lab, words: &str) -> String {
 fn inter_2s_fall_2_finds_a_dead_backend_in_time() {
     in_lab(usual(), |lab| {
         let (inter, fall, timeout) = (Duration::from_secs(2), 2, Duration::from_secs(1));
-        let words = "inter = \"2s\"\nfall = 2\nrise = 1\ntimeout = \"1s\"\nmax_flaps = 0";
+        let words = "inter = \"2s\"\nfall = 2\nrise = 1\ntimeout = \"1s\"";
         lab.start_daemon_on(&with_check(lab, words))?;
         let times = detection_times(lab)?;
         let goal = inter * fall + timeout;
@@ -80,7 +80,7 @@ fn observe_finds_a_dead_backend_within_a_second() {
     in_lab(usual(), |lab| {
         let observing = "observe = \"layer4\"\non_error = \"mark-down\"";
         let words = format!(
-            "inter = \"2s\"\ndowninter = \"500ms\"\nfastinter = \"500ms\"\nfall = 2\nrise = 1\ntimeout = \"1s\"\nmax_flaps = 0\n{observing}"
+            "inter = \"2s\"\ndowninter = \"500ms\"\nfastinter = \"500ms\"\nfall = 2\nrise = 1\ntimeout = \"1s\"\n{observing}"
         );
         // Only connections tell.
         let config = with_check(lab, &words);

@@ -10,7 +10,8 @@ use crate::story::{in_lab, outlives_its_daemon, usual, with_daemon_that_leaves_a
 fn flows_of_a_backend_that_is_configured_no_more_go_on_to_their_end() {
     // A check that comes too late, on a machine that the transfers keep busy, would end them.
     with_daemon_that_leaves_a_packet_path(usual().check(CheckTimes::ONCE), |lab| {
-        let transfers = transfers::start(lab, 12)?;
+        // So many that one or more of them are on each backend, by any hash.
+        let transfers = transfers::start(lab, 32)?;
         stop(lab, &["--keep"])?;
         // be1 is configured no more, and the others move up in the file.
         let without_be1 = without_backend(&lab.config().to_toml(), "be1");
