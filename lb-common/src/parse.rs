@@ -268,15 +268,16 @@ pub(crate) fn transport<A: Address>(
             let header = packet.header::<UdpHdr>(ip.offset).or_refuse(Reason::Malformed)?;
             // Header and data (RFC 768). Of a whole packet IP may carry more than that, but no less.
             let said = u16::from_be_bytes(header.len);
-            if said < UDP_LEN || (part == Part::WHOLE && said > ip.length) {
+            if said < UDP_LEN {
                 return Err(seldom(Reason::Malformed).into());
             }
+            let least = if part == Part::WHOLE { said } else { UDP_LEN };
             (
                 header.src,
                 header.dst,
                 0,
                 0,
-                UDP_LEN,
+                least,
                 u16::from_ne_bytes(header.check),
             )
         }

@@ -105,9 +105,9 @@ const SPLICE: Budget = Budget {
 
 /// Sums a packet's header and all that it carries.
 const VERIFY: Budget = Budget {
-    verified: 60_000,
-    stack: 320,
-    size: 20_000,
+    verified: 8_000,
+    stack: 256,
+    size: 16_000,
 };
 
 const EGRESS: Budget = Budget {
