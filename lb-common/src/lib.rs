@@ -92,6 +92,7 @@ mod splice;
 mod sum;
 pub mod tables;
 pub mod verdict;
+mod verify;
 pub mod watch;
 pub mod wire;
 
@@ -117,4 +118,5 @@ pub use retry::retry;
 pub use splice::splice;
 pub use tables::Tables;
 pub use verdict::Verdict;
+pub use verify::verify;
 pub use watch::watch;

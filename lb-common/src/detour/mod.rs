@@ -10,11 +10,10 @@ pub(crate) use self::{
 };
 use crate::{
     address::{V4, V6},
-    follow::{forward_segment, leave, wanted},
+    follow::forward_segment,
     packet::{Packet, Wire},
     parse::Network,
     process::{Exit, Outcome, Stage, conclude},
-    reason::Reason,
     tables::Tables,
     verdict::Verdict,
 };
@@ -47,8 +46,5 @@ where
 {
     let walked = A::walk(packet, tables, network)?;
     let segment = fragment::segment(packet, tables, &walked)?;
-    if !wanted(tables, &segment)? {
-        return Err(Reason::NotForService.into());
-    }
-    forward_segment(packet, tables, &segment).map_err(|exit| leave(tables, &segment, exit))
+    forward_segment(packet, tables, &segment)
 }

@@ -42,7 +42,9 @@ pub struct Note {
     pub sightings: Shared<u32>,
     /// How many more were not, as they were too many in a second.
     pub unshown: Shared<u32>,
-    reserved: [u32; 11],
+    /// Not 0 if the packet's checksums were verified, or need not be.
+    pub verified: Shared<u32>,
+    reserved: [u32; 10],
 }
 
 impl Note {
@@ -63,6 +65,17 @@ impl Note {
             None => self.attempts.store(0),
         }
         avoided
+    }
+
+    /// Takes a mark that a stage has left for the packet's next turn; whether there is one.
+    #[inline(always)]
+    #[must_use]
+    pub fn take(mark: &Shared<u32>) -> bool {
+        let is_there = mark.load() != 0;
+        if is_there {
+            mark.store(0);
+        }
+        is_there
     }
 }
 

@@ -110,6 +110,13 @@ const WATCH: Budget = Budget {
     size: 30_000,
 };
 
+/// Sums a packet's header and all that it carries.
+const VERIFY: Budget = Budget {
+    verified: 8_000,
+    stack: 256,
+    size: 16_000,
+};
+
 const EGRESS: Budget = Budget {
     verified: 30_000,
     stack: 448,
@@ -160,6 +167,7 @@ fn the_programs_stay_within_their_budgets() {
             "cookie" => COOKIE,
             "splice" => SPLICE,
             "watch" => WATCH,
+            "verify" => VERIFY,
             "egress" => EGRESS,
             "connect4" | "connect6" => CONNECT,
             _ => SMALL,
