@@ -5,7 +5,7 @@
 //! logged once: whoever does takes its mark ([`Account::began`]) away, which nobody can twice.
 
 use crate::{
-    address::{Address, AddressCell as _, TCP, Tuple, V6, split},
+    address::{Address, AddressCell, TCP, Tuple, V6, split},
     flow::{
         control::State,
         entry::{Entry, NO_PARTNER},
@@ -310,9 +310,9 @@ impl Ended {
         if self.number.load() != number {
             return None;
         }
-        let [src, dst, to_src, to_dst] = self.addresses.each_ref().map(|cell| cell.load());
+        let [src, dst, to_src, to_dst] = self.addresses.each_ref().map(AddressCell::<V6>::load);
         let (ports, to_ports) = split(self.ports.load());
-        let [client, own] = self.way.each_ref().map(|word| word.load());
+        let [client, own] = self.way.each_ref().map(Shared::<u64>::load);
         let began = self.began.load();
         Some(Record {
             key: Tuple::new(src, dst, ports),
@@ -323,8 +323,8 @@ impl Ended {
             ended: self.ended.load(),
             state: State((self.state.load() & 0xff) as u8),
             why: *why?,
-            sent: self.sent.each_ref().map(|word| word.load()),
-            answered: self.answered.each_ref().map(|word| word.load()),
+            sent: self.sent.each_ref().map(Shared::<u64>::load),
+            answered: self.answered.each_ref().map(Shared::<u64>::load),
         })
     }
 }

@@ -1,13 +1,6 @@
 //! The log of flows that have ended: who, when, how much and why, and that nothing is missing in it.
 
-use std::{
-    fs,
-    io::Write as _,
-    net::{SocketAddr, TcpStream},
-    os::fd::AsFd as _,
-    path::PathBuf,
-    time::Duration,
-};
+use std::{fs, io::Write as _, net::TcpStream, os::fd::AsFd as _, path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use lab::{
@@ -37,7 +30,7 @@ fn file(lab: &Lab) -> PathBuf {
 /// The lab's configuration with a flow log.
 fn with_log(lab: &Lab, more: &str) -> String {
     let (text, file) = (lab.config().to_toml(), file(lab));
-    format!("{text}\n[flow_log]\nto = {file:?}\n{more}")
+    format!("{text}\n[flow_log]\nto = \"{}\"\n{more}", file.display())
 }
 
 /// Tells a story in a lab whose daemon logs flows.
@@ -288,8 +281,7 @@ fn what_ends_while_there_is_no_daemon_is_logged_by_the_next_one() {
         lab.kill_daemon()?;
         lab.start_daemon_on(&with_log(lab, ""))?;
         let mut younger = open(lab)?;
-        let from =
-            |connection: &Connection| Ok::<SocketAddr, std::io::Error>(connection.stream().local_addr()?);
+        let from = |connection: &Connection| connection.stream().local_addr();
         let (old, young) = (from(&older)?.to_string(), from(&younger)?.to_string());
         lab.kill_daemon()?;
         younger.work()?;

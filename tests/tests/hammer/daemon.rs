@@ -50,9 +50,9 @@ pub(crate) struct Daemon<'m> {
 }
 
 impl<'m> Daemon<'m> {
-    pub(crate) fn new(memory: Memory<'m>, worker: Worker<'m>, clock: Clock, clients: &'m Clients) -> Self {
+    pub(crate) fn new(memory: &Memory<'m>, worker: Worker<'m>, clock: Clock, clients: &'m Clients) -> Self {
         Self {
-            memory,
+            memory: *memory,
             worker,
             clock,
             clients,

@@ -45,7 +45,7 @@ fn four_threads_of_packets_beside_expiry_lose_and_tear_nothing() {
     let (tables, clock) = (object.tables(), Clock::new(&mut object));
     let (memory, clients) = (tables.memory(), Clients::new());
     let worker = Worker::new(memory, cpus as usize, 0);
-    let mut daemon = Daemon::new(memory, worker, clock, &clients);
+    let mut daemon = Daemon::new(&memory, worker, clock, &clients);
     let over = AtomicBool::new(false);
     let program = &*object.program("ballast").unwrap();
     let tally = thread::scope(|scope| {
