@@ -19,7 +19,7 @@ use crate::{
 #[repr(C, align(8))]
 pub(super) struct Subject {
     /// Addresses and ports as it came in, IPv4 as IPv4-mapped; of an ICMP error those of what it is about.
-    tuple: Tuple<V6>,
+    pub(super) tuple: Tuple<V6>,
     /// The client, or whoever else it comes from.
     pub(super) client: V6,
     /// Row of its service plus one; 0: none.
@@ -28,8 +28,8 @@ pub(super) struct Subject {
     pub(super) backend: u32,
     pub(super) client_port: u32,
     /// 0: it is no IP packet.
-    protocol: u32,
-    is_v4: u32,
+    pub(super) protocol: u32,
+    pub(super) is_v4: u32,
 }
 
 impl Subject {

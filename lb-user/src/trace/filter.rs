@@ -44,7 +44,7 @@ impl FromStr for Client {
 /// Network and port, IPv6 in brackets where there is a port.
 fn parts(text: &str) -> Option<(&str, Option<&str>)> {
     if let Some(rest) = text.strip_prefix('[') {
-        let (network, port) = rest.split_once("]")?;
+        let (network, port) = rest.split_once(']')?;
         return Some((network, Some(port.strip_prefix(':')?)));
     }
     Some(match text.split_once(':') {

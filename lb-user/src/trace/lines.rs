@@ -87,8 +87,8 @@ impl Fate {
     pub(super) fn of(pair: &Pair, names: &Names) -> Self {
         let sighting = &pair.after.sighting;
         let row = |number: u32| number.checked_sub(1);
-        let named = row(sighting.backend).and_then(|row| names.backends.get(row as usize)?.clone());
-        let (service, backend) = match named {
+        let found = row(sighting.backend).and_then(|row| names.backends.get(row as usize)?.clone());
+        let (service, backend) = match found {
             Some((service, backend)) => (Some(service), Some(backend)),
             None => (
                 row(sighting.service).and_then(|row| names.services.get(&row).cloned()),

@@ -145,14 +145,14 @@ async fn half_a_packet_and_anothers_are_not_told() {
     let (sink, _, watched) = watched();
     let mut unwanted = forwarded(2);
     unwanted.sighting.wanted = 0;
-    let mut earlier = [before(3), forwarded(3)];
-    earlier
-        .iter_mut()
-        .for_each(|shown| shown.sighting.watch = NUMBER - 1);
-    for shown in [forwarded(0), before(0), forwarded(1), before(2), unwanted] {
+    let earlier = [before(3), forwarded(3)].map(|mut shown| {
+        shown.sighting.watch = NUMBER - 1;
+        shown
+    });
+    let ours = [forwarded(0), before(0), forwarded(1), before(2), unwanted];
+    for shown in ours.into_iter().chain(earlier) {
         sink.show(shown);
     }
-    earlier.into_iter().for_each(|shown| sink.show(shown));
     drop(sink);
     assert_eq!(told(lines(watched, &Trace::default())).await, []);
 }

@@ -216,7 +216,7 @@ fn a_trace_ends_with_whoever_follows_it() {
             before == after,
             "{before:?} was attached before, and now {after:?}"
         );
-        let mut trace = begin(lab, &["trace", "--seconds", "1"])?;
+        let trace = begin(lab, &["trace", "--seconds", "1"])?;
         let report = Requests::new(lab.web(Family::V4), 10).run(lab.client())?;
         ensure!(report.failed == 0, "{report}");
         trace
