@@ -266,19 +266,25 @@ pub(crate) fn transport<A: Address>(
         }
         UDP => {
             let header = packet.header::<UdpHdr>(ip.offset).or_refuse(Reason::Malformed)?;
+            // Header and data (RFC 768). Of a whole packet IP may carry more than that, but no less.
+            let said = u16::from_be_bytes(header.len);
+            if said < UDP_LEN {
+                return Err(seldom(Reason::Malformed).into());
+            }
+            let least = if part == Part::WHOLE { said } else { UDP_LEN };
             (
                 header.src,
                 header.dst,
                 0,
                 0,
-                UDP_LEN,
+                least,
                 u16::from_ne_bytes(header.check),
             )
         }
         other if other == A::ICMP => return Err(seldom(NotPlain::Icmp)),
         _ => return Err(seldom(Reason::NotTcpUdp).into()),
     };
-    // What IP says must hold the header, and the frame must hold what IP says.
+    // What IP says must hold what is said behind it, and the frame must hold what IP says.
     if ip.length < least || !is_within(packet, ip) {
         return Err(seldom(Reason::Malformed).into());
     }
@@ -395,8 +401,12 @@ pub fn noted<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<Seg
         length: (length & 0xffff) as u16,
         ..ip
     };
-    match transport(packet, &ip, Part::WHOLE) {
-        Ok(segment) => Ok(segment),
+    // Its lengths were found right when it was placed, and of a first fragment UDP says more than is there.
+    match transport(packet, &ip, Part::FIRST) {
+        Ok(segment) => Ok(Segment {
+            part: Part::WHOLE,
+            ..segment
+        }),
         Err(NotPlain::Refused(reason)) => Err(reason),
         Err(NotPlain::Icmp | NotPlain::Unusual) => Err(Reason::NotTcpUdp),
     }

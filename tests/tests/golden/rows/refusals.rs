@@ -3,7 +3,11 @@
 use lb_common::{Reason, wire::ACK};
 
 use super::rows;
-use crate::{bench::Bench, frame::Frame, world::Family};
+use crate::{
+    bench::Bench,
+    frame::Frame,
+    world::{self, FRONT, Family, POOL},
+};
 
 rows! {
     a_frame_cut_off_anywhere_passes: v4 v6;
@@ -13,10 +17,15 @@ rows! {
     an_ip_length_beyond_the_frame_passes: v4 v6;
     an_ip_length_that_leaves_no_room_for_the_header_passes: v4 v6;
     a_tcp_data_offset_that_cannot_be_passes: v4 v6;
+    a_udp_length_that_cannot_be_passes: v4 v6;
+    a_udp_length_that_leaves_some_of_the_packet_to_others_is_taken: v4 v6;
 }
 
 /// The least that the kernel's test run takes, an Ethernet header. [`crate::properties`] has what is shorter.
 const LEAST: usize = 14;
+
+/// Length of a UDP header.
+const UDP_HEADER: usize = 8;
 
 fn a_frame_cut_off_anywhere_passes(bench: &mut Bench<'_>) {
     for frame in [Frame::syn(bench.family), Frame::datagram(bench.family)] {
@@ -100,6 +109,34 @@ fn a_tcp_data_offset_that_cannot_be_passes(bench: &mut Bench<'_>) {
     // Shorter than a header, and longer than the packet.
     for words in [0, 1, 4, 6, 15] {
         changed(bench, &frame, frame.transport_offset() + 12, &[words << 4]);
+    }
+}
+
+fn a_udp_length_that_cannot_be_passes(bench: &mut Bench<'_>) {
+    let known = Frame::datagram(bench.family);
+    bench.reaches_backend(&known);
+    for frame in [known.clone(), known.sent_from(40_001)] {
+        let right = UDP_HEADER + frame.payload.len();
+        let right = u16::try_from(right).expect("a packet's length");
+        // Shorter than its own header, and longer than the packet is.
+        for length in (0..8).chain([right + 1, right + 100, u16::MAX]) {
+            changed(bench, &frame, frame.transport_offset() + 4, &length.to_be_bytes());
+        }
+    }
+    assert_eq!(bench.flows(), (1, 0));
+}
+
+/// As options of UDP have it (RFC 9868), which are behind its data.
+fn a_udp_length_that_leaves_some_of_the_packet_to_others_is_taken(bench: &mut Bench<'_>) {
+    world::pool(&bench.memory(), POOL, 2);
+    for port in [40_000, 40_001] {
+        let frame = Frame::datagram(bench.family).sent_from(port);
+        let mut bytes = frame.bytes();
+        let field = frame.transport_offset() + 4;
+        bytes[field..field + 2].copy_from_slice(&8_u16.to_be_bytes());
+        let outcome = bench.send(&bytes, FRONT);
+        assert_eq!((outcome.verdict, outcome.reason), ("redirect", None));
+        assert_eq!(outcome.bytes[field..field + 2], [0, 8]);
     }
 }
 
