@@ -16,6 +16,7 @@ use crate::{
     shared::Shared,
     tables::Tables,
     verdict::Verdict,
+    verify,
     wire::{ACK, EthernetHeader, RST, SYN},
 };
 
@@ -37,19 +38,26 @@ where
     A: Parse<Header: Wire>,
 {
     let segment = A::parse(packet)?;
-    if !wanted(tables, &segment)? {
-        return Err(Reason::NotForService.into());
-    }
-    forward_segment(packet, tables, &segment).map_err(|exit| leave(tables, &segment, exit))
+    forward_segment(packet, tables, &segment)
 }
 
-/// Forwards a packet, which any service or flow can want, by its flow.
+/// Forwards a packet by its flow, if any service or flow can want it.
 #[inline(always)]
 pub(crate) fn forward_segment<A, T: Tables>(
     packet: &mut Packet<'_>,
     tables: &T,
     segment: &Segment<A>,
 ) -> Result<Verdict, Exit>
+where
+    A: Parse<Header: Wire>,
+{
+    let bits = wanted(tables, segment)?;
+    verify::ask(tables, segment, bits)?;
+    by_flow(packet, tables, segment).map_err(|exit| leave(tables, segment, exit))
+}
+
+#[inline(always)]
+fn by_flow<A, T: Tables>(packet: &mut Packet<'_>, tables: &T, segment: &Segment<A>) -> Result<Verdict, Exit>
 where
     A: Parse<Header: Wire>,
 {
@@ -175,9 +183,9 @@ impl<A> Route<A> {
     }
 }
 
-/// Whether any service or flow can want a packet of these ports.
+/// What the [`PortFilter`] has for the destination of a packet that any service or flow can want, by its ports.
 #[inline(always)]
-pub(crate) fn wanted<A, T: Tables>(tables: &T, segment: &Segment<A>) -> Result<bool, Reason> {
+fn wanted<A, T: Tables>(tables: &T, segment: &Segment<A>) -> Result<u8, Reason> {
     let bit = if segment.protocol == TCP {
         PortFilter::TCP
     } else {
@@ -190,10 +198,15 @@ pub(crate) fn wanted<A, T: Tables>(tables: &T, segment: &Segment<A>) -> Result<b
             .map_or(0, Shared::<u8>::load)
     };
     let bits = of(&ports.destinations, segment.tuple.dst_port);
-    if bits & (bit | PortFilter::BY_SOURCE) != PortFilter::BY_SOURCE {
-        return Ok(bits & bit != 0);
+    let of_either = if bits & (bit | PortFilter::BY_SOURCE) == PortFilter::BY_SOURCE {
+        of(&ports.sources, segment.tuple.src_port)
+    } else {
+        bits
+    };
+    if of_either & bit == 0 {
+        return Err(Reason::NotForService);
     }
-    Ok(of(&ports.sources, segment.tuple.src_port) & bit != 0)
+    Ok(bits)
 }
 
 /// The route of a packet, from its flow's entry; notes there that it came.

@@ -91,6 +91,7 @@ mod splice;
 mod sum;
 pub mod tables;
 pub mod verdict;
+mod verify;
 pub mod wire;
 
 pub use address::{Address, Mac, Port, Tuple, V4, V6};
@@ -115,3 +116,4 @@ pub use retry::retry;
 pub use splice::splice;
 pub use tables::Tables;
 pub use verdict::Verdict;
+pub use verify::verify;

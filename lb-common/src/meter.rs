@@ -2,6 +2,7 @@
 
 use crate::{
     address::{V4, V6},
+    layout::Note,
     packet::Packet,
     parse::{self, Network, Parse},
     process::{Exit, Outcome, Stage, conclude},
@@ -40,8 +41,7 @@ fn count<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<(), Rea
 #[inline(always)]
 pub(crate) fn ask<T: Tables>(tables: &T, backend: u32) -> Result<(), Exit> {
     let note = tables.note().or_refuse(Reason::NotReady)?;
-    if note.metered.load() != 0 {
-        note.metered.store(0);
+    if Note::take(&note.metered) {
         return Ok(());
     }
     note.backend.store(backend);

@@ -20,6 +20,7 @@ use crate::{
     splice::splice,
     tables::Tables,
     verdict::Verdict,
+    verify::verify,
 };
 
 /// A part of a packet's way. Nearly every packet needs the first one only.
@@ -62,11 +63,13 @@ pub enum Stage {
     Cookie,
     /// Forwards packets of flows that are opened so: [`splice`].
     Splice,
+    /// Refuses packets that were damaged on their way: [`verify`].
+    Verify,
 }
 
 impl Stage {
     /// All of them, each at its number.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Follow,
         Self::Choose,
         Self::BeginV4,
@@ -83,6 +86,7 @@ impl Stage {
         Self::Meter,
         Self::Cookie,
         Self::Splice,
+        Self::Verify,
     ];
 
     /// The name of its program in the eBPF object.
@@ -105,6 +109,7 @@ impl Stage {
             Self::Meter => "meter",
             Self::Cookie => "cookie",
             Self::Splice => "splice",
+            Self::Verify => "verify",
         }
     }
 }
@@ -143,6 +148,7 @@ pub fn process<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Verdict {
             Stage::Meter => meter(packet, tables),
             Stage::Cookie => cookie(packet, tables),
             Stage::Splice => splice(packet, tables),
+            Stage::Verify => verify(packet, tables),
         };
         match outcome {
             Outcome::Decided(verdict) => return verdict,

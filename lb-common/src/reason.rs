@@ -58,6 +58,7 @@ reasons! {
     ExtensionHeader, "extension_header", Pass, "IPv6 extension headers that hide the ports or ask for more; the host gets it.";
     NoBackend, "no_backend", Drop, "The service has no backend that is up.";
     Impossible, "impossible", Drop, "A packet that no honest sender sends: to itself, or with TCP flags that cannot be.";
+    BadChecksum, "bad_checksum", Drop, "Its TCP, UDP or IPv4 checksum is wrong, and its service has `verify_checksums`.";
     BackendFull, "backend_full", Drop, "Every backend that was tried has as many flows as its `maxconn` allows.";
     ServiceFull, "service_full", Drop, "The service has as many flows as its `maxconn` allows.";
     Denied, "denied", Drop, "Its source may not open flows: `allow` and `deny`, global or of the service.";

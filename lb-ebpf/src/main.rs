@@ -54,6 +54,8 @@ stages! {
     cookie: cookie;
     /// Where it goes on with packets of flows that were opened so.
     splice: splice;
+    /// Where it goes on with packets to services that refuse damaged ones.
+    verify: verify;
 }
 
 /// Passes everything. On the peer of a veth it makes frames that XDP sends there arrive.

@@ -7,11 +7,10 @@ mod walk;
 use self::walk::Walk;
 use crate::{
     address::{V4, V6},
-    follow::{forward_segment, leave, wanted},
+    follow::forward_segment,
     packet::{Packet, Wire},
     parse::Network,
     process::{Exit, Outcome, Stage, conclude},
-    reason::Reason,
     tables::Tables,
     verdict::Verdict,
 };
@@ -44,8 +43,5 @@ where
 {
     let walked = A::walk(packet, tables, network)?;
     let segment = fragment::segment(packet, tables, &walked)?;
-    if !wanted(tables, &segment)? {
-        return Err(Reason::NotForService.into());
-    }
-    forward_segment(packet, tables, &segment).map_err(|exit| leave(tables, &segment, exit))
+    forward_segment(packet, tables, &segment)
 }

@@ -25,7 +25,7 @@ pub use service::{ChoiceWord, Service, ServiceSlot, Span};
 pub use settings::{ANSWER_ECHO, COMPLETE_PARTIAL, KEEP_PARTIAL, Settings};
 
 /// Version of all layouts together; a daemon adopts only tables of its own version.
-pub const VERSION: u32 = 7;
+pub const VERSION: u32 = 8;
 
 /// The most backends that tables have rows for. An entry of the flow table has 24 bits for a row.
 pub const MAX_BACKENDS: u32 = 1 << 20;

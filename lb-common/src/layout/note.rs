@@ -36,7 +36,9 @@ pub struct Note {
     pub metered: Shared<u32>,
     /// The cookie that the client of the flow has proven; 0: it has proven none.
     pub cookie: Shared<u32>,
-    reserved: [u32; 15],
+    /// Not 0 if the packet's checksums were verified, or need not be.
+    pub verified: Shared<u32>,
+    reserved: [u32; 14],
 }
 
 impl Note {
@@ -57,6 +59,17 @@ impl Note {
             None => self.attempts.store(0),
         }
         avoided
+    }
+
+    /// Takes a mark that a stage has left for the packet's next turn; whether there is one.
+    #[inline(always)]
+    #[must_use]
+    pub fn take(mark: &Shared<u32>) -> bool {
+        let is_there = mark.load() != 0;
+        if is_there {
+            mark.store(0);
+        }
+        is_there
     }
 }
 

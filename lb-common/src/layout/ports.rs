@@ -5,7 +5,8 @@ use crate::shared::Shared;
 /// Per port number, who might want a packet that carries it. The cheap look-up that comes first.
 #[repr(C)]
 pub struct PortFilter {
-    /// Bits [`PortFilter::TCP`], [`PortFilter::UDP`] and [`PortFilter::BY_SOURCE`] by destination port in host order.
+    /// Bits [`PortFilter::TCP`], [`PortFilter::UDP`], [`PortFilter::BY_SOURCE`] and [`PortFilter::VERIFY`] by destination
+    /// port in host order.
     pub destinations: [Shared<u8>; 65536],
     /// Bits [`PortFilter::TCP`] and [`PortFilter::UDP`] by source port in host order, for packets whose destination
     /// port has [`PortFilter::BY_SOURCE`], and for those that this host sends.
@@ -20,6 +21,9 @@ impl PortFilter {
     /// Answers of backends that see their clients' ports may go to this port: the source port tells. All ports have
     /// this bit, or none does, so that who has no such backends does not pay for it.
     pub const BY_SOURCE: u8 = 4;
+    /// Checksums are verified of packets to a service on this port. Which of those that share it asks for that, the
+    /// service's record says.
+    pub const VERIFY: u8 = 8;
 }
 
 const _: () = {

@@ -43,7 +43,9 @@ pub struct Service {
     pub half_open: Shared<u64>,
     /// As long as so many flows less one are half-open, SYNs are answered with cookies; 0: never.
     pub cookies: Shared<u32>,
-    reserved: [u32; 13],
+    /// 1 if packets whose checksums are wrong are refused, else 0.
+    pub verifies: Shared<u32>,
+    reserved: [u32; 12],
 }
 
 impl Service {

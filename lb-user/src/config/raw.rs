@@ -97,6 +97,7 @@ pub(super) struct Service {
     pub(super) retries: Option<Number>,
     pub(super) hide_refused: Option<Flag>,
     pub(super) syn_cookies: Option<Text>,
+    pub(super) verify_checksums: Option<Flag>,
     pub(super) allow: Option<Networks>,
     pub(super) deny: Option<Networks>,
     pub(super) table_size: Option<Number>,

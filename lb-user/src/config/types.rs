@@ -131,6 +131,8 @@ pub struct Service {
     /// When SYNs are answered with cookies; default when many flows are half-open, and never for UDP and where answers
     /// are not seen.
     pub syn_cookies: SynCookies,
+    /// Whether clients' packets are refused whose TCP, UDP or IPv4 checksum is wrong; default no.
+    pub verify_checksums: bool,
     /// Who may open flows, of those whom `Global::sources` lets.
     pub sources: SourceRules,
     /// What one source address may take.

@@ -163,6 +163,7 @@ impl<'i> Layout<'i> {
                 SynCookies::Always => Some(0),
                 SynCookies::Never => None,
             },
+            verifies: service.verify_checksums,
             backends: Vec::new(),
         };
         pool.row = self.service_row(&pool)?;

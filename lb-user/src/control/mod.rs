@@ -195,6 +195,7 @@ impl Control {
         }
         let addresses = self.plan.pools.iter().flat_map(|pool| &pool.binds);
         write::addresses(memory, addresses.map(SocketAddr::ip).collect())?;
+        write::verified_ports(memory, &self.plan.pools);
         write::echo(memory, self.config.global.icmp_echo);
         write::port_pool(memory, self.plan.ports);
         self.free_rows(memory);

@@ -86,6 +86,8 @@ pub(super) struct Pool {
     pub(super) limits: SourceLimits,
     /// How many of its flows are half-open when SYNs are answered with cookies; absent: they never are.
     pub(super) cookies_from: Option<u32>,
+    /// Whether clients' packets with wrong checksums are refused.
+    pub(super) verifies: bool,
     /// Rows of its backends.
     pub(super) backends: Vec<u32>,
 }

@@ -111,6 +111,7 @@ pub(super) fn service(memory: &Memory<'_>, pool: &Pool) {
         count: if pool.binds.is_empty() { 0 } else { pool.table_size },
     };
     record.slots.store(slots.to_word());
+    record.verifies.store(u32::from(pool.verifies));
     cookies(memory, pool);
 }
 
@@ -305,6 +306,23 @@ fn want(memory: &Memory<'_>, port: u16, bits: u8) {
 
 fn add(cell: &Shared<u8>, bits: u8) {
     cell.store(cell.load() | bits);
+}
+
+/// Has packets verified that come to the ports of services that ask for it, and no others.
+pub(super) fn verified_ports(memory: &Memory<'_>, pools: &[Pool]) {
+    let asking = pools.iter().filter(|pool| pool.verifies);
+    let ports: BTreeSet<u16> = asking
+        .flat_map(|pool| &pool.binds)
+        .map(SocketAddr::port)
+        .collect();
+    for (port, cell) in (0..=u16::MAX).zip(&memory.ports.destinations) {
+        let others = cell.load() & !PortFilter::VERIFY;
+        cell.store(if ports.contains(&port) {
+            others | PortFilter::VERIFY
+        } else {
+            others
+        });
+    }
 }
 
 /// A protocol's number.

@@ -1,5 +1,6 @@
 //! Traffic made in the client's namespace. Nothing is ever tried twice: a failure is a failure.
 
+mod damaged;
 mod echo;
 mod flood;
 mod report;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use tokio::runtime;
 
+pub use damaged::Damaged;
 pub use echo::{Echo, EchoReport, RunningEcho};
 pub use flood::Flood;
 pub use report::{Failure, Report};

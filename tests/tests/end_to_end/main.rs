@@ -10,6 +10,7 @@ mod choosing;
 mod connection;
 mod control;
 mod cookies;
+mod damaged;
 mod ends;
 mod failover;
 mod fall_back;

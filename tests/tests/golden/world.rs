@@ -342,6 +342,13 @@ pub(crate) fn cookies(memory: &Memory<'_>, service: u32, half_open: u32) {
 /// A second of which no clock has seen 64.
 pub(crate) const LONG_SECOND: u32 = 1 << 30;
 
+/// Has damaged packets to a service refused, or not. Its port goes on saying that one of its services asks for that.
+pub(crate) fn verify(memory: &Memory<'_>, service: u32, verifies: bool) {
+    memory.services[service as usize].verifies.store(verifies.into());
+    let port = if service % ROWS == 2 { SECOND_PORT } else { PORT };
+    want(memory, port, PortFilter::VERIFY);
+}
+
 /// Makes the flows of a backend end, or stay.
 pub(crate) fn ends(memory: &Memory<'_>, backend: u32, ends: bool) {
     let cell = &memory.backends[backend as usize].hop;
@@ -405,6 +412,7 @@ fn service(memory: &Memory<'_>, row: u32) {
     record.half_open.store(0);
     record.cookies.store(0);
     record.maxconn.store(0);
+    record.verifies.store(0);
 }
 
 fn virtual_address(memory: &Memory<'_>, bind: SocketAddr, protocol: u8, service: u32) {

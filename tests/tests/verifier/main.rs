@@ -103,6 +103,13 @@ const SPLICE: Budget = Budget {
     size: 92_000,
 };
 
+/// Sums a packet's header and all that it carries.
+const VERIFY: Budget = Budget {
+    verified: 8_000,
+    stack: 256,
+    size: 16_000,
+};
+
 const EGRESS: Budget = Budget {
     verified: 30_000,
     stack: 448,
@@ -152,6 +159,7 @@ fn the_programs_stay_within_their_budgets() {
             "meter" => METER,
             "cookie" => COOKIE,
             "splice" => SPLICE,
+            "verify" => VERIFY,
             "egress" => EGRESS,
             "connect4" | "connect6" => CONNECT,
             _ => SMALL,

@@ -95,6 +95,7 @@ fn service(
         retries,
         hide_refused: life::hide_refused(&raw, protocol, mode, retries)?,
         syn_cookies: life::syn_cookies(&raw, protocol, mode)?,
+        verify_checksums: value::flag_or(false, raw.verify_checksums.as_ref()),
         sources: lists.rules(raw.allow.as_ref(), raw.deny.as_ref())?,
         limits: sources::limits(raw.limits.as_ref())?,
         table_size: table_size(raw.table_size.as_ref(), backends.len())?,

@@ -66,6 +66,7 @@ address = "10.0.0.82:9030"
 name = "dns"
 bind = ["10.0.0.103:53"]
 protocol = "udp"
+verify_checksums = true
 [[service.backend]]
 name = "node5"
 address = "10.0.0.83:53"
@@ -148,6 +149,12 @@ fn every_key_arrives_where_it_belongs() {
         .map(|backend| (backend.maxconn.map(u32::from), backend.backup))
         .collect();
     assert_eq!(backends, [(Some(1000), false), (None, true)]);
+}
+
+#[test]
+fn checksums_are_verified_where_that_is_asked_for() {
+    let verifying = ["nat", "dsr", "tunnel", "dns"].map(|name| service(EXAMPLE, name).verify_checksums);
+    assert_eq!(verifying, [false, false, false, true]);
 }
 
 #[test]

@@ -120,3 +120,18 @@ fn syn_cookies_are_given_from_so_many_half_open_flows_on_and_never_for_backends_
     world.resolve(&[(address, Ok(next_hop(1)))].into());
     assert_eq!(words(&world), [1, 1]);
 }
+
+#[test]
+fn checksums_are_verified_at_the_ports_of_services_that_ask_for_it_and_no_longer() {
+    let asking = |world: &World| {
+        let memory = world.heap.memory();
+        let ports = (0..=u16::MAX).zip(&memory.ports.destinations);
+        let ports = ports.filter(|(_, bits)| bits.load() & PortFilter::VERIFY != 0);
+        let services = [0, 1].map(|row: usize| memory.services[row].verifies.load());
+        (ports.map(|(port, _)| port).collect::<Vec<_>>(), services)
+    };
+    let mut world = World::ready(&config("verify_checksums = true"));
+    assert_eq!(asking(&world), (vec![80], [1; 2]));
+    world.succeed(&config(""));
+    assert_eq!(asking(&world), (vec![], [0; 2]));
+}

@@ -133,6 +133,7 @@ impl Story<'_> {
                 FRONT + u32::from(kind / 128),
                 [0, 600, 1280, 1500][usize::from(kind / 16 % 4)],
             ),
+            _ if kind == u8::MAX => Step::Verifies(u32::from(self.byte()? % 6), true),
             _ => match kind / 16 % 8 {
                 0 => Step::Local(self.backend()?),
                 1 => Step::Ends(self.backend()?, true),

@@ -63,7 +63,7 @@ pub(super) fn change(random: &mut Random) -> Step {
     let family = random.of(&Family::ALL);
     let service = random.of(&services(family));
     let backend = service + random.of(&[0, NEXT_BACKEND]);
-    match random.below(16) {
+    match random.below(17) {
         // Beyond the time limits of a SYN that is sent again, of a handshake, and of fragments; and never right at one,
         // however many come together.
         0..4 => Step::Age(random.of(&[2_600_000, 10_300_000, 311_000_000])),
@@ -87,6 +87,7 @@ pub(super) fn change(random: &mut Random) -> Step {
         12 => Step::Denied(service, family, random.one_in(4)),
         13 => Step::Cookies(service, random.of(&[0, 0, 1, 3])),
         14 => Step::Sources(backend, random.of(&[0, 1, 1])),
+        15 => Step::Verifies(service, random.one_in(2)),
         _ => Step::Retries(backend, random.of(&[0, 1, 7]), random.one_in(2)),
     }
 }

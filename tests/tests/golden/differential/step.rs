@@ -58,6 +58,8 @@ pub(crate) enum Step {
     Denied(u32, Family, bool),
     /// From how many half-open flows less one on a service's SYNs are answered with cookies; 0: never.
     Cookies(u32, u32),
+    /// Whether damaged packets to a service are refused.
+    Verifies(u32, bool),
     /// A backend runs on this host.
     Local(u32),
     /// A backend's next hop: whether its MAC address is known, the interface and the MTU.
@@ -124,6 +126,7 @@ impl Step {
                 record.address.store(AddressCell::<V6>::load(&other.address));
                 record.port.store(other.port.load());
             }
+            Self::Verifies(row, verifies) => world::verify(memory, row, verifies),
             Self::Local(row) => world::local(memory, row),
             Self::Hop(row, known, interface, mtu) => {
                 let mac = if known { BACKEND_MAC } else { [0; 6] };

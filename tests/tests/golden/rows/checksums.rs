@@ -25,7 +25,7 @@ rows! {
 }
 
 /// Lengths around the steps that bytes are summed in, and those that no step divides.
-const LENGTHS: [usize; 23] = [
+pub(super) const LENGTHS: [usize; 23] = [
     0, 1, 2, 3, 4, 7, 8, 31, 32, 33, 63, 64, 65, 127, 255, 256, 257, 511, 512, 513, 1000, 1023, 1460,
 ];
 
@@ -142,7 +142,8 @@ fn padding_behind_the_packet_is_neither_summed_nor_changed(bench: &mut Bench<'_>
     }
 }
 
-fn pattern(length: usize) -> Vec<u8> {
+/// So many bytes of data.
+pub(super) fn pattern(length: usize) -> Vec<u8> {
     // A period that no step of a sum has, so that no two steps look alike.
     (0..length)
         .map(|at| u8::try_from(at % 251).expect("below 251") ^ 0x5a)

@@ -41,7 +41,7 @@ rows! {
 }
 
 /// A SYN to a service that answers all of them with cookies.
-fn flooded(bench: &Bench<'_>) -> Frame {
+pub(super) fn flooded(bench: &Bench<'_>) -> Frame {
     let syn = Frame {
         tcp_options: size(1460),
         ..Frame::syn(bench.family)
@@ -60,7 +60,7 @@ fn size(most: u16) -> Vec<u8> {
 }
 
 /// Expects a SYN to be answered with a cookie.
-fn cookie(bench: &mut Bench<'_>, syn: &Frame) -> u32 {
+pub(super) fn cookie(bench: &mut Bench<'_>, syn: &Frame) -> u32 {
     let outcome = bench.send(&syn.bytes(), syn.interface);
     assert_eq!((outcome.verdict, outcome.reason), ("tx", Some(Reason::SynCookie)));
     let place = syn.transport_offset() + 4;
@@ -82,7 +82,7 @@ fn cookie(bench: &mut Bench<'_>, syn: &Frame) -> u32 {
 }
 
 /// What a client says next that has got a cookie.
-fn next(syn: &Frame, cookie: u32, flags: u8, data: &[u8]) -> Frame {
+pub(super) fn next(syn: &Frame, cookie: u32, flags: u8, data: &[u8]) -> Frame {
     Frame {
         seq: syn.seq.wrapping_add(1),
         ack: cookie.wrapping_add(1),
@@ -102,14 +102,14 @@ fn meant(syn: &Frame, asked: u16) -> Frame {
 }
 
 /// A flow that a cookie has opened.
-struct Opened {
+pub(super) struct Opened {
     syn: Frame,
     cookie: u32,
     /// The SYN as the backend got it.
     left: Frame,
 }
 
-fn open(bench: &mut Bench<'_>, syn: &Frame) -> Opened {
+pub(super) fn open(bench: &mut Bench<'_>, syn: &Frame) -> Opened {
     let cookie = cookie(bench, syn);
     let row = row(bench, syn);
     let left = bench.reaches_backend_as(&next(syn, cookie, ACK, b""), &meant(syn, 1460), row);

@@ -22,6 +22,7 @@ mod services;
 mod sources;
 mod tables;
 mod tunnels;
+mod verification;
 
 /// Makes tests of stories: each is told once for each address family named, on every engine.
 macro_rules! rows {
@@ -73,6 +74,7 @@ fn the_list_of_rows_has_each_once() {
         ("sources", sources::ROWS),
         ("tables", tables::ROWS),
         ("tunnels", tunnels::ROWS),
+        ("verification", verification::ROWS),
     ];
     let mut seen = BTreeSet::new();
     let mut count = 0;

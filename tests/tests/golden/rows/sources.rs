@@ -35,7 +35,7 @@ rows! {
 /// A second that no row is longer than, in ticks: the kernel's clock goes on meanwhile.
 const LONG_SECOND: u32 = 60 * SECOND;
 
-fn long_second(bench: &Bench<'_>) {
+pub(super) fn long_second(bench: &Bench<'_>) {
     bench.memory().settings.second.store(LONG_SECOND);
 }
 
