@@ -41,7 +41,7 @@ impl Plan {
         }
         Self {
             rounds: 3,
-            length: Duration::from_secs(3),
+            length: Duration::from_secs(2),
         }
     }
 }

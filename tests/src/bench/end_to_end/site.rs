@@ -1,7 +1,6 @@
 //! The lab that all targets share.
 
 use std::{
-    collections::BTreeSet,
     fs,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
@@ -11,8 +10,7 @@ use anyhow::{Context as _, Result};
 
 use super::target::Target;
 use crate::{
-    BACKEND_PORT, Builder, Family, Lab, Mode, Namespace, Role, Wiring, backend::Process, command, forwarding,
-    program::Program,
+    BACKEND_PORT, Builder, Family, Lab, Namespace, Role, Wiring, backend::Process, command, program::Program,
 };
 
 /// First TCP port at the backend.
@@ -45,7 +43,6 @@ impl Site {
             .kernel_forwarding(true)
             .build()?;
         plug_own_cable(&lab)?;
-        forwarding::prepare(&BTreeSet::from([Mode::Dsr]), lab.backends()[0].namespace())?;
         for interface in ["client", "be1"] {
             set_offloads(lab.balancer(), interface)?;
         }
@@ -53,10 +50,7 @@ impl Site {
         let direct_echo = Process::start(
             "direct",
             lab.backends()[0].namespace().clone(),
-            vec![
-                Self::echo(Target::OwnCable),
-                SocketAddr::new(Family::V4.vip(), BACKEND_PORT),
-            ],
+            vec![Self::echo(Target::OwnCable)],
         )?;
         Ok(Self {
             _backend: start_backend(&lab)?,
@@ -76,12 +70,7 @@ impl Site {
 
     /// Where the backend serves those that come by this target.
     pub(super) fn backend(target: Target) -> SocketAddr {
-        let port = if target.keeps_ports() {
-            SERVICE_PORTS
-        } else {
-            BACKEND_PORTS
-        };
-        SocketAddr::new(backend_address(), port + target.number())
+        SocketAddr::new(backend_address(), BACKEND_PORTS + target.number())
     }
 
     /// Where clients send datagrams.
@@ -89,7 +78,6 @@ impl Site {
         match target {
             Target::OwnCable => SocketAddr::new(OWN_CABLE_BACKEND.into(), BACKEND_PORT),
             Target::Routed => Self::echo_backend(),
-            _ if target.keeps_ports() => SocketAddr::new(Family::V4.vip(), BACKEND_PORT),
             _ => Self::address(target),
         }
     }

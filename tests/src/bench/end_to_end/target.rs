@@ -20,8 +20,7 @@ pub(super) enum Target {
     NginxStream,
     /// Destination NAT by nftables, with connection tracking.
     Nftables,
-    /// Ballast on an engine, with its services in a mode. No tunnels: in the lab a program takes packets out of them, and
-    /// that would be what is measured.
+    /// Ballast on an engine, with its services in a mode in which answers come back through it: here all cables lead there.
     Ballast(Dataplane, Mode),
 }
 
@@ -34,7 +33,7 @@ pub(super) enum Running<'s> {
 }
 
 impl Target {
-    pub(super) const ALL: [Self; 10] = [
+    pub(super) const ALL: [Self; 9] = [
         Self::OwnCable,
         Self::Routed,
         Self::HaProxy,
@@ -42,7 +41,6 @@ impl Target {
         Self::Nftables,
         Self::Ballast(Dataplane::Xdp, Mode::FullNat),
         Self::Ballast(Dataplane::Xdp, Mode::Nat),
-        Self::Ballast(Dataplane::Xdp, Mode::Dsr),
         Self::Ballast(Dataplane::XdpGeneric, Mode::FullNat),
         Self::Ballast(Dataplane::AfPacket, Mode::FullNat),
     ];
@@ -57,11 +55,6 @@ impl Target {
     /// `HAProxy` balances no datagrams.
     pub(super) fn forwards_udp(self) -> bool {
         self != Self::HaProxy
-    }
-
-    /// Whether the backend has to have the ports that clients connect to.
-    pub(super) fn keeps_ports(self) -> bool {
-        matches!(self, Self::Ballast(_, mode) if mode.backends_have_the_vips())
     }
 
     /// Starts what it consists of, and waits until it forwards.
@@ -149,8 +142,7 @@ stream {{
 
     fn ballast(self, site: &Site, dataplane: Dataplane, mode: Mode) -> String {
         let directory = site.lab.directory().path().display().to_string();
-        let (bind, backend) = (Site::address(self), Site::backend(self));
-        let (echo_bind, echo) = (Site::echo(self), Site::echo_backend());
+        let (bind, backend, echo) = (Site::address(self), Site::backend(self), Site::echo_backend());
         let mode = mode.as_str();
         let inter = CheckTimes::ONCE.inter.as_secs();
         format!(
@@ -167,7 +159,7 @@ check = {{ type = "tcp", inter = "{inter}s", rise = 1 }}
 backend = [{{ name = "be1", address = "{backend}" }}]
 [[service]]
 name = "echo"
-bind = ["{echo_bind}"]
+bind = ["{bind}"]
 protocol = "udp"
 mode = "{mode}"
 check = {{ type = "none" }}
