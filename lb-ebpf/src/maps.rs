@@ -61,6 +61,7 @@ static ACCOUNTS: Array<Account> = Array::with_max_entries(1, MMAPABLE);
 static ENDED: Array<Ended> = Array::with_max_entries(1, MMAPABLE);
 #[map]
 static ENDS: Array<Ends> = Array::with_max_entries(1, MMAPABLE);
+#[map]
 static WATCH: Array<Watch> = Array::with_max_entries(1, MMAPABLE);
 #[map]
 static NOTES: Array<Note> = Array::with_max_entries(1, MMAPABLE);

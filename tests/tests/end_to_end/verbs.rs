@@ -1,7 +1,7 @@
 //! Every verb of the command line and every operation of the API, as the program itself names them, told to a running
 //! daemon under load. One that is new fails here until somebody says what it must do.
 
-use std::{env, net::SocketAddr, path::PathBuf, process::Stdio, time::Duration};
+use std::{env, fs, net::SocketAddr, path::PathBuf, process::Stdio, time::Duration};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::CommandFactory as _;
@@ -17,6 +17,9 @@ use crate::{
     page::{PASSWORD, start_with_users},
     story::{Asks as _, in_lab, usual, with_daemon},
 };
+
+/// The type of a pcapng file's first block, the same in either byte order.
+const PCAPNG: &[u8] = b"\n\r\r\n";
 
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -200,6 +203,21 @@ fn told_by_a_verb(lab: &Lab, verb: &str) -> Result<()> {
             ensure!(matches!(examined.code, Some(0 | 1)), "{examined:?}");
             serde_json::from_str::<Value>(&examined.stdout)?;
         }
+        "trace" => drop(says(
+            lab,
+            "trace --service web --count 5 --json",
+            &["\"verdict\""],
+        )?),
+        "capture" => {
+            let packets = lab.directory().path().join("verbs.pcapng");
+            let packets = packets.to_str().context("a path in UTF-8")?;
+            says(
+                lab,
+                &format!("capture --service web --packets 10 --write {packets}"),
+                &[],
+            )?;
+            ensure!(fs::read(packets)?.starts_with(PCAPNG));
+        }
         "passwd" => passwd(lab)?,
         "completions" => drop(says(lab, "completions bash", &["complete -F"])?),
         "man" => drop(says(lab, "man", &[".TH"])?),
@@ -328,6 +346,14 @@ fn told_by_an_operation(lab: &Lab, api: &Api, method: &str, path: &str) -> Resul
             let text = lab.config().to_toml();
             lab.write_config(&text.replacen("[[service]]", "[[service]]\nretries = 2", 1))?;
             ensure!(api.post(path, &json!(null))?.contains("~ service web"));
+        }
+        ("post", "/api/v1/trace") => {
+            let told = api.post(path, &json!({ "service": "web", "count": 5 }))?;
+            ensure!(told.contains("\"verdict\""), "{told}");
+        }
+        ("post", "/api/v1/capture") => {
+            let captured = api.post(path, &json!({ "service": "web", "packets": 10 }))?;
+            ensure!(captured.as_bytes().starts_with(PCAPNG), "{captured}");
         }
         ("post", "/api/v1/save") => {
             api.post("/api/v1/changes", &drain)?;
