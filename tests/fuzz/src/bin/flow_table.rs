@@ -4,7 +4,7 @@
 use lb_common::{
     Port, Reason, Segment, Tuple, V4,
     address::TCP,
-    flow::{self, Client, Flow, Limits, State},
+    flow::{self, Client, Flow, Limits, State, Why},
     manner::Forwarding,
     memory::{Heap, Sizes, Worker},
     parse::Part,
@@ -53,7 +53,7 @@ impl Table<'_> {
             5 => {
                 let settings = self.heap.memory().settings;
                 if let Ok(Some(hit)) = flow::find(&self.worker, settings, &key(number), TCP) {
-                    assert!(hit.end(&self.worker), "nobody else is here");
+                    assert!(hit.end(&self.worker, Why::Killed), "nobody else is here");
                 }
             }
             6 => self.pass(u32::from(number)),
