@@ -7,8 +7,8 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
-        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+        mpsc::{Receiver, Sender, channel},
     },
     thread::{self, JoinHandle},
 };
@@ -17,8 +17,8 @@ use tracing::warn;
 
 use crate::{config::types::Destination, stats::observed};
 
-/// Batches that wait to be written. Each is of what ended in a tenth of a second, and no more than a megabyte or two.
-const WAITING: usize = 16;
+/// Bytes that may wait to be written: some 30,000 lines. Not so many batches, of which a sweep makes hundreds in a moment.
+const MOST_WAITING: usize = 16 << 20;
 
 /// The log cannot be written to.
 // The cause is a `reason`, not a `source`: it is in the line already, and a printed chain would repeat it.
@@ -94,45 +94,55 @@ enum Order {
 /// The thread that writes, which ends when this is dropped, after what waits.
 #[derive(Debug)]
 pub(super) struct Writer {
-    orders: Option<SyncSender<Order>>,
+    orders: Option<Sender<Order>>,
     thread: Option<JoinHandle<()>>,
+    shared: Arc<Shared>,
+}
+
+/// What both threads know.
+#[derive(Debug, Default)]
+struct Shared {
     /// Lines that could not be written.
-    unwritten: Arc<AtomicU64>,
+    unwritten: AtomicU64,
+    /// Bytes that wait to be.
+    waiting: AtomicUsize,
 }
 
 impl Writer {
     pub(super) fn start(out: Out) -> io::Result<Self> {
-        let (orders, received) = sync_channel(WAITING);
-        let unwritten = Arc::new(AtomicU64::new(0));
-        let counted = Arc::clone(&unwritten);
+        let (orders, received) = channel();
+        let shared = Arc::new(Shared::default());
+        let known = Arc::clone(&shared);
         let thread = thread::Builder::new()
             .name("flow-log".to_owned())
-            .spawn(move || write(out, &received, &counted))?;
+            .spawn(move || write(out, &received, &known))?;
         Ok(Self {
             orders: Some(orders),
             thread: Some(thread),
-            unwritten,
+            shared,
         })
     }
 
     /// How many lines could not be written since this was last asked.
     pub(super) fn take_unwritten(&self) -> u64 {
-        self.unwritten.swap(0, Ordering::Relaxed)
+        self.shared.unwritten.swap(0, Ordering::Relaxed)
     }
 
     /// Has lines written; says whether there was room for them.
     pub(super) fn append(&self, lines: Vec<u8>, count: u64) -> bool {
+        let waiting = &self.shared.waiting;
+        if waiting.load(Ordering::Relaxed) + lines.len() > MOST_WAITING {
+            return false;
+        }
+        waiting.fetch_add(lines.len(), Ordering::Relaxed);
         let orders = self.orders.as_ref();
-        orders.is_some_and(|orders| orders.try_send(Order::Append(lines, count)).is_ok())
+        orders.is_some_and(|orders| orders.send(Order::Append(lines, count)).is_ok())
     }
 
     /// Has all that comes from now on written elsewhere, or to the file that has the name now.
     pub(super) fn turn(&self, out: Out) {
-        if let Some(orders) = &self.orders
-            && let Err(TrySendError::Full(order)) = orders.try_send(Order::Turn(out))
-        {
-            // Its disk is slow, and the one before must not be written to for ever.
-            let _gone = orders.send(order);
+        if let Some(orders) = &self.orders {
+            let _gone = orders.send(Order::Turn(out));
         }
     }
 }
@@ -146,18 +156,19 @@ impl Drop for Writer {
     }
 }
 
-fn write(mut out: Out, orders: &Receiver<Order>, unwritten: &AtomicU64) {
+fn write(mut out: Out, orders: &Receiver<Order>, shared: &Shared) {
     let mut failed = false;
     for order in orders {
         match order {
             Order::Turn(other) => out = other,
             Order::Append(lines, count) => {
                 let written = out.append(&lines);
+                shared.waiting.fetch_sub(lines.len(), Ordering::Relaxed);
                 match &written {
                     Ok(()) => observed::flows_logged(count),
                     Err(error) => {
                         observed::flows_not_logged("unwritten", count);
-                        unwritten.fetch_add(count, Ordering::Relaxed);
+                        shared.unwritten.fetch_add(count, Ordering::Relaxed);
                         if !failed {
                             warn!(%error, "the flow log cannot be written");
                         }
