@@ -4,7 +4,7 @@ use crate::{
     address::{Address, AddressCell, Port, Tuple, V4, V6},
     flow::{self, Claim, Client, Flow, NO_PARTNER, State},
     hash,
-    layout::{Backend, Settings},
+    layout::{Backend, Note, Settings},
     manner::{Forwarding, Manner},
     packet::Packet,
     parse::{self, Parse, Segment},
@@ -37,6 +37,18 @@ pub fn begin_v6<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
     begin::<V6, T>(packet, tables)
 }
 
+/// The stage that opens flows to a backend.
+#[inline(always)]
+pub(crate) fn stage<A: Address>(backend: &Backend) -> Stage {
+    if backend.local.load() != 0 {
+        Stage::BeginLocal
+    } else if A::HEADER_LEN == V4::HEADER_LEN {
+        Stage::BeginV4
+    } else {
+        Stage::BeginV6
+    }
+}
+
 #[inline(always)]
 fn begin<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Outcome {
     let opened = translate::<A, T>(packet, tables);
@@ -48,6 +60,8 @@ fn begin<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Outcome {
 pub(crate) fn after_opening<T: Tables>(tables: &T, opened: Result<(), Exit>, next: Stage) -> Exit {
     match opened {
         Ok(()) => Exit::To(next),
+        // It comes back and is opened then.
+        Err(exit @ Exit::To(Stage::MakeRoom)) => exit,
         Err(exit) => {
             quota::give_back(tables);
             exit
@@ -88,13 +102,13 @@ pub(crate) fn open<A: Parse, T: Tables>(
     // A copy, for the calls: what is behind a pointer stays on the stack, and the rest of the segment need not.
     let key = segment.tuple;
     let (protocol, now) = (segment.protocol, tables.now());
-    let client = flow::claim::<A, T>(tables, &key, protocol, now)?;
+    let client = flow::claim::<A, T>(tables, &key, protocol).map_err(|reason| unclaimed(note, reason))?;
     let reply = if forwarding.sees_answers() {
-        match flow::claim::<A, T>(tables, &to.reversed(), protocol, now) {
+        match flow::claim::<A, T>(tables, &to.reversed(), protocol) {
             Ok(reply) => reply,
             Err(reason) => {
                 client.release::<A, T>(tables);
-                return Err(reason.into());
+                return Err(unclaimed(note, reason));
             }
         }
     } else {
@@ -136,6 +150,17 @@ pub(crate) fn open<A: Parse, T: Tables>(
         counters.flows_opened.add(1);
     }
     Ok(())
+}
+
+/// Where a packet goes on whose flow got no entry: where none is free, room is made, once for each direction's.
+#[inline(always)]
+fn unclaimed(note: &Note, reason: Reason) -> Exit {
+    let rooms = note.rooms.load();
+    if reason != Reason::FlowTableFull || rooms == 2 {
+        return reason.into();
+    }
+    note.rooms.store(rooms.wrapping_add(1));
+    Exit::To(Stage::MakeRoom)
 }
 
 /// What the flow's packets leave with: the backend's address and port, and a source address and port that no

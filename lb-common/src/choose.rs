@@ -3,7 +3,7 @@
 use crate::{
     access,
     address::{Address, TCP, Tuple, V4, V6},
-    choice, cookie,
+    begin, choice, cookie,
     layout::Backend,
     manner::Forwarding,
     packet::Packet,
@@ -73,18 +73,17 @@ fn backend<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<Stage
         Some(avoided) => choice::pick_another(tables, service, &segment.tuple, segment.protocol, avoided)?,
     };
     note.backend.store(backend);
+    note.rooms.store(0);
     let record = tables.backend(backend).ok_or(Reason::NoBackend)?;
     if record.hop.load() & Backend::ENDS != 0 {
         // Its flows end: this one would begin and end for as long as stages may follow each other.
         return Err(Reason::NoBackend);
     }
-    let stage = match record.local.load() {
-        0 if A::HEADER_LEN == V4::HEADER_LEN => Stage::BeginV4,
-        0 => Stage::BeginV6,
+    let stage = begin::stage::<A>(record);
+    if proven && stage == Stage::BeginLocal {
         // The host's own stack is in between, and gives cookies of its own.
-        _ if proven => return Err(Reason::NoBackend),
-        _ => Stage::BeginLocal,
-    };
+        return Err(Reason::NoBackend);
+    }
     // Last of all: what is counted here is uncounted only by who opens the flow.
     let service = (record.service.load(), service);
     let site = quota::site(segment.tuple.src);

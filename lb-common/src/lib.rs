@@ -68,6 +68,7 @@ mod hop;
 mod icmp;
 pub mod layout;
 pub mod link;
+mod make_room;
 pub mod manner;
 #[cfg(any(test, feature = "memory"))]
 pub mod memory;
@@ -109,6 +110,7 @@ pub use egress::{Egress, egress};
 pub use encapsulate::encapsulate;
 pub use follow::follow;
 pub use icmp::icmp;
+pub use make_room::make_room;
 pub use meter::meter;
 pub use packet::Packet;
 pub use parse::Segment;

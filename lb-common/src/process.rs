@@ -12,6 +12,7 @@ use crate::{
     follow::follow,
     icmp::icmp,
     layout::PacketCounters,
+    make_room::make_room,
     meter::meter,
     packet::Packet,
     parse::NotPlain,
@@ -65,11 +66,13 @@ pub enum Stage {
     Splice,
     /// Refuses packets that were damaged on their way: [`verify`].
     Verify,
+    /// Evicts flows for new ones: [`make_room`].
+    MakeRoom,
 }
 
 impl Stage {
     /// All of them, each at its number.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Follow,
         Self::Choose,
         Self::BeginV4,
@@ -87,6 +90,7 @@ impl Stage {
         Self::Cookie,
         Self::Splice,
         Self::Verify,
+        Self::MakeRoom,
     ];
 
     /// The name of its program in the eBPF object.
@@ -110,6 +114,7 @@ impl Stage {
             Self::Cookie => "cookie",
             Self::Splice => "splice",
             Self::Verify => "verify",
+            Self::MakeRoom => "make_room",
         }
     }
 }
@@ -149,6 +154,7 @@ pub fn process<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Verdict {
             Stage::Cookie => cookie(packet, tables),
             Stage::Splice => splice(packet, tables),
             Stage::Verify => verify(packet, tables),
+            Stage::MakeRoom => make_room(packet, tables),
         };
         match outcome {
             Outcome::Decided(verdict) => return verdict,

@@ -57,6 +57,8 @@ stages! {
     splice: splice;
     /// Where it goes on with packets to services that refuse damaged ones.
     verify: verify;
+    /// Where it goes on with the first packet of a flow that finds the flow table full.
+    make_room: make_room;
 }
 
 /// Passes everything. On the peer of a veth it makes frames that XDP sends there arrive.

@@ -5,29 +5,26 @@
 //! a limit that is too short for distant clients or too long for a small table.
 
 use crate::{
-    address::{Address, Tuple},
+    address::Address,
     flow::{
         control::State,
         log::Why,
-        table::{Place, STRIDE, Spot, place},
+        table::{STRIDE, Spot},
     },
     reason::Reason,
+    shared::Shared,
     tables::Tables,
 };
 
-/// Frees an entry of the key's buckets: of the flow that has been closed for longest, or else of the one that has waited
-/// longest for its handshake. None, if all of them hold active flows, or handshakes that are too young to be given up, or
-/// if another CPU changes the one that is to go.
-#[inline(never)]
-pub(super) fn make_room<A: Address, T: Tables>(tables: &T, key: &Tuple<A>, protocol: u8, now: u32) {
+/// Frees an entry of the buckets in which [`claim`](super::claim) has just found none: of the flow that has been closed for
+/// longest, or else of the one that has waited longest for its handshake. None, if all of them hold active flows, or
+/// handshakes that are too young to be given up, or if another CPU changes the one that is to go.
+#[inline(always)]
+pub fn make_room<A: Address, T: Tables>(tables: &T, now: u32) {
     let Some(settings) = tables.settings() else {
         return;
     };
-    let Ok(spot) = oldest::<A, T>(tables, &place(settings, key, protocol), now) else {
-        return;
-    };
-    // Asked for again, so that it need not be kept on the stack meanwhile, which is the deepest that there is.
-    let Some(settings) = tables.settings() else {
+    let Ok(spot) = oldest::<A, T>(tables, now) else {
         return;
     };
     let Some(hit) = spot.hit(settings) else {
@@ -42,17 +39,18 @@ pub(super) fn make_room<A: Address, T: Tables>(tables: &T, key: &Tuple<A>, proto
     }
 }
 
-/// The entry of the key's buckets that is to go first.
+/// The entry of the noted buckets that is to go first.
 #[inline(always)]
-fn oldest<'t, A: Address, T: Tables>(tables: &'t T, place: &Place, now: u32) -> Result<Spot<'t, A>, Reason> {
+fn oldest<A: Address, T: Tables>(tables: &T, now: u32) -> Result<Spot<'_, A>, Reason> {
     /// Each candidate's number stands below its rank: one word to compare.
     const NUMBER_BITS: u32 = 3;
 
     // In memory, through which the verifier does not follow how an entry came to be first: it would else go through all
     // that comes after for every combination of ranks. And step by step, or else LLVM keeps all ranks on the stack.
-    let first = &tables.note().ok_or(Reason::NotReady)?.opaque;
+    let note = tables.note().ok_or(Reason::NotReady)?;
+    let (first, buckets) = (&note.opaque, note.full.each_ref().map(Shared::<u32>::load));
     first.store(0);
-    for (index, base) in place.buckets.into_iter().zip([0, STRIDE]) {
+    for (index, base) in buckets.into_iter().zip([0, STRIDE]) {
         let bucket = A::bucket(tables, index).ok_or(Reason::NotReady)?;
         for (slot, entry) in (base..).zip(&bucket.0) {
             let rank = rank(entry.control().state(), entry.seen.load(), now);
@@ -64,7 +62,7 @@ fn oldest<'t, A: Address, T: Tables>(tables: &'t T, place: &Place, now: u32) -> 
         return Err(Reason::FlowTableFull);
     }
     let number = (first & 0b111) as u32;
-    let [one, other] = place.buckets;
+    let [one, other] = buckets;
     let index = if number < STRIDE { one } else { other };
     Ok(Spot {
         bucket: A::bucket(tables, index).ok_or(Reason::NotReady)?,

@@ -29,6 +29,7 @@ mod tests;
 
 pub use control::{Control, State};
 pub use entry::{Bucket, Client, ENTRIES, Entry, Flow, NO_PARTNER};
+pub use evict::make_room;
 pub use hit::Hit;
 pub use log::{Record, Why, log, take_up};
 pub(crate) use log::{begin, count};

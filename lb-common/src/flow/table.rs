@@ -5,7 +5,6 @@ use crate::{
     flow::{
         control::{Control, State},
         entry::{Bucket, ENTRIES, Entry, Flow},
-        evict,
         hit::Hit,
         log::Why,
     },
@@ -21,8 +20,8 @@ const _: () = assert!(STRIDE as usize == ENTRIES);
 
 /// A key's two buckets and its tag.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place {
-    pub(super) buckets: [u32; 2],
+struct Place {
+    buckets: [u32; 2],
     tag: u32,
 }
 
@@ -105,26 +104,15 @@ pub fn is_free<A: Address, T: Tables>(
     Ok(hit.control.state().has(State::READY.with(State::CLOSED)) && hit.end(tables, Why::Over))
 }
 
-/// Claims an entry for a key that has none, making room where there is none.
+/// Claims an entry for a key that has none.
 ///
 /// # Errors
 ///
 /// [`Reason::FlowContended`] if the key has an entry, or another CPU is about to give it one;
-/// [`Reason::FlowTableFull`] if all entries that it may have hold active flows.
+/// [`Reason::FlowTableFull`] if none that it may have is free: [`make_room`](super::make_room) may free one.
 #[inline(always)]
-pub fn claim<A: Address, T: Tables>(
-    tables: &T,
-    key: &Tuple<A>,
-    protocol: u8,
-    now: u32,
-) -> Result<Claim, Reason> {
-    let mut index = claim_free::<A, T>(tables, key, protocol);
-    if index == FULL {
-        // Here and not in there, lest the one's stack come on top of the other's.
-        evict::make_room::<A, T>(tables, key, protocol, now);
-        index = claim_free::<A, T>(tables, key, protocol);
-    }
-    match index {
+pub fn claim<A: Address, T: Tables>(tables: &T, key: &Tuple<A>, protocol: u8) -> Result<Claim, Reason> {
+    match claim_free::<A, T>(tables, key, protocol) {
         FULL => Err(Reason::FlowTableFull),
         RIVALLED => Err(Reason::FlowContended),
         index => Ok(Claim { index }),
@@ -138,16 +126,21 @@ const FULL: u32 = u32::MAX;
 /// Instead of an index: somebody else has the key's entry, or may.
 const RIVALLED: u32 = u32::MAX - 1;
 
-/// Claims a free entry; its index.
+/// Claims a free entry; its index. Where none is free, its buckets are noted for who makes room.
 #[inline(never)]
 fn claim_free<A: Address, T: Tables>(tables: &T, key: &Tuple<A>, protocol: u8) -> u32 {
-    let Some(settings) = tables.settings() else {
+    let (Some(settings), Some(note)) = (tables.settings(), tables.note()) else {
         return RIVALLED;
     };
     let place = place(settings, key, protocol);
     let index = match free::<A, T>(tables, &place) {
         Ok(Some(spot)) => spot.index(settings),
-        Ok(None) => return FULL,
+        Ok(None) => {
+            for (full, bucket) in note.full.iter().zip(place.buckets) {
+                full.store(bucket);
+            }
+            return FULL;
+        }
         Err(_) => return RIVALLED,
     };
     let Some(entry) = entry_at::<A, T>(tables, index) else {
@@ -216,7 +209,7 @@ fn are_partners<A: Address>(entry: &Entry<A>, index: u32, other: &Entry<A>) -> b
 }
 
 #[inline(always)]
-pub(super) fn place<A: Address>(settings: &Settings, key: &Tuple<A>, protocol: u8) -> Place {
+fn place<A: Address>(settings: &Settings, key: &Tuple<A>, protocol: u8) -> Place {
     let hash = key.hash(protocol, settings.seed.load());
     let mask = if A::HEADER_LEN == 20 {
         &settings.bucket_mask_v4

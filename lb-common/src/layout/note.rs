@@ -44,7 +44,11 @@ pub struct Note {
     pub unshown: Shared<u32>,
     /// Not 0 if the packet's checksums were verified, or need not be.
     pub verified: Shared<u32>,
-    reserved: [u32; 10],
+    /// The two buckets of the flow table in which there was no free entry.
+    pub full: [Shared<u32>; 2],
+    /// How often room was made in them for the new flow.
+    pub rooms: Shared<u32>,
+    reserved: [u32; 7],
 }
 
 impl Note {

@@ -46,7 +46,7 @@ pub(super) fn open<A: Address>(
 ) {
     let tables = Worker::new(*memory, 0, 0);
     let [client, reply] =
-        [key, to.reversed()].map(|key| flow::claim(&tables, &key, protocol, 0).expect("room"));
+        [key, to.reversed()].map(|key| flow::claim(&tables, &key, protocol).expect("room"));
     let flow = flow::Flow {
         forwarding: Forwarding::Translate,
         key,

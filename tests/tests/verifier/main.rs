@@ -117,6 +117,13 @@ const VERIFY: Budget = Budget {
     size: 16_000,
 };
 
+/// Ends a flow, and logs it.
+const MAKE_ROOM: Budget = Budget {
+    verified: 40_000,
+    stack: 256,
+    size: 20_000,
+};
+
 const EGRESS: Budget = Budget {
     verified: 30_000,
     stack: 448,
@@ -168,6 +175,7 @@ fn the_programs_stay_within_their_budgets() {
             "splice" => SPLICE,
             "watch" => WATCH,
             "verify" => VERIFY,
+            "make_room" => MAKE_ROOM,
             "egress" => EGRESS,
             "connect4" | "connect6" => CONNECT,
             _ => SMALL,

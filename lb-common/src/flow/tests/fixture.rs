@@ -73,8 +73,8 @@ pub(super) fn open(worker: &Worker<'_>, settings: &Settings, n: u16, now: u32) -
     if !flow::is_free(worker, settings, &to.reversed(), TCP, false)? {
         return Err(Reason::NoSourcePort);
     }
-    let ours = flow::claim(worker, &key(n), TCP, now)?;
-    let reply = match flow::claim(worker, &to.reversed(), TCP, now) {
+    let ours = claim(worker, &key(n), now)?;
+    let reply = match claim(worker, &to.reversed(), now) {
         Ok(reply) => reply,
         Err(reason) => {
             ours.release::<V4, _>(worker);
@@ -83,6 +83,17 @@ pub(super) fn open(worker: &Worker<'_>, settings: &Settings, n: u16, now: u32) -
     };
     publish(worker, n, ours, reply, now);
     Ok(())
+}
+
+/// Claims an entry, and makes room for it where there is none.
+fn claim(worker: &Worker<'_>, key: &Tuple<V4>, now: u32) -> Result<Claim, Reason> {
+    flow::claim(worker, key, TCP).or_else(|reason| match reason {
+        Reason::FlowTableFull => {
+            flow::make_room::<V4, _>(worker, now);
+            flow::claim(worker, key, TCP)
+        }
+        reason => Err(reason),
+    })
 }
 
 fn publish(worker: &Worker<'_>, n: u16, ours: Claim, reply: Claim, now: u32) {

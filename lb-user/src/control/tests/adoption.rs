@@ -149,7 +149,7 @@ fn open_flow(memory: &Memory<'_>, backend: u32) {
         src_port: Port::new(1),
         dst_port: Port::new(80),
     };
-    let claim = flow::claim(&tables, &key, TCP, 0).expect("room");
+    let claim = flow::claim(&tables, &key, TCP).expect("room");
     let flow = flow::Flow {
         forwarding: Forwarding::Translate,
         key,

@@ -4,7 +4,7 @@
 use lb_common::{
     Port, Reason, Segment, Tuple, V4,
     address::TCP,
-    flow::{self, Client, Flow, Limits, State, Why},
+    flow::{self, Claim, Client, Flow, Limits, State, Why},
     manner::Forwarding,
     memory::{Heap, Sizes, Worker},
     parse::Part,
@@ -64,8 +64,8 @@ impl Table<'_> {
     /// Opens a flow as the packet path does.
     fn open(&self, number: u8) -> Result<(), Reason> {
         let (worker, to) = (&self.worker, translated(number));
-        let ours = flow::claim(worker, &key(number), TCP, self.now)?;
-        let reply = match flow::claim(worker, &to.reversed(), TCP, self.now) {
+        let ours = self.claim(&key(number))?;
+        let reply = match self.claim(&to.reversed()) {
             Ok(reply) => reply,
             Err(reason) => {
                 ours.release::<V4, _>(worker);
@@ -77,6 +77,17 @@ impl Table<'_> {
         reply.publish(worker, &flow.reply(ours.index), state, self.now);
         ours.publish(worker, &flow, State::READY, self.now);
         Ok(())
+    }
+
+    /// Claims an entry, and makes room for it where there is none.
+    fn claim(&self, key: &Tuple<V4>) -> Result<Claim, Reason> {
+        flow::claim(&self.worker, key, TCP).or_else(|reason| match reason {
+            Reason::FlowTableFull => {
+                flow::make_room::<V4, _>(&self.worker, self.now);
+                flow::claim(&self.worker, key, TCP)
+            }
+            reason => Err(reason),
+        })
     }
 
     fn packet(&self, tuple: Tuple<V4>, order: u8) {

@@ -1,0 +1,42 @@
+//! Making room for a new flow where the flow table is full.
+
+use crate::{
+    address::{V4, V6},
+    begin,
+    flow,
+    packet::Packet,
+    parse::{self, Network, Parse},
+    process::{Exit, Outcome, Stage, conclude},
+    quota,
+    reason::Reason,
+    tables::Tables,
+};
+
+/// Evicts a flow, if there is one that may go, from where the packet's own found no place, and has that tried again.
+///
+/// A stage of its own, since what ends a flow, and logs it, does not fit the stack on top of what opens one.
+#[inline(always)]
+pub fn make_room<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
+    let made = match parse::noted_network(packet, tables) {
+        Ok(Network::V4) => evict::<V4, T>(tables),
+        Ok(Network::V6) => evict::<V6, T>(tables),
+        Err(reason) => Err(reason),
+    };
+    let next = made.map_or_else(
+        |reason| {
+            quota::give_back(tables);
+            Exit::Refused(reason)
+        },
+        Exit::To,
+    );
+    conclude(tables, Err(next))
+}
+
+/// Where the packet goes on.
+#[inline(always)]
+fn evict<A: Parse, T: Tables>(tables: &T) -> Result<Stage, Reason> {
+    flow::make_room::<A, T>(tables, tables.now());
+    let backend = tables.note().ok_or(Reason::NotReady)?.backend.load();
+    let record = tables.backend(backend).ok_or(Reason::NoBackend)?;
+    Ok(begin::stage::<A>(record))
+}
