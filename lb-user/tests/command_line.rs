@@ -20,9 +20,9 @@ use tokio_util::sync::CancellationToken;
 const DOCUMENT: &str = r#"{ "version": "1.2.3", "dataplane": "xdp", "uptime_seconds": 1,
   "packets": { "total": 3, "verdicts": {"pass":0,"tx":2,"redirect":0,"drop":1}, "reasons": {"no_backend":1}, "lost": {"unread":0, "truncated":0, "unsent":0} },
   "services": [ { "name":"fe", "bind":["10.0.0.100:9030"], "protocol":"tcp", "mode":"full-nat", "scheduler":"maglev",
-     "state":"up", "flows_active":0, "flows_total":0, "flows_max":0, "flows_rate":0, "flows_rate_max":0, "packets_in":0, "bytes_in":0, "packets_out":0, "bytes_out":0, "retries": 0, "refused": 0,
+     "state":"up", "flows_active":0, "flows_total":0, "flows_max":0, "flows_rate":0, "flows_rate_max":0, "packets_in":0, "bytes_in":0, "packets_out":0, "bytes_out":0, "retries": 0, "refused": 0, "resets": 0,
      "backends": [ { "name":"node1", "address":"10.0.0.80:9030", "state":"up", "weight":100, "flows_active":0,
-        "flows_total":0, "flows_max":0, "flows_rate":0, "flows_rate_max":0, "packets_in":0, "bytes_in":0, "packets_out":0, "bytes_out":0, "retries": 0, "refused": 0,
+        "flows_total":0, "flows_max":0, "flows_rate":0, "flows_rate_max":0, "packets_in":0, "bytes_in":0, "packets_out":0, "bytes_out":0, "retries": 0, "refused": 0, "resets": 0,
         "check": {"status":"ok","detail":"HTTP 200","duration_ms":1,"changed_seconds_ago":3,"transitions":0} } ] } ] }"#;
 
 const CONFIGURATION: &str = r#"

@@ -219,7 +219,7 @@ mod tests {
             "HTTP 200 in 3 ms",
             "66.7 %",
             "3.2 GiB<small>2,345,678 packets</small>",
-            r#"<td class="number" data-label="Retries" data-value="7">7<small>2 refused</small></td>"#,
+            r#"<td class="number" data-label="Retries" data-value="7">7<small>2 refused</small><small>3 reset</small></td>"#,
             r#"<code>fragment</code></th><td class="number">1,234</td><td>"#,
             "A fragment without ports to go by",
             "40 at most",
