@@ -74,6 +74,7 @@ pub(crate) fn as_root(program: impl AsRef<OsStr>) -> Result<Command> {
     if Uid::effective().is_root() {
         let mut command = Command::new(program);
         command.env("PATH", workspace::search_path());
+        workspace::without_our_package(&mut command);
         return Ok(command);
     }
     let Some(sudo) = workspace::find("sudo") else {
@@ -83,6 +84,7 @@ pub(crate) fn as_root(program: impl AsRef<OsStr>) -> Result<Command> {
         );
     };
     let mut command = Command::new(sudo);
+    workspace::without_our_package(&mut command);
     if !io::stdin().is_terminal() {
         command.arg("--non-interactive");
     }

@@ -55,6 +55,7 @@ pub(crate) fn test(arguments: &Arguments) -> Result<ExitCode> {
     if everything {
         step("linting", lint)?;
         step("linting the eBPF program", lint_ebpf)?;
+        step("linting the fuzz targets", lint_fuzz)?;
         step("checking the documentation", check_documentation)?;
         step("checking licences", licences::check)?;
     }
@@ -136,6 +137,17 @@ fn lint_ebpf() -> Result<()> {
         .env("RUSTC_BOOTSTRAP", "1")
         .args(["clippy", "--quiet", "--target", &host, "--", "--deny", "warnings"]);
     terse(&mut cargo)
+}
+
+/// Lints the fuzz targets, which are a workspace of their own, long before they are built: whatever they reach may have
+/// changed under them.
+fn lint_fuzz() -> Result<()> {
+    terse(
+        workspace::cargo()
+            .current_dir(fuzz::folder())
+            .env("CARGO_TARGET_DIR", workspace::target("fuzz"))
+            .args(["clippy", "--quiet", "--", "--deny", "warnings"]),
+    )
 }
 
 fn check_documentation() -> Result<()> {

@@ -43,7 +43,19 @@ pub(crate) fn cargo() -> Command {
         .current_dir(root())
         .env("PATH", search_path())
         .env("CARGO_TARGET_DIR", target(""));
+    without_our_package(&mut cargo);
     cargo
+}
+
+/// Keeps from `command` what the cargo that started this program says of our package. Some build scripts ask to be run again
+/// when one of these variables differs, and would be, each time after cargo was started by hand.
+pub(crate) fn without_our_package(command: &mut Command) {
+    let is_of_package = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+    for (name, _) in env::vars_os() {
+        if name.to_str().is_some_and(is_of_package) {
+            command.env_remove(name);
+        }
+    }
 }
 
 /// Cargo, installing a program under `target/tools`, where [`find`] looks first.
