@@ -2,8 +2,7 @@
 
 use crate::{
     address::{V4, V6},
-    begin,
-    flow,
+    begin, flow,
     packet::Packet,
     parse::{self, Network, Parse},
     process::{Exit, Outcome, Stage, conclude},

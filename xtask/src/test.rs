@@ -197,7 +197,9 @@ fn run_tests(arguments: &Arguments, rebuilt: &Path) -> Result<bool> {
     eprintln!("  all other tests, with the end-to-end suite on xdp");
     let mut nextest = nextest(rebuilt)?;
     if arguments.schemathesis {
-        nextest.env("BALLAST_SCHEMATHESIS", setup::schemathesis::ensure()?);
+        nextest
+            .env("BALLAST_SCHEMATHESIS", setup::schemathesis::ensure()?)
+            .args(["--run-ignored", "all"]);
     }
     let status = nextest
         .args(if filter.is_empty() { &others[..] } else { filter })

@@ -45,8 +45,7 @@ pub(super) fn open<A: Address>(
     seen: [u32; 2],
 ) {
     let tables = Worker::new(*memory, 0, 0);
-    let [client, reply] =
-        [key, to.reversed()].map(|key| flow::claim(&tables, &key, protocol).expect("room"));
+    let [client, reply] = [key, to.reversed()].map(|key| flow::claim(&tables, &key, protocol).expect("room"));
     let flow = flow::Flow {
         forwarding: Forwarding::Translate,
         key,

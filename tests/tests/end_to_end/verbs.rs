@@ -58,13 +58,10 @@ fn every_operation_does_its_work_under_load() {
     });
 }
 
-/// Where `BALLAST_SCHEMATHESIS` names the program, which `cargo xtask test --schemathesis` sees to.
 #[test]
+#[ignore = "`cargo xtask test --schemathesis` installs the program and runs this"]
 fn schemathesis_finds_no_answer_that_the_document_does_not_describe() {
-    let Some(program) = env::var_os("BALLAST_SCHEMATHESIS") else {
-        println!("not run: `cargo xtask test --schemathesis` does");
-        return;
-    };
+    let program = env::var_os("BALLAST_SCHEMATHESIS").expect("where the program is");
     in_lab(usual(), |lab| {
         start_with_users(lab)?;
         under_load(lab, |lab| {

@@ -25,9 +25,9 @@ const BALLAST: Budget = Budget {
 
 const BEGIN: Budget = Budget {
     // Some of it is for being sure, where a flow's other direction seems gone, that it is not just being changed.
-    verified: 100_000,
-    stack: 480,
-    size: 34_000,
+    verified: 64_000,
+    stack: 448,
+    size: 25_000,
 };
 
 /// Looks at up to 256 backends for one flow, and searches two lists of networks.
@@ -80,9 +80,9 @@ const DELIVER: Budget = Budget {
 };
 
 const BEGIN_LOCAL: Budget = Budget {
-    verified: 160_000,
-    stack: 480,
-    size: 64_000,
+    verified: 110_000,
+    stack: 448,
+    size: 44_000,
 };
 
 const METER: Budget = Budget {
@@ -119,9 +119,9 @@ const VERIFY: Budget = Budget {
 
 /// Ends a flow, and logs it.
 const MAKE_ROOM: Budget = Budget {
-    verified: 40_000,
-    stack: 256,
-    size: 20_000,
+    verified: 12_000,
+    stack: 192,
+    size: 33_000,
 };
 
 const EGRESS: Budget = Budget {
