@@ -85,7 +85,6 @@ fn candidate<'t, A: Parse, T: Tables>(
     } else {
         PortFilter::UDP
     };
-    let port = usize::from(segment.tuple.src_port.number());
-    let bits = tables.ports()?.sources.get(port)?.load();
+    let bits = tables.ports()?.sources.of(segment.tuple.src_port).load();
     (bits & bit != 0).then_some((segment, tables.settings()?))
 }

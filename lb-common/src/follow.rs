@@ -1,7 +1,7 @@
 //! Packets of known flows, and those that are nobody's: what nearly every packet needs, and all that it needs.
 
 use crate::{
-    address::{Address, Port, TCP, Tuple, V4, V6},
+    address::{Address, TCP, Tuple, V4, V6},
     flow::{self, Client, Hit, State, Way},
     hop,
     layout::{Backend, PortFilter, Settings, mac_from_word},
@@ -13,7 +13,6 @@ use crate::{
     process::{Exit, Outcome, Stage, conclude},
     reason::{OrRefuse as _, Reason, seldom},
     rewrite,
-    shared::Shared,
     tables::Tables,
     verdict::Verdict,
     verify,
@@ -195,14 +194,9 @@ fn wanted<A, T: Tables>(tables: &T, segment: &Segment<A>) -> Result<u8, Reason> 
         PortFilter::UDP
     };
     let ports = tables.ports().or_refuse(Reason::NotReady)?;
-    let of = |table: &[Shared<u8>; 65536], port: Port| {
-        table
-            .get(usize::from(port.number()))
-            .map_or(0, Shared::<u8>::load)
-    };
-    let bits = of(&ports.destinations, segment.tuple.dst_port);
+    let bits = ports.destinations.of(segment.tuple.dst_port).load();
     let of_either = if bits & (bit | PortFilter::BY_SOURCE) == PortFilter::BY_SOURCE {
-        of(&ports.sources, segment.tuple.src_port)
+        ports.sources.of(segment.tuple.src_port).load()
     } else {
         bits
     };

@@ -21,6 +21,23 @@ pub(crate) fn pointer(pointer: *mut u8) -> *mut u8 {
     pointer
 }
 
+/// Hides how great a number can be: LLVM would take a comparison away that it knows the outcome of, and verifiers of old
+/// kernels (6.1) do not.
+#[inline(always)]
+pub(crate) fn number(number: usize) -> usize {
+    #[cfg(target_arch = "bpf")]
+    {
+        let mut number = number;
+        // SAFETY: moves a register to itself.
+        unsafe {
+            core::arch::asm!("{0} = {0}", inout(reg) number, options(nomem, nostack, preserves_flags))
+        };
+        number
+    }
+    #[cfg(not(target_arch = "bpf"))]
+    number
+}
+
 /// Says that a place is seldom reached, and keeps what is computed for it there. LLVM would load the reason that a packet
 /// may be refused for before each test that it passes, and keep it on the stack.
 #[inline(always)]

@@ -14,6 +14,7 @@ use crate::{
     layout::PacketCounters,
     make_room::make_room,
     meter::meter,
+    opaque,
     packet::Packet,
     parse::NotPlain,
     reason::Reason,
@@ -216,7 +217,7 @@ fn count<T: Tables>(tables: &T, verdict: Verdict) {
     let Some(counters) = tables.packet_counters() else {
         return;
     };
-    if let Some(counter) = counters.verdicts.get(verdict.index()) {
+    if let Some(counter) = counters.verdicts.get(opaque::number(verdict.index())) {
         counter.add(1);
     }
     if let Some(reason) = verdict.reason() {
@@ -235,7 +236,7 @@ pub(crate) fn count_reason<T: Tables>(tables: &T, reason: Reason) {
 
 #[inline(always)]
 fn count_in(counters: &PacketCounters, reason: Reason) {
-    if let Some(counter) = counters.reasons.get(reason as usize) {
+    if let Some(counter) = counters.reasons.get(opaque::number(reason as usize)) {
         counter.add(1);
     }
 }

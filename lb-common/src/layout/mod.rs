@@ -22,7 +22,7 @@ pub use flow_log::{Account, Ended, Ends};
 pub(crate) use mac::{mac_difference, mac_pair, mac_with, with_mac};
 pub use mac::{mac_from_word, mac_to_word};
 pub use note::{Allowance, Note};
-pub use ports::PortFilter;
+pub use ports::{ByPort, PortFilter};
 pub use quota::Quotas;
 pub use service::{ChoiceWord, Service, ServiceSlot, Span};
 pub use settings::{ANSWER_ECHO, COMPLETE_PARTIAL, KEEP_PARTIAL, Settings};

@@ -1,16 +1,35 @@
 //! Which ports anybody can want.
 
-use crate::shared::Shared;
+use crate::{address::Port, shared::Shared};
 
-/// Per port number, who might want a packet that carries it. The cheap look-up that comes first.
+/// Per port, who might want a packet that carries it. The cheap look-up that comes first.
 #[repr(C)]
 pub struct PortFilter {
     /// Bits [`PortFilter::TCP`], [`PortFilter::UDP`], [`PortFilter::BY_SOURCE`] and [`PortFilter::VERIFY`] by destination
-    /// port in host order.
-    pub destinations: [Shared<u8>; 65536],
-    /// Bits [`PortFilter::TCP`] and [`PortFilter::UDP`] by source port in host order, for packets whose destination
-    /// port has [`PortFilter::BY_SOURCE`], and for those that this host sends.
-    pub sources: [Shared<u8>; 65536],
+    /// port.
+    pub destinations: ByPort,
+    /// Bits [`PortFilter::TCP`] and [`PortFilter::UDP`] by source port, for packets whose destination port has
+    /// [`PortFilter::BY_SOURCE`], and for those that this host sends.
+    pub sources: ByPort,
+}
+
+/// A byte for each port, at the number that the port's bytes are as they stand in a packet. They are not swapped for it:
+/// that would be an instruction more, after which verifiers of old kernels (6.1) take the number for any.
+#[repr(transparent)]
+pub struct ByPort([Shared<u8>; 65536]);
+
+impl ByPort {
+    /// The byte of a port. There is one for each, so that this never panics, as the compiler sees.
+    #[inline(always)]
+    #[must_use]
+    pub fn of(&self, port: Port) -> &Shared<u8> {
+        &self.0[usize::from(u16::from_ne_bytes(port.0))]
+    }
+
+    /// All ports with their bytes.
+    pub fn iter(&self) -> impl Iterator<Item = (Port, &Shared<u8>)> {
+        (0..=u16::MAX).map(|number| Port(number.to_ne_bytes())).zip(&self.0)
+    }
 }
 
 impl PortFilter {

@@ -92,7 +92,7 @@ const METER: Budget = Budget {
 };
 
 const COOKIE: Budget = Budget {
-    verified: 20_000,
+    verified: 25_000,
     stack: 320,
     size: 52_000,
 };
@@ -132,7 +132,7 @@ const EGRESS: Budget = Budget {
 
 /// Looks at up to 256 backends, as a new flow does.
 const CONNECT: Budget = Budget {
-    verified: 30_000,
+    verified: 36_000,
     stack: 256,
     size: 12_000,
 };

@@ -1,6 +1,7 @@
 //! What forwarding modes ask of the tables.
 
 use lb_common::{
+    Port,
     layout::{PortFilter, Span},
     manner::{Forwarding, Manner},
 };
@@ -93,9 +94,10 @@ fn answers_are_looked_for_by_source_port_only_where_a_service_needs_it() {
         let all = ports
             .destinations
             .iter()
-            .all(|bits| bits.load() & PortFilter::BY_SOURCE != 0);
+            .all(|(_, bits)| bits.load() & PortFilter::BY_SOURCE != 0);
         assert_eq!(all, needs, "{mode}");
-        assert_eq!(ports.sources[80].load() == PortFilter::TCP, needs, "{mode}");
+        let source = ports.sources.of(Port::new(80)).load();
+        assert_eq!(source == PortFilter::TCP, needs, "{mode}");
     }
 }
 
@@ -125,10 +127,10 @@ fn syn_cookies_are_given_from_so_many_half_open_flows_on_and_never_for_backends_
 fn checksums_are_verified_at_the_ports_of_services_that_ask_for_it_and_no_longer() {
     let asking = |world: &World| {
         let memory = world.heap.memory();
-        let ports = (0..=u16::MAX).zip(&memory.ports.destinations);
+        let ports = memory.ports.destinations.iter();
         let ports = ports.filter(|(_, bits)| bits.load() & PortFilter::VERIFY != 0);
         let services = [0, 1].map(|row: usize| memory.services[row].verifies.load());
-        (ports.map(|(port, _)| port).collect::<Vec<_>>(), services)
+        (ports.map(|(port, _)| port.number()).collect::<Vec<_>>(), services)
     };
     let mut world = World::ready(&config("verify_checksums = true"));
     assert_eq!(asking(&world), (vec![80], [1; 2]));
