@@ -29,9 +29,7 @@ pub(crate) fn number(number: usize) -> usize {
     {
         let mut number = number;
         // SAFETY: moves a register to itself.
-        unsafe {
-            core::arch::asm!("{0} = {0}", inout(reg) number, options(nomem, nostack, preserves_flags))
-        };
+        unsafe { core::arch::asm!("{0} = {0}", inout(reg) number, options(nomem, nostack, preserves_flags)) };
         number
     }
     #[cfg(not(target_arch = "bpf"))]

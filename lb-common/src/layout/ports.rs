@@ -28,7 +28,9 @@ impl ByPort {
 
     /// All ports with their bytes.
     pub fn iter(&self) -> impl Iterator<Item = (Port, &Shared<u8>)> {
-        (0..=u16::MAX).map(|number| Port(number.to_ne_bytes())).zip(&self.0)
+        (0..=u16::MAX)
+            .map(|number| Port(number.to_ne_bytes()))
+            .zip(&self.0)
     }
 }
 

@@ -480,7 +480,11 @@ fn clear(memory: &Memory<'_>) {
         .settings
         .bucket_mask_v6
         .store(mask(memory.buckets_v6.len()));
-    let ports = memory.ports.destinations.iter().chain(memory.ports.sources.iter());
+    let ports = memory
+        .ports
+        .destinations
+        .iter()
+        .chain(memory.ports.sources.iter());
     ports.for_each(|(_, bits)| bits.store(0));
     memory.settings.quota_mask.store(mask(memory.quotas.len()));
     memory.settings.denied.store(0);

@@ -12,8 +12,11 @@ use libc::{cmsghdr, iovec, mmsghdr, sockaddr_ll, socklen_t, tpacket_auxdata};
 
 use super::{header::Unfinished, segments::Merged};
 
-/// Frames taken at once. What comes meanwhile waits in the socket.
-const FRAMES: usize = 64;
+/// The most frames taken at once. What comes meanwhile waits in the socket.
+const MOST: usize = 64;
+
+/// The fewest that are asked for. Each costs its preparation, and mostly there are one or two.
+const FEWEST: usize = 8;
 
 /// Room before a frame, for headers that are put before it.
 const HEADROOM: usize = 128;
@@ -24,8 +27,11 @@ const LONGEST: usize = 65_536 + 18;
 /// One thread's frames.
 pub(super) struct Batch {
     slots: Vec<Slot>,
+    /// How many of them are offered to the kernel: twice as many as it filled the last time.
+    offered: usize,
     /// How many of them hold frames.
     taken: usize,
+    is_full: bool,
     outgoing: Vec<Outgoing>,
 }
 
@@ -70,18 +76,20 @@ pub(super) enum Kind {
 impl Batch {
     pub(super) fn new() -> Self {
         Self {
-            slots: (0..FRAMES).map(|_| Slot::new()).collect(),
+            slots: (0..MOST).map(|_| Slot::new()).collect(),
+            offered: FEWEST,
             taken: 0,
-            outgoing: Vec::with_capacity(FRAMES),
+            is_full: false,
+            outgoing: Vec::with_capacity(MOST),
         }
     }
 
     /// Takes the frames that wait in a socket, without waiting for more; how many there were.
     pub(super) fn receive(&mut self, socket: impl AsFd) -> io::Result<usize> {
         self.taken = 0;
-        let mut pieces: Vec<[iovec; 2]> = self.slots.iter_mut().map(Slot::pieces).collect();
-        let mut messages: Vec<mmsghdr> = self
-            .slots
+        let slots = &mut self.slots[..self.offered];
+        let mut pieces: Vec<[iovec; 2]> = slots.iter_mut().map(Slot::pieces).collect();
+        let mut messages: Vec<mmsghdr> = slots
             .iter_mut()
             .zip(&mut pieces)
             .map(|(slot, pieces)| slot.message(pieces))
@@ -103,12 +111,14 @@ impl Batch {
         for (slot, message) in self.slots.iter_mut().zip(&messages).take(self.taken) {
             slot.taken(message);
         }
+        self.is_full = self.taken == self.offered;
+        self.offered = (2 * self.taken).clamp(FEWEST, MOST);
         Ok(self.taken)
     }
 
-    /// Whether there was room for more frames than were there.
+    /// Whether there may have been more frames than were asked for.
     pub(super) fn is_full(&self) -> bool {
-        self.taken == FRAMES
+        self.is_full
     }
 
     /// Numbers of the slots that hold frames.

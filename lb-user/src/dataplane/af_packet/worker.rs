@@ -1,7 +1,7 @@
 //! A thread that forwards.
 
 use std::{
-    io,
+    io, iter,
     os::fd::{AsFd as _, OwnedFd},
     sync::{
         Arc,
@@ -59,36 +59,21 @@ impl Forwarder {
     pub(super) fn run(&self) {
         let tables = Worker::new(self.heap.memory(), self.number, now());
         let mut batch = Batch::new();
-        while let Some(ready) = self.wait() {
-            for group in ready {
+        let sockets = self.groups.iter().map(|group| group.sockets[self.number].as_fd());
+        let mut polled: Vec<PollFd<'_>> = iter::once(self.stop.as_fd())
+            .chain(sockets)
+            .map(|socket| PollFd::new(socket, PollFlags::POLLIN))
+            .collect();
+        while let Some(sockets) = wait(&mut polled) {
+            for (group, _) in self
+                .groups
+                .iter()
+                .zip(sockets)
+                .filter(|(_, socket)| has_news(socket))
+            {
                 self.take_turns(&mut batch, &tables, group);
             }
         }
-    }
-
-    /// Waits for frames; the groups that have some, `None` at the end.
-    fn wait(&self) -> Option<Vec<&Group>> {
-        let sockets = self
-            .groups
-            .iter()
-            .map(|group| PollFd::new(group.sockets[self.number].as_fd(), PollFlags::POLLIN));
-        let mut polled: Vec<PollFd<'_>> = sockets.collect();
-        polled.push(PollFd::new(self.stop.as_fd(), PollFlags::POLLIN));
-        match poll(&mut polled, PollTimeout::NONE) {
-            Ok(_) | Err(Errno::EINTR | Errno::ENOMEM) => {}
-            Err(_) => return None,
-        }
-        let has_news = |polled: &PollFd<'_>| polled.any().unwrap_or(true);
-        let (stop, sockets) = polled.split_last()?;
-        if has_news(stop) {
-            return None;
-        }
-        let ready = self
-            .groups
-            .iter()
-            .zip(sockets)
-            .filter(|(_, socket)| has_news(socket));
-        Some(ready.map(|(group, _)| group).collect())
     }
 
     fn take_turns(&self, batch: &mut Batch, tables: &Worker<'_>, group: &Group) {
@@ -146,6 +131,20 @@ impl Forwarder {
             }
         }
     }
+}
+
+/// Waits until there is something, and returns where; `None` at the end, which is told first of all.
+fn wait<'p, 'f>(polled: &'p mut [PollFd<'f>]) -> Option<&'p [PollFd<'f>]> {
+    match poll(polled, PollTimeout::NONE) {
+        Ok(_) | Err(Errno::EINTR | Errno::ENOMEM) => {}
+        Err(_) => return None,
+    }
+    let (stop, sockets) = polled.split_first()?;
+    (!has_news(stop)).then_some(sockets)
+}
+
+fn has_news(polled: &PollFd<'_>) -> bool {
+    polled.any().unwrap_or(true)
 }
 
 /// How a batch's frames are decided on.
