@@ -19,9 +19,13 @@ pub struct PortFilter {
 pub struct ByPort([Shared<u8>; 65536]);
 
 impl ByPort {
-    /// The byte of a port. There is one for each, so that this never panics, as the compiler sees.
+    /// The byte of a port.
     #[inline(always)]
     #[must_use]
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "there is a byte for each of 16 bits, as the compiler sees"
+    )]
     pub fn of(&self, port: Port) -> &Shared<u8> {
         &self.0[usize::from(u16::from_ne_bytes(port.0))]
     }
