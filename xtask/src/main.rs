@@ -6,6 +6,7 @@
 mod bench;
 mod build;
 mod fuzz;
+mod kernel;
 mod licences;
 mod process;
 mod run;
@@ -38,6 +39,8 @@ enum Task {
     Bench(bench::Arguments),
     /// Fuzz whatever takes bytes from outside: ten minutes for each target
     Fuzz(fuzz::Arguments),
+    /// The verifier's budgets and the golden rows on Debian's own kernel, in an emulated machine: some ten minutes
+    Kernel,
     /// Install what is missing on this machine, and nothing else
     Setup,
 }
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
         Task::Test(arguments) => test::test(&arguments),
         Task::Bench(arguments) => bench::bench(&arguments),
         Task::Fuzz(arguments) => fuzz::fuzz(&arguments),
+        Task::Kernel => kernel::kernel(),
         Task::Setup => setup::for_tests().map(|_| ExitCode::SUCCESS),
     };
     outcome.unwrap_or_else(|error| {

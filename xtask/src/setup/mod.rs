@@ -4,6 +4,7 @@
 //! is remembered between runs, so nothing can be remembered wrongly.
 
 mod cargo_tools;
+mod debian_kernel;
 mod linker;
 mod packages;
 pub(crate) mod schemathesis;
@@ -12,6 +13,7 @@ mod toolchain;
 use std::path::PathBuf;
 
 use anyhow::Result;
+pub(crate) use debian_kernel::{DebianKernel, ensure as debian_kernel};
 pub(crate) use toolchain::Toolchain;
 
 use self::packages::{Apt, Program};

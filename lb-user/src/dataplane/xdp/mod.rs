@@ -8,6 +8,7 @@ mod connect;
 mod egress;
 mod instance;
 mod link;
+mod load;
 mod mode;
 mod object;
 mod pins;
@@ -16,7 +17,8 @@ mod watch;
 
 pub use attach::Xdp;
 pub use link::AttachError;
+pub use load::LoadError;
 pub use mode::Mode;
-pub use object::{LoadError, Object};
+pub use object::Object;
 pub use pins::{AdoptError, Pins, PinsError};
 pub use tables::Tables;

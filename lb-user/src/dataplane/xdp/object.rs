@@ -1,18 +1,18 @@
 //! Loading the eBPF object.
 
-use std::{error::Error, io, sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
-use anyhow::Chain;
 use aya::{
-    EbpfError, EbpfLoader, TestRun as _, TestRunOptions,
-    maps::{MapData, PerfEventArray, ProgramArray},
-    programs::{CgroupSockAddr, Program, ProgramError, ProgramInfo, SchedClassifier, Xdp},
+    EbpfLoader, TestRun as _, TestRunOptions,
+    maps::{MapData, PerfEventArray},
+    programs::{CgroupSockAddr, ProgramError, ProgramInfo, SchedClassifier, Xdp},
 };
 use lb_common::{Stage, layout, memory::Memory};
 
 use super::{
     Mode, adopt, clock,
-    pins::{AdoptError, Pins},
+    load::{self, LoadError, PROGRAMS, object_error, program},
+    pins::Pins,
     tables::{self, Tables},
 };
 use crate::dataplane::{Capacity, secret};
@@ -26,42 +26,6 @@ pub struct Object {
     tick: Duration,
     adopted: bool,
 }
-
-/// The object cannot be loaded.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    /// Neither root nor the capabilities that stand for it.
-    #[error("loading the packet path needs root, or the capabilities CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON")]
-    NotPermitted,
-    /// The kernel refused a map or the object.
-    #[error("the kernel does not take the packet path's tables: {0}")]
-    Object(#[source] EbpfError),
-    /// The kernel's verifier refused a program.
-    #[error("the kernel refuses program `{program}`: {reason}")]
-    Program {
-        /// Its name in the object.
-        program: &'static str,
-        /// The last lines of the verifier's log.
-        reason: String,
-    },
-    /// A table cannot be mapped.
-    #[error("cannot map table {name}: {source}")]
-    Map {
-        /// Its name in the object.
-        name: &'static str,
-        /// Why.
-        source: io::Error,
-    },
-    /// The kernel's clock cannot be read.
-    #[error("cannot read the kernel's clock: {0}")]
-    Clock(#[source] ProgramError),
-    /// There are tables already, and they do not fit.
-    #[error(transparent)]
-    Adopt(#[from] AdoptError),
-}
-
-/// The map by which the stages' programs find each other.
-const PROGRAMS: &str = "PROGRAMS";
 
 /// The map by which packets are shown. Never pinned: who watches is a daemon's own.
 const SIGHTINGS: &str = "SIGHTINGS";
@@ -122,12 +86,8 @@ impl Object {
 
     fn load_by(loader: &mut EbpfLoader<'_>, adopted: bool) -> Result<Self, LoadError> {
         let mut ebpf = loader.load(super::super::OBJECT).map_err(object_error)?;
-        for name in Self::programs() {
-            load(&mut ebpf, name).map_err(|error| program_error(name, &error))?;
-        }
-        for stage in Stage::ALL {
-            link(&mut ebpf, stage).map_err(|error| program_error(stage.program(), &error))?;
-        }
+        load::programs(&mut ebpf)?;
+        load::link_stages(&mut ebpf)?;
         let tables = Arc::new(Tables::map(&ebpf)?);
         let sightings = sightings(&mut ebpf)?;
         let tick = clock::tick(program::<&mut Xdp>(&mut ebpf, "clock").map_err(LoadError::Clock)?)
@@ -243,39 +203,6 @@ fn mask<T>(table: &[T]) -> u32 {
     rows(table) - 1
 }
 
-fn program<'e, P>(ebpf: &'e mut aya::Ebpf, name: &str) -> Result<P, ProgramError>
-where
-    P: TryFrom<&'e mut Program, Error = ProgramError>,
-{
-    ebpf.program_mut(name)
-        .ok_or(ProgramError::UnexpectedProgramType)?
-        .try_into()
-}
-
-/// Loads a program of whatever type that the object has.
-fn load(ebpf: &mut aya::Ebpf, name: &str) -> Result<(), ProgramError> {
-    match ebpf.program_mut(name) {
-        Some(Program::Xdp(program)) => program.load(),
-        Some(Program::SchedClassifier(program)) => program.load(),
-        Some(Program::CgroupSockAddr(program)) => program.load(),
-        _ => Err(ProgramError::UnexpectedProgramType),
-    }
-}
-
-/// Lets the programs of the other stages find that of this one. Where another daemon's programs are in force, these take
-/// their places one after the other: all that know the same layout can go on in each other.
-fn link(ebpf: &mut aya::Ebpf, stage: Stage) -> Result<(), ProgramError> {
-    let program = program::<&mut Xdp>(ebpf, stage.program())?
-        .fd()?
-        .try_clone()
-        .map_err(ProgramError::IOError)?;
-    let map = ebpf
-        .map_mut(PROGRAMS)
-        .ok_or(ProgramError::UnexpectedProgramType)?;
-    ProgramArray::try_from(map)?.set(stage as u32, &program, 0)?;
-    Ok(())
-}
-
 fn sightings(ebpf: &mut aya::Ebpf) -> Result<PerfEventArray<MapData>, LoadError> {
     let failed = |source| LoadError::Map {
         name: SIGHTINGS,
@@ -284,30 +211,4 @@ fn sightings(ebpf: &mut aya::Ebpf) -> Result<PerfEventArray<MapData>, LoadError>
     let map = ebpf.take_map(SIGHTINGS);
     let map = map.ok_or_else(|| failed(io::Error::other("it is not in the object")))?;
     PerfEventArray::try_from(map).map_err(|error| failed(io::Error::other(error)))
-}
-
-fn object_error(error: EbpfError) -> LoadError {
-    if is_not_permitted(&error) {
-        LoadError::NotPermitted
-    } else {
-        LoadError::Object(error)
-    }
-}
-
-fn program_error(program: &'static str, error: &ProgramError) -> LoadError {
-    if is_not_permitted(error) {
-        return LoadError::NotPermitted;
-    }
-    let text = error.to_string();
-    // The verifier ends its log with what it refused and, after that, with its statistics.
-    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
-    let reason = lines[lines.len().saturating_sub(12)..].join(" | ");
-    LoadError::Program { program, reason }
-}
-
-/// EPERM only: EACCES, of the same `ErrorKind`, is how the verifier refuses.
-fn is_not_permitted(error: &(dyn Error + 'static)) -> bool {
-    Chain::new(error)
-        .filter_map(|error| error.downcast_ref::<io::Error>())
-        .any(|error| error.raw_os_error() == Some(libc::EPERM))
 }

@@ -13,7 +13,7 @@ use lb_common::{
     memory::Memory,
 };
 
-use super::object::LoadError;
+use super::LoadError;
 use crate::dataplane::{
     Capacity,
     mapped::{Mapped, Table},

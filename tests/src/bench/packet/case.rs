@@ -117,7 +117,7 @@ impl Case {
         let client = Ends::of_client(client, self.family);
         Ok(match self.packet {
             Packets::Forth(protocol) => {
-                if self.mode.translates_ports() {
+                if self.mode.sees_answers() {
                     open(kernel, client, protocol)?;
                 } else {
                     establish_one_way(&kernel.worker()?, client, protocol)?;
