@@ -29,7 +29,8 @@ pub(crate) fn ensure() -> Result<PathBuf> {
     }
     packages::ensure(&PYTHON, &mut Apt::default())?;
     step(&format!("installing schemathesis {VERSION}"), || {
-        quiet(Command::new("python3").args(["-m", "venv"]).arg(&home))?;
+        // Anew, should an installation have been broken off.
+        quiet(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&home))?;
         let wanted = format!("schemathesis=={VERSION}");
         quiet(Command::new(home.join("bin/pip")).args(["install", &wanted]))
     })
