@@ -46,7 +46,7 @@ pub(crate) fn kernel() -> Result<ExitCode> {
 }
 
 /// Builds the tests; their names and programs.
-fn test_programs() -> Result<Vec<(String, PathBuf)>> {
+fn test_programs() -> Result<Vec<(&'static str, PathBuf)>> {
     let mut cargo = workspace::cargo();
     cargo.args([
         "test",
@@ -62,7 +62,8 @@ fn test_programs() -> Result<Vec<(String, PathBuf)>> {
     let messages = output(&mut cargo).context("the tests cannot be built: `cargo xtask test` says why")?;
     let program = |line| {
         let message: Value = serde_json::from_str(line).ok()?;
-        let name = message["target"]["name"].as_str()?.to_owned();
+        // It also builds the programs that tests of their package may start.
+        let name = TESTS.into_iter().find(|test| message["target"]["name"] == *test)?;
         Some((name, PathBuf::from(message["executable"].as_str()?)))
     };
     let programs: Vec<_> = messages.lines().filter_map(program).collect();
@@ -74,7 +75,7 @@ fn test_programs() -> Result<Vec<(String, PathBuf)>> {
 }
 
 /// Packs all that the machine has into the archive that the kernel unpacks.
-fn pack(kernel: &DebianKernel, tests: &[(String, PathBuf)]) -> Result<PathBuf> {
+fn pack(kernel: &DebianKernel, tests: &[(&str, PathBuf)]) -> Result<PathBuf> {
     let root = workspace::target("kernel/root");
     if root.exists() {
         fs::remove_dir_all(&root)?;
