@@ -290,8 +290,9 @@ fn text(mode: Mode, families: &[Family], flows: u32) -> Result<String> {
                 mode.as_str()
             )?;
             if protocol == "tcp" && mode == Mode::FullNat {
-                // Flows are opened here by the thousand, and none of them is a flood.
-                text.push_str("syn_cookies = \"never\"\n");
+                // Flows are opened here by the thousand, and none of them is a flood. Nobody answers a SYN, and after a stall
+                // of the machine the next one is not to be moved to another backend.
+                text.push_str("syn_cookies = \"never\"\nretries = 0\n");
             }
             for number in 1..=BACKENDS {
                 let address = std::net::SocketAddr::new(backend(number, *family), backend_port);

@@ -63,7 +63,9 @@ fn test_programs() -> Result<Vec<(&'static str, PathBuf)>> {
     let program = |line| {
         let message: Value = serde_json::from_str(line).ok()?;
         // It also builds the programs that tests of their package may start.
-        let name = TESTS.into_iter().find(|test| message["target"]["name"] == *test)?;
+        let name = TESTS
+            .into_iter()
+            .find(|test| message["target"]["name"] == *test)?;
         Some((name, PathBuf::from(message["executable"].as_str()?)))
     };
     let programs: Vec<_> = messages.lines().filter_map(program).collect();
