@@ -34,7 +34,9 @@ pub fn make_room<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
 /// Where the packet goes on.
 #[inline(always)]
 fn evict<A: Parse, T: Tables>(tables: &T) -> Result<Stage, Reason> {
-    flow::make_room::<A, T>(tables, tables.now());
+    if !flow::make_room::<A, T>(tables, tables.now()) {
+        return Err(Reason::FlowTableFull);
+    }
     let backend = tables.note().ok_or(Reason::NotReady)?.backend.load();
     let record = tables.backend(backend).ok_or(Reason::NoBackend)?;
     Ok(begin::stage::<A>(record))

@@ -18,25 +18,24 @@ use crate::{
 
 /// Frees an entry of the buckets in which [`claim`](super::claim) has just found none: of the flow that has been closed for
 /// longest, or else of the one that has waited longest for its handshake. None, if all of them hold active flows, or
-/// handshakes that are too young to be given up, or if another CPU changes the one that is to go.
+/// handshakes that are too young to be given up, or if another CPU changes the one that is to go. Says whether it did.
 #[inline(always)]
-pub fn make_room<A: Address, T: Tables>(tables: &T, now: u32) {
+#[must_use]
+pub fn make_room<A: Address, T: Tables>(tables: &T, now: u32) -> bool {
     let Some(settings) = tables.settings() else {
-        return;
+        return false;
     };
     let Ok(spot) = oldest::<A, T>(tables, now) else {
-        return;
+        return false;
     };
     let Some(hit) = spot.hit(settings) else {
-        return;
+        return false;
     };
     // Looked at again: what was closed a moment ago may be another flow by now.
     let state = hit.control.state();
     let is_old =
         state.has(State::READY) && !state.has(State::ESTABLISHED) && hit.entry.quiet(now) > settings.youth();
-    if state.has(State::CLOSED) || is_old {
-        hit.end(tables, Why::Evicted);
-    }
+    (state.has(State::CLOSED) || is_old) && hit.end(tables, Why::Evicted)
 }
 
 /// The entry of the noted buckets that is to go first.

@@ -88,10 +88,7 @@ pub(super) fn open(worker: &Worker<'_>, settings: &Settings, n: u16, now: u32) -
 /// Claims an entry, and makes room for it where there is none.
 fn claim(worker: &Worker<'_>, key: &Tuple<V4>, now: u32) -> Result<Claim, Reason> {
     flow::claim(worker, key, TCP).or_else(|reason| match reason {
-        Reason::FlowTableFull => {
-            flow::make_room::<V4, _>(worker, now);
-            flow::claim(worker, key, TCP)
-        }
+        Reason::FlowTableFull if flow::make_room::<V4, _>(worker, now) => flow::claim(worker, key, TCP),
         reason => Err(reason),
     })
 }
