@@ -59,7 +59,8 @@ impl Part {
         Self::Scale,
     ];
 
-    fn measure(self, effort: Effort) -> Result<Vec<Table>> {
+    /// `alone`, if nothing else is measured.
+    fn measure(self, effort: Effort, alone: bool) -> Result<Vec<Table>> {
         match self {
             Self::Packet => machine::on_one_cpu(|| {
                 Ok(vec![
@@ -69,7 +70,7 @@ impl Part {
                 ])
             }),
             Self::Flows => machine::on_one_cpu(|| flows::measure(effort, &flows::SIZES)),
-            Self::EndToEnd => end_to_end::measure(effort),
+            Self::EndToEnd => end_to_end::measure(effort, alone),
             Self::Control => Ok(control::measure(effort)),
             Self::Scale => scale::measure(),
         }
@@ -85,7 +86,7 @@ pub fn run(parts: &[Part], effort: Effort) -> Result<Report> {
         tables: Vec::new(),
     };
     for part in parts {
-        let tables = part.measure(effort)?;
+        let tables = part.measure(effort, parts.len() == 1)?;
         tables.iter().for_each(Table::print);
         report.tables.extend(tables);
     }

@@ -31,8 +31,8 @@ struct Medians {
     ratio: Option<f64>,
     /// CPU time per unit, in microseconds.
     cpu: f64,
-    /// How much more that is than the reference's in the same round.
-    added: Option<f64>,
+    /// How much more that is than the reference's in the same round, and by how much that may be off.
+    added: Option<(f64, f64)>,
     /// Milliseconds that half of the requests, 99 and 99.9 of a hundred took at most.
     latency: Option<[f64; 3]>,
     /// Of all measurements together.
@@ -61,8 +61,8 @@ fn table(measured: &[Measured], load: Load, plan: Plan) -> Table {
         title: format!("End to end, {}", describe(load)),
         notes: vec![format!(
             "Medians of {} rounds of {} s, targets in turn. What is added to, or a multiple of, `{REFERENCE}` is so within \
-             a round. CPU is the whole machine's, client and backend included.",
-            plan.rounds,
+             a round; ± is that median's standard error. CPU is the whole machine's, client and backend included.",
+            plan.rounds_of(load),
             plan.length.as_secs()
         )],
         columns: columns(load),
@@ -95,6 +95,7 @@ fn columns(load: Load) -> Vec<Column> {
         ("p999_ms", "p99.9 ms", 2),
         ("cpu_us", &cpu, 1),
         ("cpu_added_us", "added µs", 1),
+        ("cpu_added_error_us", "± µs", 1),
         ("failed", "failed", 0),
         ("spread_percent", "spread %", 0),
     ])
@@ -112,7 +113,8 @@ fn figures(load: Load, medians: &Medians) -> Vec<Option<f64>> {
         latency(1),
         latency(2),
         Some(medians.cpu),
-        medians.added,
+        medians.added.map(|(added, _)| added),
+        medians.added.map(|(_, error)| error),
         Some(medians.failed as f64),
         Some(100.0 * medians.spread),
     ]
@@ -124,7 +126,7 @@ fn medians(of: &[Measurement], reference: &[Measurement]) -> Option<Medians> {
     let rates = of.iter().map(rate).collect::<Sample>();
     let against = |figure: fn(&Measurement, &Measurement) -> f64| {
         let figures = of.iter().zip(reference).map(|(one, other)| figure(one, other));
-        (!reference.is_empty()).then(|| figures.collect::<Sample>().median())
+        (!reference.is_empty()).then(|| figures.collect::<Sample>())
     };
     let latency = |index: usize| {
         let figures = of.iter().filter_map(|one| Some(one.latency?[index]));
@@ -133,9 +135,9 @@ fn medians(of: &[Measurement], reference: &[Measurement]) -> Option<Medians> {
     Some(Medians {
         rate: rates.median(),
         spread: rates.spread(),
-        ratio: against(|one, other| rate(one) / rate(other)),
+        ratio: against(|one, other| rate(one) / rate(other)).map(|ratios| ratios.median()),
         cpu: of.iter().map(cpu).collect::<Sample>().median(),
-        added: against(|one, other| cpu(one) - cpu(other)),
+        added: against(|one, other| cpu(one) - cpu(other)).map(|added| (added.median(), added.error())),
         latency: first.latency.map(|_| [0, 1, 2].map(latency)),
         failed: of.iter().map(|one| one.failed).sum(),
     })
