@@ -62,5 +62,5 @@ where
         counters.count_in(length);
     }
     flow::count(tables, settings, &hit, (&*packet, &segment), length);
-    Ok(Verdict::Pass(Reason::Local))
+    Ok(Verdict::pass(Reason::Local))
 }

@@ -85,6 +85,7 @@ fn candidate<'t, A: Parse, T: Tables>(
     } else {
         PortFilter::UDP
     };
-    let bits = tables.ports()?.sources.of(segment.tuple.src_port).load();
-    (bits & bit != 0).then_some((segment, tables.settings()?))
+    let settings = tables.settings()?;
+    let bits = settings.ports.sources.of(segment.tuple.src_port).load();
+    (bits & bit != 0).then_some((segment, settings))
 }

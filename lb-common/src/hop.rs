@@ -12,9 +12,19 @@ pub(crate) fn in_force(record: &Backend) -> Result<(&Hop, Link), Reason> {
     at(record, record.hop.load())
 }
 
+/// The next hop that is in force for packets of a flow; none, if the flow is to end.
+#[inline(always)]
+pub(crate) fn of_flow(record: &Backend) -> Result<(&Hop, Link), Reason> {
+    let word = record.hop.load();
+    if word & Backend::ENDS != 0 {
+        return Err(seldom(Reason::BackendDown));
+    }
+    at(record, word)
+}
+
 /// The next hop that a word of [`Backend::hop`] says is in force, and its MAC addresses.
 #[inline(always)]
-pub(crate) fn at(record: &Backend, word: u32) -> Result<(&Hop, Link), Reason> {
+fn at(record: &Backend, word: u32) -> Result<(&Hop, Link), Reason> {
     let hop = record
         .hops
         .get((word & Backend::HOP) as usize)

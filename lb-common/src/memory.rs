@@ -13,7 +13,7 @@ use crate::{
     flow::Bucket,
     layout::{
         Account, Backend, BackendCounters, Border, COMPLETE_PARTIAL, ChoiceWord, Datagrams, Ended, Ends,
-        Note, PacketCounters, PortFilter, Quotas, Service, ServiceSlot, Settings, Source, Watch,
+        Note, PacketCounters, Quotas, Service, ServiceSlot, Settings, Source, Watch,
     },
     packet::Packet,
     shared::Shared,
@@ -25,8 +25,6 @@ use crate::{
 pub struct Memory<'m> {
     /// See [`Tables::settings`].
     pub settings: &'m Settings,
-    /// See [`Tables::ports`].
-    pub ports: &'m PortFilter,
     /// See [`Tables::service_slot`].
     pub service_slots: &'m [ServiceSlot],
     /// See [`Tables::service`].
@@ -112,10 +110,6 @@ fn at<T>(table: &[T], index: u32) -> Option<&T> {
 impl Tables for Worker<'_> {
     fn settings(&self) -> Option<&Settings> {
         Some(self.memory.settings)
-    }
-
-    fn ports(&self) -> Option<&PortFilter> {
-        Some(self.memory.ports)
     }
 
     fn service_slot(&self, index: u32) -> Option<&ServiceSlot> {

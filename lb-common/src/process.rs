@@ -220,7 +220,7 @@ fn count<T: Tables>(tables: &T, verdict: Verdict) {
     if let Some(counter) = counters.verdicts.get(opaque::number(verdict.index())) {
         counter.add(1);
     }
-    if let Some(reason) = verdict.reason() {
+    if let Some(reason) = verdict.reason_index() {
         counters.latest.store(reason as u64);
         count_in(counters, reason);
     }
@@ -230,13 +230,13 @@ fn count<T: Tables>(tables: &T, verdict: Verdict) {
 #[inline(always)]
 pub(crate) fn count_reason<T: Tables>(tables: &T, reason: Reason) {
     if let Some(counters) = tables.packet_counters() {
-        count_in(counters, reason);
+        count_in(counters, reason as usize);
     }
 }
 
 #[inline(always)]
-fn count_in(counters: &PacketCounters, reason: Reason) {
-    if let Some(counter) = counters.reasons.get(opaque::number(reason as usize)) {
+fn count_in(counters: &PacketCounters, reason: usize) {
+    if let Some(counter) = counters.reasons.get(opaque::number(reason)) {
         counter.add(1);
     }
 }

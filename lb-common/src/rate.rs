@@ -48,10 +48,11 @@ mod tests {
     use std::thread;
 
     use super::*;
+    use crate::shared::zeroed;
 
     #[test]
     fn so_many_are_allowed_each_second_and_no_more() {
-        let (settings, allowance) = (Settings::default(), Allowance::default());
+        let (settings, allowance) = (zeroed::<Settings>(), Allowance::default());
         settings.second.store(1000);
         let allowed = |now| (0..10).filter(|_| allows(&settings, &allowance, now, 3)).count();
         assert_eq!(allowed(5000), 3);
@@ -62,7 +63,7 @@ mod tests {
 
     #[test]
     fn all_workers_together_are_allowed_so_many_each_second() {
-        let (settings, window) = (Settings::default(), Shared::<u64>::default());
+        let (settings, window) = (zeroed::<Settings>(), Shared::<u64>::default());
         settings.second.store(1000);
         let allowed = |now| (0..10).filter(|_| takes(&settings, &window, now, 3)).count();
         assert_eq!(allowed(5000), 3);
@@ -81,7 +82,7 @@ mod tests {
 
     #[test]
     fn no_race_lets_more_in_than_are_allowed() {
-        let (settings, window) = (Settings::default(), Shared::<u64>::default());
+        let (settings, window) = (zeroed::<Settings>(), Shared::<u64>::default());
         settings.second.store(1000);
         let allowed = || {
             (0..10_000)

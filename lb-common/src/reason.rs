@@ -1,12 +1,9 @@
 //! Why a packet was not forwarded: the one list that counters, CLI, metrics and documents share.
 
-use crate::{opaque, verdict::Verdict};
-
-/// What a reason does with its packet.
-enum Action {
-    Pass,
-    Drop,
-}
+use crate::{
+    opaque,
+    verdict::{Action, Verdict},
+};
 
 macro_rules! reasons {
     ($($name:ident, $text:literal, $action:ident, $description:literal;)*) => {
@@ -92,8 +89,8 @@ impl Reason {
     #[must_use]
     pub const fn verdict(self) -> Verdict {
         match self.action() {
-            Action::Pass => Verdict::Pass(self),
-            Action::Drop => Verdict::Drop(self),
+            Action::Pass => Verdict::pass(self),
+            _ => Verdict::drop(self),
         }
     }
 }

@@ -13,13 +13,14 @@ use crate::{
     checksum::Sum,
     cookie,
     flow::{self, Hit, State},
-    follow::{self, count_traffic, leave, route},
+    follow::leave,
     layout::Settings,
     packet::{Packet, Wire},
     parse::{self, Network, Parse, Segment},
     process::{Exit, Outcome, Stage, conclude},
     reason::Reason,
     rewrite::{self, is_unfinished},
+    route,
     tables::Tables,
     verdict::Verdict,
     wire::{ACK, RST, SYN, TcpHeader},
@@ -130,15 +131,15 @@ fn send<A: Parse<Header: Wire>, T: Tables>(
         ack: hit.entry.ack.load(),
         ..*segment
     };
-    let route = route(packet, tables, &tracked, hit, hit.entry.way())?;
+    let route = route::of_packet(packet, tables, &tracked, hit, hit.entry.way())?;
     let length = packet.len();
-    follow::check_length(tables, settings, segment, route.mtu, length)?;
+    route::check_length(tables, settings, segment, route.mtu, length)?;
     if segment.ttl <= 1 {
         return Err(Reason::TtlExceeded.into());
     }
     let segment = &numbers.add_to(packet, segment)?;
     rewrite::full_nat(packet, tables, settings, segment, &route.to, &route.link)?;
-    count_traffic(tables, settings, &route, length);
+    route.count(tables, settings, length);
     flow::count(tables, settings, hit, (&*packet, segment), length);
     Ok(route.verdict(packet))
 }

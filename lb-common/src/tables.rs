@@ -6,7 +6,7 @@ use crate::{
     flow::Bucket,
     layout::{
         Account, Backend, BackendCounters, Border, COMPLETE_PARTIAL, ChoiceWord, Datagrams, Ended, Ends,
-        Note, PacketCounters, PortFilter, Quotas, Service, ServiceSlot, Settings, Source, Watch,
+        Note, PacketCounters, Quotas, Service, ServiceSlot, Settings, Source, Watch,
     },
     packet::Packet,
 };
@@ -17,8 +17,6 @@ use crate::{
 pub trait Tables {
     /// What every packet needs to know.
     fn settings(&self) -> Option<&Settings>;
-    /// The first, cheap look-up.
-    fn ports(&self) -> Option<&PortFilter>;
     /// A slot of the service index.
     fn service_slot(&self, index: u32) -> Option<&ServiceSlot>;
     /// A service.

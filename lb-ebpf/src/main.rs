@@ -1,5 +1,6 @@
 //! Ballast's packet path in the kernel: entry points over the maps of [`maps`]. What happens to a packet is
 //! decided in `lb-common`.
+#![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 #![no_std]
 #![no_main]
 use aya_ebpf::{bindings::xdp_action, macros::xdp, programs::XdpContext};

@@ -24,7 +24,7 @@ use lb_common::{
     flow::Bucket,
     layout::{
         Account, Backend, BackendCounters, Border, ChoiceWord, Datagrams, Ended, Ends, Note, PacketCounters,
-        PortFilter, Quotas, Service, ServiceSlot, Settings, Source, Watch,
+        Quotas, Service, ServiceSlot, Settings, Source, Watch,
     },
 };
 
@@ -33,8 +33,6 @@ const MMAPABLE: u32 = 1 << 10;
 
 #[map]
 static SETTINGS: Array<Settings> = Array::with_max_entries(1, MMAPABLE);
-#[map]
-static PORTS: Array<PortFilter> = Array::with_max_entries(1, MMAPABLE);
 #[map]
 static SERVICE_SLOTS: Array<ServiceSlot> = Array::with_max_entries(1, MMAPABLE);
 #[map]
@@ -100,11 +98,6 @@ impl Tables for Maps {
     #[inline(always)]
     fn settings(&self) -> Option<&Settings> {
         SETTINGS.get(0)
-    }
-
-    #[inline(always)]
-    fn ports(&self) -> Option<&PortFilter> {
-        PORTS.get(0)
     }
 
     #[inline(always)]

@@ -9,7 +9,7 @@ use aya_ebpf::{
     programs::XdpContext,
 };
 use lb_common::{
-    Packet, Reason, Stage, Tables as _, Verdict,
+    Action, Packet, Stage, Tables as _,
     watch::{Sighting, Witness},
 };
 
@@ -46,14 +46,14 @@ fn stages(context: *mut xdp_md) -> u32 {
     action.wrapping_add(Maps.settings().map_or(0, |settings| settings.zero.load()))
 }
 
-/// The [`Verdict::index`] that led to an action.
+/// The index of the verdict that led to an action.
 #[inline(always)]
 fn index(action: u32) -> usize {
     match action {
-        xdp_action::XDP_PASS => Verdict::Pass(Reason::Local).index(),
-        xdp_action::XDP_TX => Verdict::Tx.index(),
-        xdp_action::XDP_REDIRECT => Verdict::Redirect(0).index(),
-        _ => Verdict::Drop(Reason::Impossible).index(),
+        xdp_action::XDP_PASS => Action::Pass as usize,
+        xdp_action::XDP_TX => Action::Tx as usize,
+        xdp_action::XDP_REDIRECT => Action::Redirect as usize,
+        _ => Action::Drop as usize,
     }
 }
 

@@ -8,7 +8,7 @@ use lab::{
     bench::scene::{Ends, INTERFACE, Kind, Protocol, Scene},
 };
 use lb_common::{
-    Packet, V4, Verdict,
+    Packet, V4,
     flow::sweep,
     memory::{Heap, Worker},
     process,
@@ -117,10 +117,8 @@ impl Balancer {
         let mut buffer = [&[0; MARGIN], frame, &[0; MARGIN]].concat();
         let worker = Worker::new(self.tables.memory(), 0, self.now);
         let mut packet = Packet::in_buffer(&mut buffer, MARGIN, frame.len(), interface)?;
-        match process(&mut packet, &worker) {
-            Verdict::Tx | Verdict::Redirect(_) => Some(look(packet.bytes())),
-            Verdict::Pass(_) | Verdict::Drop(_) | Verdict::Answer(_) => None,
-        }
+        let verdict = process(&mut packet, &worker);
+        verdict.reason().is_none().then(|| look(packet.bytes()))
     }
 
     /// Removes what is over, as the daemon does.

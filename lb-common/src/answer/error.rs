@@ -69,7 +69,7 @@ fn answer<A: Errors, T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Result<V
     turn_round::<A>(packet, came, parties, A::ICMP, length)?;
     write_ether_type::<A>(packet)?;
     write::<A, T>(packet, tables, note, &segment, quoted)?;
-    Ok(Verdict::Answer(reason))
+    Ok(Verdict::answer(reason))
 }
 
 /// Whether the sender of a packet is one that may be told (RFC 1122 3.2.2, RFC 4443 2.4).

@@ -46,7 +46,7 @@ fn answer<A: Parse<Header: Wire>, T: Tables>(packet: &mut Packet<'_>, tables: &T
         return Err(reason.into());
     }
     came.reversed().write(packet).ok_or(Reason::Malformed)?;
-    Ok(Verdict::Answer(reason))
+    Ok(Verdict::answer(reason))
 }
 
 /// Ends the segment's flow; the reason that it is reset for.

@@ -109,7 +109,7 @@ fn give<A: Parse<Header: Wire>, T: Tables>(
         return Err(Reason::NoHeadroom);
     }
     came.reversed().write(packet).ok_or(Reason::Malformed)?;
-    Ok(Verdict::Answer(Reason::SynCookie))
+    Ok(Verdict::answer(Reason::SynCookie))
 }
 
 /// The data that fits the longest IP packet.

@@ -105,12 +105,15 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::address::{Port, V6};
+    use crate::{
+        address::{Port, V6},
+        shared::zeroed,
+    };
 
     const SECOND: u32 = 250;
 
-    fn settings(key: [u64; 2]) -> Settings {
-        let settings = Settings::default();
+    fn settings(key: [u64; 2]) -> Box<Settings> {
+        let settings = zeroed::<Settings>();
         settings.second.store(SECOND);
         settings.cookie_key[0].store(key[0]);
         settings.cookie_key[1].store(key[1]);

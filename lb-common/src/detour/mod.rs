@@ -1,5 +1,5 @@
-//! The long way: packets whose ports are not where nearly every packet has them. Behind 802.1Q tags, behind IPv6 extension
-//! headers, or in another fragment.
+//! The long way: packets whose ports are not where nearly every packet has them. Behind 802.1Q tags, IPv4 options or IPv6
+//! extension headers, or in another fragment.
 
 mod fragment;
 mod walk;

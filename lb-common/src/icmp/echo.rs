@@ -39,7 +39,7 @@ pub(super) fn answer<A: Icmp, T: Tables>(
         return Err(Reason::EchoLimited);
     }
     turn_round::<A>(packet, ip).ok_or(Reason::Malformed)?;
-    Ok(Verdict::Answer(Reason::EchoAnswered))
+    Ok(Verdict::answer(Reason::EchoAnswered))
 }
 
 /// Makes a ping its answer. Sums do not change when addresses change places.

@@ -8,11 +8,11 @@ use crate::{
     address::{ICMPV6, TCP, Tuple},
     checksum::Sum,
     flow,
-    follow::{count_traffic, route_beside, to_client},
     manner::Forwarding,
     packet::Packet,
     parse::Carried,
     reason::Reason,
+    route,
     tables::Tables,
     verdict::Verdict,
     wire::{EthernetHeader, IcmpHeader},
@@ -40,16 +40,16 @@ pub(super) fn error<A: Icmp, T: Tables>(
     }
     let length = packet.len();
     if way.forwarding() == Forwarding::Local {
-        let route = to_client(&hit, way)?;
+        let route = route::to_client(&hit, way)?;
         if route.reply {
             // What it quotes never left this host.
             return Err(Reason::NotTcpUdp);
         }
         rewrite(packet, ip, &quote, &route.to, (0, 0))?;
-        count_traffic(tables, settings, &route, length);
-        return Ok(Verdict::Pass(Reason::Local));
+        route.count(tables, settings, length);
+        return Ok(Verdict::pass(Reason::Local));
     }
-    let route = route_beside(tables, &hit)?;
+    let route = route::beside(tables, &hit)?;
     if ip.ttl <= 1 {
         return Err(Reason::TtlExceeded);
     }
@@ -61,7 +61,7 @@ pub(super) fn error<A: Icmp, T: Tables>(
     };
     rewrite(packet, ip, &quote, &route.to, (more, 1))?;
     route.link.write(packet).ok_or(Reason::Malformed)?;
-    count_traffic(tables, settings, &route, length);
+    route.count(tables, settings, length);
     Ok(route.verdict(packet))
 }
 

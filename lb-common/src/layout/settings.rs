@@ -2,10 +2,10 @@
 
 use core::mem::offset_of;
 
+use super::ports::PortFilter;
 use crate::shared::Shared;
 
-/// What every packet needs to know; one record.
-#[derive(Debug, Default)]
+/// What every packet needs to know; one record, and so one look-up.
 #[repr(C, align(64))]
 pub struct Settings {
     /// [`VERSION`](super::VERSION), written last: 0 while the tables are not set up.
@@ -48,6 +48,8 @@ pub struct Settings {
     /// Buckets of the table of sources' quotas less one; their count is a power of two.
     pub quota_mask: Shared<u32>,
     reserved: [u32; 7],
+    /// Which packets anybody can want.
+    pub ports: PortFilter,
 }
 
 impl Settings {
@@ -77,6 +79,6 @@ pub const KEEP_PARTIAL: u32 = 1;
 pub const ANSWER_ECHO: u32 = 1;
 
 const _: () = {
-    assert!(size_of::<Settings>() == 128);
+    assert!(offset_of!(Settings, ports) == 128);
     assert!(offset_of!(Settings, flow_log) < 64);
 };

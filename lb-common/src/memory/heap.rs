@@ -8,7 +8,7 @@ use crate::{
     flow::{Bucket, STRIDE},
     layout::{
         Account, Backend, BackendCounters, Border, ChoiceWord, DATAGRAM_ROWS, Datagrams, Ended, Ends, Note,
-        PacketCounters, PortFilter, Quotas, Service, ServiceSlot, Settings, Source, VERSION, Watch,
+        PacketCounters, Quotas, Service, ServiceSlot, Settings, Source, VERSION, Watch,
     },
     shared::{Rows, Zeroable, zeroed},
 };
@@ -81,7 +81,6 @@ impl Sizes {
 /// Tables on the heap, for an engine in userspace. Only what is used of them takes memory.
 pub struct Heap {
     settings: Box<Settings>,
-    ports: Box<PortFilter>,
     service_slots: Rows<ServiceSlot>,
     services: Rows<Service>,
     choices: Rows<ChoiceWord>,
@@ -114,7 +113,6 @@ impl Heap {
         settings.version.store(VERSION);
         Self {
             settings,
-            ports: zeroed(),
             service_slots: rows(sizes.service_slots),
             services: rows(sizes.services),
             choices: rows(sizes.choices),
@@ -140,7 +138,6 @@ impl Heap {
     pub fn memory(&self) -> Memory<'_> {
         Memory {
             settings: &self.settings,
-            ports: &self.ports,
             service_slots: &self.service_slots,
             services: &self.services,
             choices: &self.choices,
@@ -177,7 +174,6 @@ macro_rules! zeroable {
 
 zeroable!(
     Settings,
-    PortFilter,
     ServiceSlot,
     Service,
     ChoiceWord,

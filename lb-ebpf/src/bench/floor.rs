@@ -10,12 +10,14 @@ use crate::maps;
 
 /// Returns.
 #[xdp]
+#[inline(always)]
 pub fn floor_tx(_context: XdpContext) -> u32 {
     XDP_TX
 }
 
 /// Parses down to the ports and swaps the MAC addresses, as a mirror would.
 #[xdp]
+#[inline(always)]
 pub fn floor_swap(context: XdpContext) -> u32 {
     swap(&mut maps::frame(&context)).unwrap_or(XDP_TX)
 }

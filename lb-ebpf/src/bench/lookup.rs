@@ -32,6 +32,7 @@ macro_rules! look_ups {
     ($($(#[$doc:meta])* $name:ident: $look_up:expr;)*) => {$(
         $(#[$doc])*
         #[xdp]
+        #[inline(always)]
         pub fn $name(context: XdpContext) -> u32 {
             let packet = &mut maps::frame(&context);
             let found = V4::parse(packet).ok().map($look_up);

@@ -5,6 +5,7 @@
 //! - [`lookup`]: the flow table and the kernel's hash tables, with the same keys.
 //! - [`floor`]: the least that any program costs.
 //! - [`primitive`]: what single look-ups and helpers cost.
+#![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
 #![no_std]
 #![no_main]
 #![expect(

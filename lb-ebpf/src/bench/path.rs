@@ -20,6 +20,7 @@ macro_rules! wrapped {
     ($($(#[$doc:meta])* $path:ident, $alone:ident: $renew:expr;)*) => {$(
         $(#[$doc])*
         #[xdp]
+        #[inline(always)]
         pub fn $path(context: XdpContext) -> u32 {
             let packet = &mut maps::frame(&context);
             match lb_common::follow(packet, &Maps) {
@@ -30,6 +31,7 @@ macro_rules! wrapped {
 
         #[doc = concat!("What `", stringify!($path), "` does, without the packet path.")]
         #[xdp]
+        #[inline(always)]
         pub fn $alone(context: XdpContext) -> u32 {
             done(XDP_TX, $renew(&mut maps::frame(&context)))
         }
@@ -45,6 +47,7 @@ wrapped! {
 
 /// The packet path and nothing else, for packets that it leaves as they are.
 #[xdp]
+#[inline(always)]
 pub fn plain(context: XdpContext) -> u32 {
     follow(&context)
 }
@@ -60,6 +63,7 @@ macro_rules! opening {
     ($($(#[$doc:meta])* $path:ident, $alone:ident: $renew:expr;)*) => {$(
         $(#[$doc])*
         #[xdp]
+        #[inline(always)]
         pub fn $path(context: XdpContext) -> u32 {
             match renewed(&context, |packet| $renew(packet)) {
                 Some(_) => follow(&context),
@@ -69,6 +73,7 @@ macro_rules! opening {
 
         #[doc = concat!("What `", stringify!($path), "` does, without the packet path.")]
         #[xdp]
+        #[inline(always)]
         pub fn $alone(context: XdpContext) -> u32 {
             done(XDP_TX, renewed(&context, |packet| $renew(packet)))
         }
@@ -109,6 +114,7 @@ macro_rules! unwrapping {
     ($($(#[$doc:meta])* $path:ident, $alone:ident: $form:ty;)*) => {$(
         $(#[$doc])*
         #[xdp]
+        #[inline(always)]
         pub fn $path(context: XdpContext) -> u32 {
             match moved::<$form>(&context, <$form>::NETWORK) {
                 Some(()) => follow(&context),
@@ -118,6 +124,7 @@ macro_rules! unwrapping {
 
         #[doc = concat!("What `", stringify!($path), "` does, without the packet path.")]
         #[xdp]
+        #[inline(always)]
         pub fn $alone(context: XdpContext) -> u32 {
             done(XDP_TX, moved::<$form>(&context, 0))
         }

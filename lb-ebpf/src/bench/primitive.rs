@@ -39,6 +39,7 @@ macro_rules! primitives {
     ($($(#[$doc:meta])* $name:ident: $went_well:expr;)*) => {$(
         $(#[$doc])*
         #[xdp]
+        #[inline(always)]
         pub fn $name(_context: XdpContext) -> u32 {
             if $went_well { XDP_TX } else { XDP_ABORTED }
         }

@@ -178,8 +178,8 @@ fn change_range(first: &Shared<u16>, count: &Shared<u16>, new: (u16, u16)) {
 /// Lets answers past the first, cheap look-up that come from a backend's port and go to whatever port a client has.
 pub(super) fn answers(memory: &Memory<'_>, port: u16, protocol: Protocol) {
     let (_, bit) = number_and_bit(protocol);
-    add(memory.ports.sources.of(Port::new(port)), bit);
-    for (_, destination) in memory.ports.destinations.iter() {
+    add(memory.settings.ports.sources.of(Port::new(port)), bit);
+    for (_, destination) in memory.settings.ports.destinations.iter() {
         add(destination, PortFilter::BY_SOURCE);
     }
 }
@@ -200,7 +200,7 @@ pub(super) fn hop(memory: &Memory<'_>, row: u32, hop: &NextHop) {
 /// Says that a backend runs on this host. Answers from its port are looked for before any packet goes there.
 pub(super) fn local(memory: &Memory<'_>, row: u32, protocol: Protocol, port: u16) {
     let (_, bit) = number_and_bit(protocol);
-    add(memory.ports.sources.of(Port::new(port)), bit);
+    add(memory.settings.ports.sources.of(Port::new(port)), bit);
     memory.backends[row as usize].local.store(1);
 }
 
@@ -301,7 +301,7 @@ pub(super) fn known_addresses(
 
 /// Lets packets to a port past the first, cheap look-up.
 fn want(memory: &Memory<'_>, port: u16, bits: u8) {
-    add(memory.ports.destinations.of(Port::new(port)), bits);
+    add(memory.settings.ports.destinations.of(Port::new(port)), bits);
 }
 
 fn add(cell: &Shared<u8>, bits: u8) {
@@ -315,7 +315,7 @@ pub(super) fn verified_ports(memory: &Memory<'_>, pools: &[Pool]) {
         .flat_map(|pool| &pool.binds)
         .map(SocketAddr::port)
         .collect();
-    for (port, cell) in memory.ports.destinations.iter() {
+    for (port, cell) in memory.settings.ports.destinations.iter() {
         let others = cell.load() & !PortFilter::VERIFY;
         cell.store(if ports.contains(&port.number()) {
             others | PortFilter::VERIFY

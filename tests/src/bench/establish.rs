@@ -1,7 +1,7 @@
 //! Flows to be met later, opened in this process over the kernel's tables.
 
 use anyhow::{Context as _, Result, ensure};
-use lb_common::{Packet, Tables, Verdict, process};
+use lb_common::{Packet, Tables, process};
 
 use super::scene::{Ends, INTERFACE, Kind, Protocol};
 
@@ -42,5 +42,5 @@ fn forwarded<T: Tables>(tables: &T, frame: Vec<u8>) -> Option<Vec<u8>> {
     buffer.extend(frame);
     let mut packet = Packet::in_buffer(&mut buffer, HEADROOM, length, INTERFACE)?;
     let verdict = process(&mut packet, tables);
-    matches!(verdict, Verdict::Tx | Verdict::Redirect(_)).then(|| packet.bytes().to_vec())
+    verdict.reason().is_none().then(|| packet.bytes().to_vec())
 }

@@ -171,12 +171,16 @@ pub(crate) fn manner(memory: &Memory<'_>, family: Family, manner: Manner) {
     for (row, protocol) in backends_of(memory, family) {
         memory.backends[row as usize].manner.store(manner.0);
         if manner.keeps_client() {
-            let source = memory.ports.sources.of(Port::new(backend_port(memory, row)));
+            let source = memory
+                .settings
+                .ports
+                .sources
+                .of(Port::new(backend_port(memory, row)));
             source.store(source.load() | bit(protocol));
         }
     }
     if manner.keeps_client() {
-        for (_, port) in memory.ports.destinations.iter() {
+        for (_, port) in memory.settings.ports.destinations.iter() {
             port.store(port.load() | PortFilter::BY_SOURCE);
         }
     }
@@ -185,7 +189,11 @@ pub(crate) fn manner(memory: &Memory<'_>, family: Family, manner: Manner) {
 /// Has a backend run on this host.
 pub(crate) fn local(memory: &Memory<'_>, row: u32) {
     memory.backends[row as usize].local.store(1);
-    let port = memory.ports.sources.of(Port::new(backend_port(memory, row)));
+    let port = memory
+        .settings
+        .ports
+        .sources
+        .of(Port::new(backend_port(memory, row)));
     port.store(port.load() | PortFilter::TCP | PortFilter::UDP);
 }
 
@@ -455,7 +463,7 @@ pub(crate) fn answered(memory: &Memory<'_>, count: u32) {
 }
 
 fn want(memory: &Memory<'_>, port: u16, bits: u8) {
-    let cell = memory.ports.destinations.of(Port::new(port));
+    let cell = memory.settings.ports.destinations.of(Port::new(port));
     cell.store(cell.load() | bits);
 }
 
@@ -480,11 +488,8 @@ fn clear(memory: &Memory<'_>) {
         .settings
         .bucket_mask_v6
         .store(mask(memory.buckets_v6.len()));
-    let ports = memory
-        .ports
-        .destinations
-        .iter()
-        .chain(memory.ports.sources.iter());
+    let ports = &memory.settings.ports;
+    let ports = ports.destinations.iter().chain(ports.sources.iter());
     ports.for_each(|(_, bits)| bits.store(0));
     memory.settings.quota_mask.store(mask(memory.quotas.len()));
     memory.settings.denied.store(0);

@@ -18,9 +18,9 @@ struct Budget {
 }
 
 const BALLAST: Budget = Budget {
-    verified: 80_000,
+    verified: 110_000,
     stack: 448,
-    size: 52_000,
+    size: 56_000,
 };
 
 const BEGIN: Budget = Budget {

@@ -90,7 +90,7 @@ fn answers_are_looked_for_by_source_port_only_where_a_service_needs_it() {
         ("tunnel", false),
     ] {
         let world = World::new(&config(&format!("mode = \"{mode}\"")));
-        let ports = world.heap.memory().ports;
+        let ports = &world.heap.memory().settings.ports;
         let all = ports
             .destinations
             .iter()
@@ -127,7 +127,7 @@ fn syn_cookies_are_given_from_so_many_half_open_flows_on_and_never_for_backends_
 fn checksums_are_verified_at_the_ports_of_services_that_ask_for_it_and_no_longer() {
     let asking = |world: &World| {
         let memory = world.heap.memory();
-        let ports = memory.ports.destinations.iter();
+        let ports = memory.settings.ports.destinations.iter();
         let ports = ports.filter(|(_, bits)| bits.load() & PortFilter::VERIFY != 0);
         let services = [0, 1].map(|row: usize| memory.services[row].verifies.load());
         (ports.map(|(port, _)| port.number()).collect::<Vec<_>>(), services)

@@ -7,7 +7,7 @@ use std::{
     ptr,
 };
 
-use lb_common::{Packet, Verdict};
+use lb_common::{Action, Packet, Verdict};
 use libc::{cmsghdr, iovec, mmsghdr, sockaddr_ll, socklen_t, tpacket_auxdata};
 
 use super::{header::Unfinished, segments::Merged};
@@ -185,12 +185,11 @@ impl Batch {
         let verdict = process(&mut packet);
         let (start, length) = (packet.bytes().as_ptr().addr() - origin, packet.bytes().len());
         let moved = start.cast_signed() - HEADROOM.cast_signed();
-        let (to, unfinished) = match verdict {
-            Verdict::Pass(_) | Verdict::Drop(_) => return true,
-            Verdict::Tx => (interface, unfinished.moved(moved)),
-            Verdict::Redirect(to) => (to, unfinished.moved(moved)),
-            // It is complete, whatever was left undone of what it answers.
-            Verdict::Answer(_) => (interface, Some(Unfinished::default())),
+        let (to, unfinished) = match (verdict.action(), verdict.reason()) {
+            (Action::Pass | Action::Drop, _) => return true,
+            (Action::Tx | Action::Redirect, None) => (verdict.interface(), unfinished.moved(moved)),
+            // An answer: it is complete, whatever was left undone of what it answers.
+            (Action::Tx | Action::Redirect, Some(_)) => (interface, Some(Unfinished::default())),
         };
         let Some(unfinished) = unfinished else {
             return false;

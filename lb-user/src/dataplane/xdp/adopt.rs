@@ -3,7 +3,10 @@
 use std::{fmt::Display, fs, io::ErrorKind, os::fd::AsFd as _};
 
 use aya::maps::{MapData, MapInfo};
-use lb_common::layout::{self, Settings};
+use lb_common::{
+    layout::{self, Settings},
+    shared::Shared,
+};
 use tracing::warn;
 
 use super::{
@@ -63,13 +66,15 @@ pub(super) fn check(pins: &Pins, needed: &Capacity, wanted: Option<Mode>) -> Res
 fn check_settings(pins: &Pins, wanted: Option<Mode>) -> Result<(), AdoptError> {
     let refused = |error: &dyn Display| pins.refuse(format!("its settings cannot be read ({error})"));
     let map = MapData::from_pin(pins.table("SETTINGS")).map_err(|error| refused(&error))?;
-    let settings = Mapped::<Settings>::new(map.fd().as_fd(), 1).map_err(|error| refused(&error))?;
-    let settings = &settings.rows()[0];
-    let (has, needed) = (settings.version.load(), layout::VERSION);
+    // Alone: what follows may be shorter in other layouts.
+    let version = Mapped::<Shared<u32>>::new(map.fd().as_fd(), 1).map_err(|error| refused(&error))?;
+    let (has, needed) = (version.rows()[0].load(), layout::VERSION);
     if has != needed {
         let reason = format!("its tables have layout {has} and this program needs {needed}");
         return Err(pins.refuse(reason));
     }
+    let settings = Mapped::<Settings>::new(map.fd().as_fd(), 1).map_err(|error| refused(&error))?;
+    let settings = &settings.rows()[0];
     let mode = Mode::in_force(settings);
     if let Some(wanted) = wanted.filter(|wanted| *wanted != mode) {
         let (has, wanted) = (mode.as_str(), wanted.as_str());

@@ -8,9 +8,10 @@ use lb_common::{
     flow::Bucket,
     layout::{
         Account, Backend, BackendCounters, Border, ChoiceWord, DATAGRAM_ROWS, Datagrams, Ended, Ends, Note,
-        PacketCounters, PortFilter, Quotas, Service, ServiceSlot, Settings, Source, Watch,
+        PacketCounters, Quotas, Service, ServiceSlot, Settings, Source, Watch,
     },
     memory::Memory,
+    shared::Shared,
 };
 
 use super::LoadError;
@@ -24,11 +25,10 @@ use crate::dataplane::{
 pub(super) const OF_FLOW_LOG: [&str; 2] = ["ACCOUNTS", "ENDED"];
 
 /// A map's name in the object and its rows.
-pub(super) fn sizes(capacity: &Capacity) -> [(&'static str, u32); 19] {
+pub(super) fn sizes(capacity: &Capacity) -> [(&'static str, u32); 18] {
     let sizes = capacity.sizes();
     [
         ("SETTINGS", 1),
-        ("PORTS", 1),
         ("SERVICE_SLOTS", sizes.service_slots),
         ("SERVICES", sizes.services),
         ("CHOICES", sizes.choices),
@@ -70,9 +70,11 @@ macro_rules! tables {
     };
 }
 
+// SAFETY: a cell. The first of the settings, of whatever version, is their version.
+unsafe impl Table for Shared<u32> {}
+
 tables! {
     settings: Settings, "SETTINGS";
-    ports: PortFilter, "PORTS";
     service_slots: ServiceSlot, "SERVICE_SLOTS";
     services: Service, "SERVICES";
     choices: ChoiceWord, "CHOICES";
@@ -98,7 +100,6 @@ impl Tables {
     pub fn memory(&self) -> Memory<'_> {
         Memory {
             settings: &self.settings.rows()[0],
-            ports: &self.ports.rows()[0],
             service_slots: self.service_slots.rows(),
             services: self.services.rows(),
             choices: self.choices.rows(),

@@ -21,7 +21,7 @@ mod world;
 use std::cell::OnceCell;
 
 use lb_common::{
-    Packet, Reason, Verdict, egress,
+    Action, Packet, Reason, egress,
     manner::Manner,
     memory::{Heap, Sizes, Worker},
     process,
@@ -89,15 +89,15 @@ fn forward(worker: &Worker<'_>, frame: &[u8], interface: u32) {
         Packet::in_buffer(&mut buffer, ROOM, frame.len(), interface).expect("the buffer is larger");
     let verdict = process(&mut packet, worker);
     let left = packet.bytes();
-    match verdict {
-        Verdict::Pass(Reason::Local) => {}
-        Verdict::Pass(reason) | Verdict::Drop(reason) => {
+    match (verdict.action(), verdict.reason()) {
+        (Action::Pass, Some(Reason::Local)) => {}
+        (Action::Pass | Action::Drop, reason) => {
             assert!(
                 left == frame,
                 "what is not forwarded for {reason:?} is not touched"
             );
         }
-        Verdict::Tx | Verdict::Redirect(_) | Verdict::Answer(_) => {
+        (Action::Tx | Action::Redirect, _) => {
             if oracle::is_right(frame) == Some(true) {
                 assert_ne!(
                     oracle::is_right(left),

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 
 use super::{Engine, Forwarded, capacity, watch_everything};
 use lb_common::{
-    Egress, Packet, Verdict, egress,
+    Action, Egress, Packet, Verdict, egress,
     memory::{Heap, Memory, Worker},
     process, watch,
     watch::{Sighting, Witness},
@@ -106,10 +106,10 @@ impl Engine for Core {
         };
         Forwarded {
             verdict: Verdict::NAMES[verdict.index()],
-            interface: match verdict {
-                Verdict::Redirect(target) => Some(target),
-                Verdict::Tx | Verdict::Answer(_) => Some(interface),
-                Verdict::Pass(_) | Verdict::Drop(_) => None,
+            interface: match verdict.action() {
+                Action::Redirect => Some(verdict.interface()),
+                Action::Tx => Some(interface),
+                Action::Pass | Action::Drop => None,
             },
             bytes: packet.bytes().to_vec(),
         }

@@ -1,0 +1,170 @@
+//! Where the packets of a flow go: addresses, ports, MAC addresses and interface.
+
+use crate::{
+    address::{Address, Tuple},
+    flow::{self, Client, Hit, State, Way},
+    hop,
+    layout::{Settings, mac_from_word},
+    link::Link,
+    packet::Packet,
+    parse::Segment,
+    reason::{OrRefuse as _, Reason, seldom},
+    rewrite,
+    tables::Tables,
+    verdict::Verdict,
+};
+
+/// Where a packet goes.
+pub(crate) struct Route<A> {
+    /// Addresses and ports to leave with.
+    pub(crate) to: Tuple<A>,
+    /// MAC addresses to leave with.
+    pub(crate) link: Link,
+    /// Interface to leave by.
+    interface: u32,
+    /// The longest IP packet that may go there; 0: any.
+    pub(crate) mtu: u32,
+    /// The flow's backend.
+    backend: u32,
+    /// Whether it comes from the backend.
+    pub(crate) reply: bool,
+}
+
+impl<A> Route<A> {
+    /// What becomes of the packet.
+    #[inline(always)]
+    pub(crate) fn verdict(&self, packet: &Packet<'_>) -> Verdict {
+        Verdict::out_of(self.interface, packet.interface())
+    }
+
+    /// Counts a frame of that length that takes it.
+    #[inline(always)]
+    pub(crate) fn count<T: Tables>(&self, tables: &T, settings: &Settings, length: u64) {
+        let Some(counters) = tables.backend_counters(settings, self.backend) else {
+            return;
+        };
+        if self.reply {
+            counters.count_out(length);
+        } else {
+            counters.count_in(length);
+        }
+    }
+}
+
+/// The route of a packet, from its flow's entry; notes there that it came.
+#[inline(always)]
+pub(crate) fn of_packet<A: Address, T: Tables>(
+    packet: &Packet<'_>,
+    tables: &T,
+    segment: &Segment<A>,
+    hit: &Hit<'_, A>,
+    way: Way,
+) -> Result<Route<A>, Reason> {
+    let route = to_client(hit, way)?;
+    flow::track(tables, segment, hit);
+    if route.reply {
+        return Ok(route);
+    }
+    learn(packet, tables, hit, way)?;
+    to_backend(tables, route.to, route.backend)
+}
+
+/// The route of what is about a flow without being a packet of it.
+#[inline(always)]
+pub(crate) fn beside<A: Address, T: Tables>(tables: &T, hit: &Hit<'_, A>) -> Result<Route<A>, Reason> {
+    let route = to_client(hit, hit.entry.way())?;
+    if route.reply {
+        return Ok(route);
+    }
+    to_backend(tables, route.to, route.backend)
+}
+
+/// The route of a backend's packet; of a client's, all but where it goes.
+#[inline(always)]
+pub(crate) fn to_client<A: Address>(hit: &Hit<'_, A>, way: Way) -> Result<Route<A>, Reason> {
+    let route = Route {
+        to: hit.entry.to(),
+        link: way.link_to_client(),
+        interface: hit.entry.interface(),
+        mtu: 0,
+        backend: way.backend(),
+        reply: hit.control.state().has(State::REPLY),
+    };
+    if hit.is_current() {
+        Ok(route)
+    } else {
+        Err(seldom(Reason::FlowContended))
+    }
+}
+
+/// The route of a client's packet.
+#[inline(always)]
+fn to_backend<A: Address, T: Tables>(tables: &T, to: Tuple<A>, backend: u32) -> Result<Route<A>, Reason> {
+    let record = tables.backend(backend).or_refuse(Reason::NoBackend)?;
+    let (hop, link) = hop::of_flow(record)?;
+    Ok(Route {
+        to,
+        link,
+        interface: hop.interface.load(),
+        mtu: hop.mtu.load(),
+        backend,
+        reply: false,
+    })
+}
+
+/// Replies go back to where the client's packets come from: notices when that has changed.
+#[inline(always)]
+fn learn<A: Address, T: Tables>(
+    packet: &Packet<'_>,
+    tables: &T,
+    hit: &Hit<'_, A>,
+    way: Way,
+) -> Result<(), Reason> {
+    let link = Link::of(packet).or_refuse(Reason::Malformed)?;
+    let interface = packet.interface();
+    if !way.leads_back(link) || hit.entry.interface() != interface {
+        let (mac, own_mac) = (mac_from_word(link.src), mac_from_word(link.dst));
+        hit.follow(
+            tables,
+            &Client {
+                interface,
+                mac,
+                own_mac,
+            },
+        );
+    }
+    Ok(())
+}
+
+/// The interface that a flow's packets leave by.
+#[inline(always)]
+pub(crate) fn leaves_by<A: Address, T: Tables>(
+    tables: &T,
+    hit: &Hit<'_, A>,
+    way: Way,
+) -> Result<u32, Reason> {
+    if hit.control.state().has(State::REPLY) {
+        return Ok(hit.entry.interface());
+    }
+    Ok(to_backend(tables, hit.entry.to(), way.backend())?.interface)
+}
+
+/// Refuses a frame of that length whose packet is longer than its way takes, and notes what that is; 0: any.
+#[inline(always)]
+pub(crate) fn check_length<A: Address, T: Tables>(
+    tables: &T,
+    settings: &Settings,
+    segment: &Segment<A>,
+    mtu: u32,
+    length: u64,
+) -> Result<(), Reason> {
+    // What a sender left to its NIC may be several packets yet: where they are told apart later, so are their lengths.
+    if mtu != 0
+        && length.wrapping_sub(segment.network as u64) > u64::from(mtu)
+        && !(tables.keeps_partial_checksum(settings) && rewrite::is_unfinished(segment))
+    {
+        tables.note().or_refuse(Reason::NotReady)?.mtu.store(mtu);
+        return Err(seldom(Reason::TooBig));
+    }
+    Ok(())
+}
