@@ -94,6 +94,8 @@ fn pack(kernel: &DebianKernel, tests: &[(&str, PathBuf)]) -> Result<PathBuf> {
         let fixture = fixture?.path();
         copy(&fixture, &root, &fixture)?;
     }
+    // Where the tests keep what they find.
+    fs::create_dir_all(below(&root, &workspace::target("tmp")))?;
     copy(&kernel.veth, &root, Path::new("/veth.ko"))?;
     copy(&kernel.busybox, &root, Path::new("/busybox"))?;
     let init = root.join("init");
@@ -108,10 +110,15 @@ fn pack(kernel: &DebianKernel, tests: &[(&str, PathBuf)]) -> Result<PathBuf> {
 
 /// Copies a file to a path below `root`, as what it is, and not as a link to it.
 fn copy(from: &Path, root: &Path, to: &Path) -> Result<()> {
-    let to = root.join(to.strip_prefix("/").unwrap_or(to));
+    let to = below(root, to);
     fs::create_dir_all(to.parent().unwrap_or(root))?;
     fs::copy(from, &to).with_context(|| format!("cannot copy {}", from.display()))?;
     Ok(())
+}
+
+/// Where a path is below another root.
+fn below(root: &Path, path: &Path) -> PathBuf {
+    root.join(path.strip_prefix("/").unwrap_or(path))
 }
 
 /// Starts the machine, shows what its tests found, and keeps all that it said; whether all have passed.
