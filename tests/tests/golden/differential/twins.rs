@@ -13,8 +13,7 @@ use lb_common::{
 use super::{arrangement::SECOND, step::Step};
 use crate::{
     engine::{Core, Engine as _, Forwarded, Kernel},
-    frame::Frame,
-    world::{self, Family},
+    world,
 };
 
 /// What one engine came to and the other did not.
@@ -24,32 +23,25 @@ pub(super) type Difference = String;
 pub(super) struct Twins<'k> {
     plain: Core,
     kernel: &'k mut Kernel,
-    /// The kernel's clock, as its last packet found it.
-    now: u32,
 }
 
 impl<'k> Twins<'k> {
     pub(super) fn new(kernel: &'k mut Kernel) -> Self {
-        let mut twins = Self {
+        Self {
             plain: Core::new(),
             kernel,
-            now: 0,
-        };
-        twins.begin();
-        let syn = Frame::syn(Family::V4);
-        twins.kernel.forward(&syn.bytes(), syn.interface);
-        twins.set_clock();
-        twins
+        }
     }
 
     /// Begins a story, in the standard world.
     pub(super) fn begin(&mut self) {
+        let now = self.kernel.now();
         for memory in [self.plain.memory(), self.kernel.memory()] {
             world::set_up(&memory);
             memory.settings.second.store(SECOND);
             for note in memory.notes {
-                note.echoes.since.store(self.now);
-                note.errors.since.store(self.now);
+                note.echoes.since.store(now);
+                note.errors.since.store(now);
             }
         }
     }
@@ -57,20 +49,11 @@ impl<'k> Twins<'k> {
     /// Has a step happen to both; what became of a frame, if it was one.
     pub(super) fn take(&mut self, step: &Step) -> Result<Option<Forwarded>, Difference> {
         let (plain, kernel) = match step {
-            Step::Frame(interface, frame) => {
-                let kernel = self.kernel.forward(&frame.0, *interface);
-                let ticked = self.set_clock();
-                let plain = self.plain.forward(&frame.0, *interface);
-                self.level(ticked);
-                (plain, kernel)
-            }
-            Step::Emit(frame) => {
-                let kernel = self.kernel.emit(&frame.0);
-                let ticked = self.set_clock();
-                let plain = self.plain.emit(&frame.0);
-                self.level(ticked);
-                (plain, kernel)
-            }
+            Step::Frame(interface, frame) => self.both(
+                |kernel| kernel.forward(&frame.0, *interface),
+                |plain| plain.forward(&frame.0, *interface),
+            ),
+            Step::Emit(frame) => self.both(|kernel| kernel.emit(&frame.0), |plain| plain.emit(&frame.0)),
             change => {
                 change.change(&self.plain.memory());
                 change.change(&self.kernel.memory());
@@ -83,25 +66,28 @@ impl<'k> Twins<'k> {
         Ok(Some(plain))
     }
 
-    /// Sets the plain engine's clock to the kernel's. Only where that has written the time does it matter what it was; says
-    /// whether it has.
-    fn set_clock(&mut self) -> bool {
-        let (plain, kernel) = (self.plain.memory(), self.kernel.memory());
-        let v4 = written(&plain, plain.buckets_v4, kernel.buckets_v4);
-        let v6 = || written(&plain, plain.buckets_v6, kernel.buckets_v6);
-        let now = v4.or_else(v6);
-        self.now = now.unwrap_or(self.now);
-        self.plain.set_now(self.now);
-        now.is_some()
+    /// Gives a frame to both, at the same time: the kernel's clock is read before and after.
+    fn both(
+        &mut self,
+        to_kernel: impl FnOnce(&mut Kernel) -> Forwarded,
+        to_plain: impl FnOnce(&mut Core) -> Forwarded,
+    ) -> (Forwarded, Forwarded) {
+        let before = self.kernel.now();
+        let kernel = to_kernel(self.kernel);
+        let ticks = self.kernel.now().wrapping_sub(before);
+        self.plain.set_now(before);
+        let plain = to_plain(&mut self.plain);
+        if ticks > 0 {
+            self.level(before, ticks);
+        }
+        (plain, kernel)
     }
 
-    /// Where the kernel's clock ticked within a frame, the plain engine's entries tick too.
-    fn level(&self, ticked: bool) {
+    /// Where the kernel's clock ticked within a frame, at what time nobody knows, the plain engine's entries tick too.
+    fn level(&self, before: u32, ticks: u32) {
         let (plain, kernel) = (self.plain.memory(), self.kernel.memory());
-        if ticked {
-            level(&plain, plain.buckets_v4, kernel.buckets_v4);
-            level(&plain, plain.buckets_v6, kernel.buckets_v6);
-        }
+        level(&plain, (plain.buckets_v4, kernel.buckets_v4), before, ticks);
+        level(&plain, (plain.buckets_v6, kernel.buckets_v6), before, ticks);
     }
 
     /// Compares the counters of packets.
@@ -181,18 +167,16 @@ fn in_use<'m, A: Address>(
     buckets.flat_map(|(plain, kernel)| plain.0.iter().zip(&kernel.0))
 }
 
-/// The time that the kernel has written last, and the plain engine not yet.
-fn written<A: Address>(memory: &Memory<'_>, plain: &[Bucket<A>], kernel: &[Bucket<A>]) -> Option<u32> {
-    in_use(memory, plain, kernel)
-        .map(|(plain, kernel)| (plain.seen.load(), kernel.seen.load()))
-        .find(|(plain, kernel)| plain != kernel)
-        .map(|(_, kernel)| kernel)
-}
-
-fn level<A: Address>(memory: &Memory<'_>, plain: &[Bucket<A>], kernel: &[Bucket<A>]) {
+/// Has what the plain engine wrote `before` be as late as what the kernel wrote, up to so many ticks after.
+fn level<A: Address>(
+    memory: &Memory<'_>,
+    (plain, kernel): (&[Bucket<A>], &[Bucket<A>]),
+    before: u32,
+    ticks: u32,
+) {
     for (plain, kernel) in in_use(memory, plain, kernel) {
         let seen = kernel.seen.load();
-        if seen.wrapping_sub(plain.seen.load()).wrapping_add(1) <= 2 {
+        if plain.seen.load() == before && seen.wrapping_sub(before) <= ticks {
             plain.seen.store(seen);
         }
     }

@@ -43,9 +43,14 @@ impl Kernel {
     pub(crate) fn set_watched(&mut self, is_watched: bool) {
         self.is_watched = is_watched;
         if is_watched {
-            let now = self.object.now().expect("the kernel has a clock");
+            let now = self.now();
             watch_everything(&self.object.memory(), now);
         }
+    }
+
+    /// Its clock, which goes on.
+    pub(crate) fn now(&mut self) -> u32 {
+        self.object.now().expect("the kernel has a clock")
     }
 
     fn new() -> Self {
