@@ -127,6 +127,7 @@ fn a_table_full_of_flows_that_nobody_answered_makes_room(bench: &mut Bench<'_>) 
     }
     // They may yet be answered; not for long.
     bench.drops(&newcomer(bench), Reason::FlowTableFull);
+    world::level_ages(&bench.memory());
     world::age(&bench.memory(), 1 << 20);
     bench.reaches_backend(&newcomer(bench));
     assert_eq!(bench.flows(), (u64::from(ROOM) + 1, 1));
