@@ -46,32 +46,44 @@ pub fn sweep<A: Address, T: Tables>(
     let Some(entries) = A::bucket(tables, bucket) else {
         return 0;
     };
-    let second = tables
-        .settings()
-        .map_or(u32::MAX, |settings| settings.second.load());
+    let (second, logs) = tables.settings().map_or((u32::MAX, false), |settings| {
+        (settings.second.load(), settings.flow_log.load() != 0)
+    });
     let mut removed: u32 = 0;
     let first = bucket.wrapping_mul(STRIDE);
     for (index, entry) in (first..).zip(&entries.0) {
         let hit = Hit::at(entry, index);
+        let state = hit.control.state();
+        if !state.has(State::READY) {
+            continue;
+        }
+        let limit = limits(entry.way().backend()).of(state);
+        let logged = if logs && state.has(State::CLOSED) {
+            second
+        } else {
+            u32::MAX
+        };
+        // Before the partner is looked for, which is far away in memory.
+        if entry.quiet(now) < limit.min(logged) {
+            continue;
+        }
         let Some(quiet) = quiet(tables, &hit, now) else {
             continue;
         };
-        let state = hit.control.state();
-        if quiet >= limits(entry.way().backend()).of(state) {
+        if quiet >= limit {
             removed = removed.wrapping_add(u32::from(hit.end(tables, Why::Over)));
-        } else if state.has(State::CLOSED) && quiet >= second {
+        } else if quiet >= logged {
             log(tables, &hit, Why::Over);
         }
     }
     removed
 }
 
-/// For how many ticks the entry's flow was quiet, if it stands for one. The client's entry stands for both; a reply's
-/// that has lost its partner stands for itself.
+/// For how many ticks the flow of an entry that holds one was quiet, if it stands for that. The client's entry stands for
+/// both; a reply's that has lost its partner stands for itself.
 fn quiet<A: Address, T: Tables>(tables: &T, hit: &Hit<'_, A>, now: u32) -> Option<u32> {
-    let state = hit.control.state();
     let other = hit.partner(tables);
-    if !state.has(State::READY) || state.has(State::REPLY) && other.is_some() {
+    if hit.control.state().has(State::REPLY) && other.is_some() {
         return None;
     }
     // Where the partner is being changed, the next sweep will know when its last packet came.
