@@ -1,6 +1,6 @@
 //! Which ports anybody can want.
 
-use crate::{address::Port, shared::Shared};
+use crate::{address::Port, opaque, shared::Shared};
 
 /// Per port, who might want a packet that carries it. The cheap look-up that comes first.
 #[repr(C)]
@@ -13,8 +13,7 @@ pub struct PortFilter {
     pub sources: ByPort,
 }
 
-/// A byte for each port, at the number that the port's bytes are as they stand in a packet. They are not swapped for it:
-/// that would be an instruction more, after which verifiers of old kernels (6.1) take the number for any.
+/// A byte for each port, at its number: ports that are taken one after the other share a line of memory.
 #[repr(transparent)]
 pub struct ByPort([Shared<u8>; 65536]);
 
@@ -27,14 +26,13 @@ impl ByPort {
         reason = "there is a byte for each of 16 bits, as the compiler sees"
     )]
     pub fn of(&self, port: Port) -> &Shared<u8> {
-        &self.0[usize::from(u16::from_ne_bytes(port.0))]
+        // Verifiers of old kernels (6.1) do not know how great a number is whose bytes were swapped.
+        &self.0[opaque::number(usize::from(port.number())) & 0xffff]
     }
 
     /// All ports with their bytes.
     pub fn iter(&self) -> impl Iterator<Item = (Port, &Shared<u8>)> {
-        (0..=u16::MAX)
-            .map(|number| Port(number.to_ne_bytes()))
-            .zip(&self.0)
+        (0..=u16::MAX).map(Port::new).zip(&self.0)
     }
 }
 

@@ -18,7 +18,7 @@ struct Budget {
 }
 
 const BALLAST: Budget = Budget {
-    verified: 110_000,
+    verified: 125_000,
     stack: 448,
     size: 56_000,
 };
