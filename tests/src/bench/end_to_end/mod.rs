@@ -5,6 +5,7 @@
 //! at the backend, so that what one leaves behind in `TIME_WAIT` is in nobody's way.
 
 mod cpu;
+mod direct;
 mod load;
 mod site;
 mod summary;
@@ -22,87 +23,116 @@ use self::{
     target::Target,
 };
 use super::{report::Table, timing::Effort};
+use crate::{Dataplane, Mode};
 
-/// How often and how long.
+/// What others are compared with.
+const REFERENCE: Target = Target::Routed;
+
+/// How long one load is put on one target.
+const LENGTH: Duration = Duration::from_secs(1);
+
+/// What the goals are set for.
+const GOAL: Target = Target::Ballast(Dataplane::Xdp, Mode::FullNat);
+
+/// How often.
 #[derive(Debug, Clone, Copy)]
 struct Plan {
-    /// Of connections and requests, of which differences of a hundredth are looked for.
+    /// How often each target is started.
     rounds: u32,
-    /// Of all loads: the first of those rounds.
+    /// In how many of these rounds all loads are put on it: the first ones.
     whole: u32,
-    /// Of one load at one target.
-    length: Duration,
+    /// How often connections and requests are put on it in a round.
+    pairs: u32,
+    /// How many times as often they are put on [`GOAL`], of which differences of a hundredth are looked for.
+    focus: u32,
 }
 
 impl Plan {
-    /// Where nothing else is measured there is time for more rounds.
+    /// Where nothing else is measured there is time for more.
     fn new(effort: Effort, alone: bool) -> Self {
-        if effort.rounds < Effort::FULL.rounds {
-            return Self {
-                rounds: 1,
-                whole: 1,
-                length: Duration::from_secs(1),
-            };
-        }
+        let (rounds, whole, pairs, focus) = match (effort.rounds < Effort::FULL.rounds, alone) {
+            (true, _) => (1, 1, 1, 1),
+            (false, false) => (3, 2, 1, 6),
+            (false, true) => (6, 3, 3, 5),
+        };
         Self {
-            rounds: if alone { 12 } else { 5 },
-            whole: 3,
-            length: Duration::from_secs(2),
+            rounds,
+            whole,
+            pairs,
+            focus,
         }
     }
 
-    /// How often that load is put on each target.
-    fn rounds_of(self, load: Load) -> u32 {
+    /// How often that load is put on a target in a round.
+    fn pairs_of(self, target: Target, load: Load, round: u32) -> u32 {
         match load {
-            Load::Short | Load::KeepAlive => self.rounds,
-            Load::Bulk | Load::Datagrams => self.whole,
+            Load::Datagrams if !target.forwards_udp() => 0,
+            Load::Bulk | Load::Datagrams => u32::from(round < self.whole),
+            Load::Short | Load::KeepAlive if target == GOAL => self.pairs * self.focus,
+            Load::Short | Load::KeepAlive => self.pairs,
         }
+    }
+
+    /// How often it is in all.
+    fn total_of(self, target: Target, load: Load) -> u32 {
+        (0..self.rounds)
+            .map(|round| self.pairs_of(target, load, round))
+            .sum()
     }
 }
 
-/// One load at one target, once.
-struct Measured {
+/// One load at one target, and at the reference.
+struct Pair {
     target: Target,
     load: Load,
-    measurement: Measurement,
+    measured: Measurement,
+    reference: Measurement,
 }
 
 /// Measures all targets, round by round; `alone`, if nothing else is measured.
 pub fn measure(effort: Effort, alone: bool) -> Result<Vec<Table>> {
     let plan = Plan::new(effort, alone);
     let mut site = Site::new()?;
-    let mut measured = Vec::new();
+    let mut pairs = Vec::new();
     for round in 0..plan.rounds {
-        let loads = Load::ALL.into_iter().filter(|load| round < plan.rounds_of(*load));
         for target in Target::ALL {
-            let results = at(&mut site, target, loads.clone(), plan.length);
-            let results = results.with_context(|| format!("target {target}"))?;
-            measured.extend(results);
+            let loads = Load::ALL.map(|load| (load, plan.pairs_of(target, load, round)));
+            pairs.extend(at(&mut site, target, loads).with_context(|| format!("target {target}"))?);
         }
     }
-    Ok(summary::tables(&measured, plan))
+    Ok(summary::tables(&pairs, plan))
 }
 
-/// Starts the target, puts each of these loads on it, and stops it.
-fn at(
-    site: &mut Site,
-    target: Target,
-    loads: impl Iterator<Item = Load>,
-    length: Duration,
-) -> Result<Vec<Measured>> {
+/// Starts the target, puts each of these loads on it and on the reference so many times, and stops it.
+fn at(site: &mut Site, target: Target, loads: [(Load, u32); Load::ALL.len()]) -> Result<Vec<Pair>> {
     let running = target.start(site)?;
-    let mut measured = Vec::new();
-    for load in loads {
-        if load == Load::Datagrams && !target.forwards_udp() {
-            continue;
+    let mut pairs = Vec::new();
+    for (load, count) in loads {
+        for number in 0..count {
+            pairs.push(pair(site, target, load, number % 2 == 0)?);
         }
-        let measurement = load.put_on(site, target, length)?;
-        measured.push(Measured {
-            target,
-            load,
-            measurement,
-        });
     }
     running.stop()?;
-    Ok(measured)
+    Ok(pairs)
+}
+
+/// Puts a load on the target and on the reference, one right after the other, since the machine is not as fast in one second
+/// as in another; which of them comes `first` changes.
+fn pair(site: &Site, target: Target, load: Load, first: bool) -> Result<Pair> {
+    let before = if first {
+        Some(load.put_on(site, REFERENCE, LENGTH)?)
+    } else {
+        None
+    };
+    let measured = load.put_on(site, target, LENGTH)?;
+    let reference = match before {
+        Some(before) => before,
+        None => load.put_on(site, REFERENCE, LENGTH)?,
+    };
+    Ok(Pair {
+        target,
+        load,
+        measured,
+        reference,
+    })
 }

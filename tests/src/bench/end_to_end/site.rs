@@ -2,16 +2,17 @@
 
 use std::{
     fs,
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context as _, Result};
 
-use super::target::Target;
-use crate::{
-    BACKEND_PORT, Builder, Family, Lab, Namespace, Role, Wiring, backend::Process, command, program::Program,
+use super::{
+    direct::{BY_CABLE, BY_ROUTER, Direct},
+    target::Target,
 };
+use crate::{BACKEND_PORT, Builder, Family, Lab, Namespace, Role, Wiring, command, program::Program};
 
 /// First TCP port at the backend.
 const BACKEND_PORTS: u16 = 9001;
@@ -22,15 +23,11 @@ const SERVICE_PORTS: u16 = 8001;
 pub(super) const LARGE_FILE: &str = "large";
 const LARGE_FILE_SIZE: u64 = 32 << 20;
 
-/// A cable between client and backend that no balancer is on.
-const OWN_CABLE: &str = "direct";
-const OWN_CABLE_BACKEND: Ipv4Addr = Ipv4Addr::new(10, 9, 0, 2);
-
 /// Client, balancer and one backend with an nginx on many ports.
 pub(super) struct Site {
     // In the order in which they have to go.
     _backend: Program,
-    _direct_echo: Process,
+    _direct: Direct,
     pub(super) lab: Lab,
 }
 
@@ -42,19 +39,13 @@ impl Site {
             .checksum_offload(false)
             .kernel_forwarding(true)
             .build()?;
-        plug_own_cable(&lab)?;
         for interface in ["client", "be1"] {
             set_offloads(lab.balancer(), interface)?;
         }
-        // The lab's own echo listens on the lab's own addresses.
-        let direct_echo = Process::start(
-            "direct",
-            lab.backends()[0].namespace().clone(),
-            vec![Self::echo(Target::OwnCable)],
-        )?;
+        let direct = Direct::new(&lab)?;
         Ok(Self {
             _backend: start_backend(&lab)?,
-            _direct_echo: direct_echo,
+            _direct: direct,
             lab,
         })
     }
@@ -62,8 +53,8 @@ impl Site {
     /// Where clients connect to.
     pub(super) fn address(target: Target) -> SocketAddr {
         match target {
-            Target::OwnCable => SocketAddr::new(OWN_CABLE_BACKEND.into(), Self::backend(target).port()),
-            Target::Routed => Self::backend(target),
+            Target::OwnCable => SocketAddr::new(BY_CABLE.into(), Self::backend(target).port()),
+            Target::Routed => SocketAddr::new(BY_ROUTER.into(), Self::backend(target).port()),
             _ => SocketAddr::new(Family::V4.vip(), SERVICE_PORTS + target.number()),
         }
     }
@@ -76,8 +67,8 @@ impl Site {
     /// Where clients send datagrams.
     pub(super) fn echo(target: Target) -> SocketAddr {
         match target {
-            Target::OwnCable => SocketAddr::new(OWN_CABLE_BACKEND.into(), BACKEND_PORT),
-            Target::Routed => Self::echo_backend(),
+            Target::OwnCable => SocketAddr::new(BY_CABLE.into(), BACKEND_PORT),
+            Target::Routed => SocketAddr::new(BY_ROUTER.into(), BACKEND_PORT),
             _ => Self::address(target),
         }
     }
@@ -103,27 +94,9 @@ fn write(lab: &Lab, name: &str, text: &str) -> Result<PathBuf> {
     Ok(file)
 }
 
-fn plug_own_cable(lab: &Lab) -> Result<()> {
-    let backend = lab.backends()[0].namespace();
-    let (near, far) = (lab.client(), backend);
-    let line = format!(
-        "link add {OWN_CABLE} netns {} type veth peer {OWN_CABLE} netns {}",
-        near.name(),
-        far.name()
-    );
-    command::ip(line.split(' '))?;
-    for (namespace, host) in [(near, 1), (far, 2)] {
-        namespace.ip_batch(&format!(
-            "address add 10.9.0.{host}/24 dev {OWN_CABLE}\nlink set {OWN_CABLE} up\n"
-        ))?;
-        set_offloads(namespace, OWN_CABLE)?;
-    }
-    Ok(())
-}
-
 /// The same for all: no checksums left to a NIC that is none, and therefore no segmentation; frames are merged at
 /// the receiver.
-fn set_offloads(namespace: &Namespace, interface: &str) -> Result<()> {
+pub(super) fn set_offloads(namespace: &Namespace, interface: &str) -> Result<()> {
     let words = ["-K", interface, "gro", "on", "tx", "off"];
     command::output(namespace.command("ethtool").args(words)).map(drop)
 }

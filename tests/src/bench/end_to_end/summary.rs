@@ -1,7 +1,7 @@
 //! The tables of the end-to-end part.
 
 use super::{
-    Measured, Plan,
+    GOAL, LENGTH, Pair, Plan, REFERENCE,
     load::{Load, Measurement},
     target::Target,
 };
@@ -10,15 +10,9 @@ use crate::bench::{
     sample::Sample,
 };
 
-/// What others are compared with.
-const REFERENCE: Target = Target::Routed;
-
 /// One table for each load.
-pub(super) fn tables(measured: &[Measured], plan: Plan) -> Vec<Table> {
-    Load::ALL
-        .iter()
-        .map(|load| table(measured, *load, plan))
-        .collect()
+pub(super) fn tables(pairs: &[Pair], plan: Plan) -> Vec<Table> {
+    Load::ALL.iter().map(|load| table(pairs, *load, plan)).collect()
 }
 
 /// Medians of one target's measurements.
@@ -27,28 +21,22 @@ struct Medians {
     rate: f64,
     /// How far rates spread.
     spread: f64,
-    /// Rate as a multiple of the reference's in the same round.
-    ratio: Option<f64>,
+    /// Rate as a multiple of the reference's, and by how much that may be off.
+    ratio: (f64, f64),
     /// CPU time per unit, in microseconds.
     cpu: f64,
-    /// How much more that is than the reference's in the same round, and by how much that may be off.
-    added: Option<(f64, f64)>,
+    /// How much more that is than the reference's, and by how much that may be off.
+    added: (f64, f64),
     /// Milliseconds that half of the requests, 99 and 99.9 of a hundred took at most.
     latency: Option<[f64; 3]>,
     /// Of all measurements together.
     failed: u64,
 }
 
-fn table(measured: &[Measured], load: Load, plan: Plan) -> Table {
-    let of = |target| {
-        let of = measured
-            .iter()
-            .filter(|measured| measured.load == load && measured.target == target);
-        of.map(|measured| measured.measurement).collect::<Vec<_>>()
-    };
-    let reference = of(REFERENCE);
+fn table(pairs: &[Pair], load: Load, plan: Plan) -> Table {
     let rows = Target::ALL.into_iter().filter_map(|target| {
-        let medians = medians(&of(target), &reference)?;
+        let of = |pair: &&Pair| pair.load == load && pair.target == target;
+        let medians = medians(&pairs.iter().filter(of).collect::<Vec<_>>())?;
         Some(Row::new(target.to_string(), figures(load, &medians)))
     });
     Table {
@@ -60,10 +48,12 @@ fn table(measured: &[Measured], load: Load, plan: Plan) -> Table {
         },
         title: format!("End to end, {}", describe(load)),
         notes: vec![format!(
-            "Medians of {} rounds of {} s, targets in turn. What is added to, or a multiple of, `{REFERENCE}` is so within \
-             a round; ± is that median's standard error. CPU is the whole machine's, client and backend included.",
-            plan.rounds_of(load),
-            plan.length.as_secs()
+            "Medians of {} times {} s ({} for `{GOAL}`), targets in turn. What is added to, or a multiple of, \
+             `{REFERENCE}` is so beside that in the second before or after; ± is that median's standard error. CPU is \
+             the whole machine's, client and backend included.",
+            plan.total_of(REFERENCE, load),
+            LENGTH.as_secs(),
+            plan.total_of(GOAL, load),
         )],
         columns: columns(load),
         rows: rows.collect(),
@@ -89,7 +79,8 @@ fn columns(load: Load) -> Vec<Column> {
     let cpu = format!("CPU µs/{unit}");
     report::columns(&[
         (rate_key, rate.as_str(), digits),
-        ("rate_to_direct", "× direct", 2),
+        ("rate_to_direct", "× direct", 3),
+        ("rate_to_direct_error", "±", 3),
         ("p50_ms", "p50 ms", 2),
         ("p99_ms", "p99 ms", 2),
         ("p999_ms", "p99.9 ms", 2),
@@ -108,38 +99,39 @@ fn figures(load: Load, medians: &Medians) -> Vec<Option<f64>> {
     let latency = |index: usize| medians.latency.map(|latency| latency[index]);
     vec![
         Some(medians.rate * scale),
-        medians.ratio,
+        Some(medians.ratio.0),
+        Some(medians.ratio.1),
         latency(0),
         latency(1),
         latency(2),
         Some(medians.cpu),
-        medians.added.map(|(added, _)| added),
-        medians.added.map(|(_, error)| error),
+        Some(medians.added.0),
+        Some(medians.added.1),
         Some(medians.failed as f64),
         Some(100.0 * medians.spread),
     ]
 }
 
-/// Of measurements in the order of their rounds; `None` where there are none.
-fn medians(of: &[Measurement], reference: &[Measurement]) -> Option<Medians> {
-    let first = of.first()?;
-    let rates = of.iter().map(rate).collect::<Sample>();
-    let against = |figure: fn(&Measurement, &Measurement) -> f64| {
-        let figures = of.iter().zip(reference).map(|(one, other)| figure(one, other));
-        (!reference.is_empty()).then(|| figures.collect::<Sample>())
-    };
+/// `None` where nothing was measured.
+fn medians(pairs: &[&Pair]) -> Option<Medians> {
+    let first = pairs.first()?.measured;
+    let of = |figure: &dyn Fn(&Pair) -> f64| pairs.iter().map(|pair| figure(pair)).collect::<Sample>();
+    let with_error = |sample: Sample| (sample.median(), sample.error());
     let latency = |index: usize| {
-        let figures = of.iter().filter_map(|one| Some(one.latency?[index]));
+        let figures = pairs
+            .iter()
+            .filter_map(|pair| Some(pair.measured.latency?[index]));
         figures.collect::<Sample>().median()
     };
+    let rates = of(&|pair| rate(&pair.measured));
     Some(Medians {
         rate: rates.median(),
         spread: rates.spread(),
-        ratio: against(|one, other| rate(one) / rate(other)).map(|ratios| ratios.median()),
-        cpu: of.iter().map(cpu).collect::<Sample>().median(),
-        added: against(|one, other| cpu(one) - cpu(other)).map(|added| (added.median(), added.error())),
+        ratio: with_error(of(&|pair| rate(&pair.measured) / rate(&pair.reference))),
+        cpu: of(&|pair| cpu(&pair.measured)).median(),
+        added: with_error(of(&|pair| cpu(&pair.measured) - cpu(&pair.reference))),
         latency: first.latency.map(|_| [0, 1, 2].map(latency)),
-        failed: of.iter().map(|one| one.failed).sum(),
+        failed: pairs.iter().map(|pair| pair.measured.failed).sum(),
     })
 }
 
