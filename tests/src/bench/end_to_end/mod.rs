@@ -119,15 +119,13 @@ fn at(site: &mut Site, target: Target, loads: [(Load, u32); Load::ALL.len()]) ->
 /// Puts a load on the target and on the reference, one right after the other, since the machine is not as fast in one second
 /// as in another; which of them comes `first` changes.
 fn pair(site: &Site, target: Target, load: Load, first: bool) -> Result<Pair> {
-    let before = if first {
-        Some(load.put_on(site, REFERENCE, LENGTH)?)
+    let at = |target| load.put_on(site, target, LENGTH);
+    let (measured, reference) = if first {
+        let measured = at(target)?;
+        (measured, at(REFERENCE)?)
     } else {
-        None
-    };
-    let measured = load.put_on(site, target, LENGTH)?;
-    let reference = match before {
-        Some(before) => before,
-        None => load.put_on(site, REFERENCE, LENGTH)?,
+        let reference = at(REFERENCE)?;
+        (at(target)?, reference)
     };
     Ok(Pair {
         target,
