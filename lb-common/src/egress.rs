@@ -1,7 +1,7 @@
 //! Packets that this host sends: the answers of backends that run on it.
 
 use crate::{
-    address::{TCP, V4, V6},
+    address::{V4, V6},
     flow::{self, State},
     layout::{PortFilter, Settings},
     manner::Forwarding,
@@ -80,11 +80,7 @@ fn candidate<'t, A: Parse, T: Tables>(
     tables: &'t T,
 ) -> Option<(Segment<A>, &'t Settings)> {
     let segment = A::parse(packet).ok()?;
-    let bit = if segment.protocol == TCP {
-        PortFilter::TCP
-    } else {
-        PortFilter::UDP
-    };
+    let bit = PortFilter::bit_of(segment.protocol);
     let settings = tables.settings()?;
     let bits = settings.ports.sources.of(segment.tuple.src_port).load();
     (bits & bit != 0).then_some((segment, settings))

@@ -1,8 +1,8 @@
 //! Packets of known flows, and those that are nobody's: what nearly every packet needs, and all that it needs.
 
 use crate::{
-    address::{Address, TCP, V4, V6},
-    flow::{self, Hit, State},
+    address::{Address, V4, V6},
+    flow::{self, Hit, State, Way},
     layout::{PortFilter, Settings},
     manner::Forwarding,
     meter, one_way,
@@ -71,20 +71,14 @@ where
         connecting(tables, settings, segment, &hit)?;
     }
     let way = hit.entry.way();
-    if way.is_metered() {
-        meter::ask(tables, way.backend())?;
+    if way.is_metered() || way.is_spliced() {
+        elsewhere(packet, tables, segment, &hit, way)?;
     }
     let forwarding = way.forwarding();
     if forwarding == Forwarding::Local {
         return Err(seldom(Exit::To(Stage::Deliver)));
     }
-    if segment.network != EthernetHeader::LEN && route::leaves_by(tables, &hit, way)? != packet.interface() {
-        // Its tags are right on its own interface only.
-        return Err(seldom(Reason::Vlan).into());
-    }
-    if way.is_spliced() && segment.flags & (ACK | RST) != 0 {
-        return Err(seldom(Exit::To(Stage::Splice)));
-    }
+    keep_tags(packet, tables, segment, &hit, way)?;
     if !forwarding.sees_answers() {
         return one_way::forward(packet, tables, settings, segment, &hit, way);
     }
@@ -95,6 +89,41 @@ where
     route.count(tables, settings, length);
     flow::count(tables, settings, &hit, (&*packet, segment), length);
     Ok(route.verdict(packet))
+}
+
+/// Sends packets of flows that ask for more than to be forwarded where that is done.
+#[inline(always)]
+fn elsewhere<A: Address, T: Tables>(
+    packet: &Packet<'_>,
+    tables: &T,
+    segment: &Segment<A>,
+    hit: &Hit<'_, A>,
+    way: Way,
+) -> Result<(), Exit> {
+    if way.is_metered() {
+        meter::ask(tables, way.backend())?;
+    }
+    let numbers_differ = way.is_spliced() && segment.flags & (ACK | RST) != 0;
+    if numbers_differ && way.forwarding() != Forwarding::Local {
+        keep_tags(packet, tables, segment, hit, way)?;
+        return Err(seldom(Exit::To(Stage::Splice)));
+    }
+    Ok(())
+}
+
+/// Refuses a packet that would leave by another interface with its tags, which are right on its own only.
+#[inline(always)]
+fn keep_tags<A: Address, T: Tables>(
+    packet: &Packet<'_>,
+    tables: &T,
+    segment: &Segment<A>,
+    hit: &Hit<'_, A>,
+    way: Way,
+) -> Result<(), Reason> {
+    if segment.network != EthernetHeader::LEN && route::leaves_by(tables, hit, way)? != packet.interface() {
+        return Err(seldom(Reason::Vlan));
+    }
+    Ok(())
 }
 
 /// Where a packet goes on that is not forwarded yet, which then finds noted what it needs.
@@ -130,19 +159,13 @@ pub(crate) fn leave<A, T: Tables>(tables: &T, segment: &Segment<A>, exit: Exit) 
 /// What the [`PortFilter`] has for the destination of a packet that any service or flow can want, by its ports.
 #[inline(always)]
 fn wanted<A>(ports: &PortFilter, segment: &Segment<A>) -> Result<u8, Reason> {
-    let bit = if segment.protocol == TCP {
-        PortFilter::TCP
-    } else {
-        PortFilter::UDP
-    };
+    let bit = PortFilter::bit_of(segment.protocol);
     let bits = ports.destinations.of(segment.tuple.dst_port).load();
-    let of_either = if bits & (bit | PortFilter::BY_SOURCE) == PortFilter::BY_SOURCE {
-        ports.sources.of(segment.tuple.src_port).load()
-    } else {
-        bits
-    };
-    if of_either & bit == 0 {
-        return Err(Reason::NotForService);
+    if bits & bit == 0 {
+        let by_source = bits & PortFilter::BY_SOURCE != 0;
+        if !by_source || ports.sources.of(segment.tuple.src_port).load() & bit == 0 {
+            return Err(Reason::NotForService);
+        }
     }
     Ok(bits)
 }

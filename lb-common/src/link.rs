@@ -40,7 +40,9 @@ impl Link {
     #[must_use]
     pub fn write(self, packet: &mut Packet<'_>) -> Option<()> {
         let (first, last) = mac_pair(self.dst, self.src);
-        let addresses: &mut [u8; 12] = packet.header_mut(0)?;
+        // All of it, though its end stays: whether that is there is known wherever it was parsed.
+        let header: &mut [u8; EthernetHeader::LEN] = packet.header_mut(0)?;
+        let (addresses, _) = header.split_at_mut(size_of_val(&first) + size_of_val(&last));
         *addresses.first_chunk_mut()? = first;
         *addresses.last_chunk_mut()? = last;
         Some(())

@@ -1,18 +1,22 @@
 //! What LLVM shall not see through, on the BPF target: single instructions that change nothing. Elsewhere there is nothing
 //! to hide.
 
-/// Hides where a pointer into a frame comes from: LLVM would compute it again for a later use, and the verifier would not
-/// know the second one for the one that was checked ("R1 offset is outside of the packet").
+/// A pointer into a frame, so many bytes behind its start. Where LLVM does not know how many, it is not let see where the
+/// pointer comes from: it would compute it again for a later use, and the verifier would not know the second one for the
+/// one that was checked ("R1 offset is outside of the packet").
 #[inline(always)]
-pub(crate) fn pointer(pointer: *mut u8) -> *mut u8 {
+pub(crate) fn pointer(start: *mut u8, offset: usize) -> *mut u8 {
+    let pointer = start.wrapping_add(offset);
     #[cfg(target_arch = "bpf")]
     {
         let mut pointer = pointer;
-        // SAFETY: moves a register to itself. (An empty text would leave two line infos at one instruction, which
-        // the kernel refuses.)
-        unsafe {
-            core::arch::asm!("{0} = {0}", inout(reg) pointer, options(nomem, nostack, preserves_flags))
-        };
+        if !core::intrinsics::is_val_statically_known(offset) {
+            // SAFETY: moves a register to itself. (An empty text would leave two line infos at one instruction, which
+            // the kernel refuses.)
+            unsafe {
+                core::arch::asm!("{0} = {0}", inout(reg) pointer, options(nomem, nostack, preserves_flags))
+            };
+        }
         // SAFETY: no frame lies at address 0, nor before it. (LLVM would test for it wherever there is an `Option`.)
         unsafe { core::hint::assert_unchecked(!pointer.is_null()) };
         pointer

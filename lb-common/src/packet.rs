@@ -189,7 +189,7 @@ impl<'a> Packet<'a> {
     /// The verifier wants pointers compared with the frame's end; it does not follow lengths.
     #[inline(always)]
     fn within<T>(&self, offset: usize) -> Option<*mut T> {
-        let first = opaque::pointer(self.start.wrapping_add(offset));
+        let first = opaque::pointer(self.start, offset);
         let after = first.wrapping_add(size_of::<T>());
         (after <= self.end).then_some(first.cast())
     }

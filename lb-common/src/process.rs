@@ -203,13 +203,14 @@ impl From<NotPlain> for Exit {
 /// What a stage comes to, counted.
 #[inline(always)]
 pub(crate) fn conclude<T: Tables>(tables: &T, result: Result<Verdict, Exit>) -> Outcome {
-    let verdict = match result {
-        Ok(verdict) => verdict,
-        Err(Exit::Refused(reason)) => reason.verdict(),
-        Err(Exit::To(stage)) => return Outcome::Next(stage),
-    };
-    count(tables, verdict);
-    Outcome::Decided(verdict)
+    match result {
+        Ok(verdict) => {
+            count(tables, verdict);
+            Outcome::Decided(verdict)
+        }
+        Err(Exit::Refused(reason)) => Outcome::Decided(refuse(tables, reason)),
+        Err(Exit::To(stage)) => Outcome::Next(stage),
+    }
 }
 
 #[inline(always)]

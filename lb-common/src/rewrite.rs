@@ -121,7 +121,7 @@ pub(crate) fn is_unfinished<A: Address>(segment: &Segment<A>) -> bool {
         .tuple
         .address_sum()
         .add_protocol(segment.protocol, segment.length);
-    segment.part == Part::WHOLE && segment.check == pseudo_header.fold()
+    segment.part == Part::WHOLE && pseudo_header.folds_to(segment.check)
 }
 
 /// The transport checksum that the packet will leave with.
@@ -161,8 +161,8 @@ fn checksum<A: Address, T: Tables>(
 /// A computed UDP checksum of 0 is sent as all ones: 0 would mean that there is none (RFC 768).
 #[inline(always)]
 fn never_zero(protocol: u8, check: u16) -> u16 {
-    if protocol != TCP && check == 0 {
-        u16::MAX
+    if check == 0 && protocol != TCP {
+        seldom(u16::MAX)
     } else {
         check
     }

@@ -88,7 +88,7 @@ pub(crate) fn to_client<A: Address>(hit: &Hit<'_, A>, way: Way) -> Result<Route<
         interface: hit.entry.interface(),
         mtu: 0,
         backend: way.backend(),
-        reply: hit.control.state().has(State::REPLY),
+        reply: hit.control.has(State::REPLY),
     };
     if hit.is_current() {
         Ok(route)
@@ -143,7 +143,7 @@ pub(crate) fn leaves_by<A: Address, T: Tables>(
     hit: &Hit<'_, A>,
     way: Way,
 ) -> Result<u32, Reason> {
-    if hit.control.state().has(State::REPLY) {
+    if hit.control.has(State::REPLY) {
         return Ok(hit.entry.interface());
     }
     Ok(to_backend(tables, hit.entry.to(), way.backend())?.interface)

@@ -119,6 +119,17 @@ impl<A: Address> Entry<A> {
         ports == key.ports() && self.src.load() == key.src && self.dst.load() == key.dst
     }
 
+    /// Whether its packets are of this protocol, TCP or UDP.
+    #[inline(always)]
+    pub(super) fn is_of(&self, protocol: u8) -> bool {
+        let [_, own] = &self.way;
+        let way = Way {
+            client: 0,
+            own: own.load(),
+        };
+        way.is_of(protocol)
+    }
+
     /// Ticks since its last packet; 0 if that came by a clock that is ahead of `now`.
     #[inline(always)]
     #[must_use]

@@ -76,15 +76,13 @@ pub fn find<'t, A: Address, T: Tables>(
         return Ok(None);
     };
     let hit = spot.hit(settings).or_refuse(Reason::NotReady)?;
-    let state = hit.control.state();
-    if state == State::FREE {
+    if hit.control.has(State::READY) && hit.entry.is_of(protocol) && hit.entry.carries(key) {
+        return Ok(Some(hit));
+    }
+    if hit.control.state() == State::FREE {
         return Ok(None);
     }
-    if state.has(State::READY) && hit.entry.way().is_of(protocol) && hit.entry.carries(key) {
-        Ok(Some(hit))
-    } else {
-        Err(seldom(Reason::FlowContended))
-    }
+    Err(seldom(Reason::FlowContended))
 }
 
 /// Whether a key has no entry and is not about to be given one. With `lingering`, the entry of a flow that is closed is
@@ -206,9 +204,7 @@ pub(super) fn is_alone<A: Address, T: Tables>(tables: &T, entry: &Entry<A>, inde
 /// Whether two entries, of which one stands at `index`, are the directions of one flow.
 #[inline(always)]
 fn are_partners<A: Address>(entry: &Entry<A>, index: u32, other: &Entry<A>) -> bool {
-    other.partner() == index
-        && other.way().is_of(entry.way().protocol())
-        && other.carries(&entry.to().reversed())
+    other.partner() == index && other.is_of(entry.way().protocol()) && other.carries(&entry.to().reversed())
 }
 
 #[inline(always)]

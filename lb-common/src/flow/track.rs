@@ -16,13 +16,13 @@ pub fn track<A: Address, T: Tables>(tables: &T, segment: &Segment<A>, hit: &Hit<
     if hit.entry.seen.load() != now {
         hit.entry.seen.store(now);
     }
-    if segment.flags & ACK != 0 && hit.entry.ack.load() != segment.ack {
+    if hit.entry.ack.load() != segment.ack && segment.flags & ACK != 0 {
         hit.entry.ack.store(segment.ack);
     }
-    let old = hit.control.state();
-    if old.has(State::ESTABLISHED) && segment.flags & (FIN | RST) == 0 {
+    if hit.control.has(State::ESTABLISHED) && segment.flags & (FIN | RST) == 0 {
         return;
     }
+    let old = hit.control.state();
     let sees_answers = hit.entry.way().forwarding().sees_answers();
     let new = next(old, segment.protocol, segment.flags, sees_answers);
     if new == old {

@@ -1,6 +1,10 @@
 //! Which ports anybody can want.
 
-use crate::{address::Port, opaque, shared::Shared};
+use crate::{
+    address::{Port, TCP, UDP},
+    opaque,
+    shared::Shared,
+};
 
 /// Per port, who might want a packet that carries it. The cheap look-up that comes first.
 #[repr(C)]
@@ -47,8 +51,16 @@ impl PortFilter {
     /// Checksums are verified of packets to a service on this port. Which of those that share it asks for that, the
     /// service's record says.
     pub const VERIFY: u8 = 8;
+
+    /// The bit of [`TCP`] or [`UDP`], whose lowest bits differ: computed, since LLVM would choose by two jumps.
+    #[inline(always)]
+    #[must_use]
+    pub const fn bit_of(protocol: u8) -> u8 {
+        Self::TCP.wrapping_add(protocol & 1)
+    }
 }
 
 const _: () = {
     assert!(size_of::<PortFilter>() == 131_072);
+    assert!(PortFilter::bit_of(TCP) == PortFilter::TCP && PortFilter::bit_of(UDP) == PortFilter::UDP);
 };
