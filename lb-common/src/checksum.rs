@@ -83,7 +83,7 @@ impl Sum {
         let sum = (self.0 >> 16).wrapping_add(self.0 & 0xffff);
         // Its two halves added, and what that carries.
         let upper = sum >> 16;
-        sum.wrapping_add(sum.wrapping_add(upper) >> 16) as u16
+        (sum.wrapping_add(sum.wrapping_add(upper) >> 16) & 0xffff) as u16
     }
 
     /// Whether a sum of more than zeros folds to that, which takes less to find out than to fold it: both are the same

@@ -3,7 +3,7 @@
 use crate::{
     address::{Address, AddressCell, Port, UDP, V4, V6},
     hop,
-    layout::Backend,
+    layout::{Backend, Note},
     link::Link,
     manner::Manner,
     mss,
@@ -11,7 +11,7 @@ use crate::{
     parse::{self, Network, Parse},
     process::{Exit, Outcome, Stage, conclude},
     reason::Reason,
-    source,
+    route, source,
     tables::Tables,
     verdict::Verdict,
     wire::{EthernetHeader, UdpHdr},
@@ -45,7 +45,9 @@ fn to_backend<I, T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Result<Verdi
 where
     I: Parse<Header: Wire>,
 {
-    let backend = tables.note().ok_or(Reason::NotReady)?.backend.load();
+    let settings = tables.settings().ok_or(Reason::NotReady)?;
+    let note = tables.note().ok_or(Reason::NotReady)?;
+    let backend = note.backend.load();
     let record = tables.backend(backend).ok_or(Reason::NoBackend)?;
     let (hop, link) = hop::in_force(record)?;
     let length = packet.len();
@@ -54,16 +56,12 @@ where
         known => known,
     };
     if Manner(record.manner.load()).outer_is_v6() {
-        wrap::<I, V6, T>(packet, tables, record, most, link)?;
+        wrap::<I, V6, T>(packet, tables, note, record, most, link)?;
     } else {
-        wrap::<I, V4, T>(packet, tables, record, most, link)?;
+        wrap::<I, V4, T>(packet, tables, note, record, most, link)?;
     }
-    if let Some(settings) = tables.settings()
-        && let Some(counters) = tables.backend_counters(settings, backend)
-    {
-        counters.count_in(length);
-    }
-    Ok(Verdict::out_of(hop.interface.load(), packet.interface()))
+    let ways = (packet.interface(), hop.interface.load());
+    Ok(route::send(tables, settings, (backend, false), length, ways))
 }
 
 /// Puts headers of the second family around a packet of the first, if it is then no longer than `most` bytes.
@@ -71,6 +69,7 @@ where
 fn wrap<I, O, T: Tables>(
     packet: &mut Packet<'_>,
     tables: &T,
+    note: &Note,
     record: &Backend,
     most: u32,
     link: Link,
@@ -79,7 +78,6 @@ where
     I: Parse<Header: Wire>,
     O: Address<Header: Wire>,
 {
-    let note = tables.note().ok_or(Reason::NotReady)?;
     let hash = note.hash.load();
     let gue_port = Manner(record.manner.load()).gue_port();
     let header = packet

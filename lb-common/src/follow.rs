@@ -86,9 +86,8 @@ where
     let length = packet.len();
     route::check_length(tables, settings, segment, route.mtu, length)?;
     rewrite::full_nat(packet, tables, settings, segment, &route.to, &route.link)?;
-    route.count(tables, settings, length);
     flow::count(tables, settings, &hit, (&*packet, segment), length);
-    Ok(route.verdict(packet))
+    Ok(route.send(packet, tables, settings, length))
 }
 
 /// Sends packets of flows that ask for more than to be forwarded where that is done.

@@ -42,7 +42,7 @@ impl Link {
         let (first, last) = mac_pair(self.dst, self.src);
         // All of it, though its end stays: whether that is there is known wherever it was parsed.
         let header: &mut [u8; EthernetHeader::LEN] = packet.header_mut(0)?;
-        let (addresses, _) = header.split_at_mut(size_of_val(&first) + size_of_val(&last));
+        let addresses: &mut [u8; 12] = header.first_chunk_mut()?;
         *addresses.first_chunk_mut()? = first;
         *addresses.last_chunk_mut()? = last;
         Some(())

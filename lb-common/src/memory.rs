@@ -18,6 +18,7 @@ use crate::{
     packet::Packet,
     shared::Shared,
     tables::Tables,
+    verdict::Verdict,
 };
 
 /// All tables, by reference. Whoever writes to them and whoever forwards by them hold the same.
@@ -62,6 +63,24 @@ pub struct Memory<'m> {
 }
 
 impl<'m> Memory<'m> {
+    /// Packets so far by verdict, see [`Verdict::index`](crate::Verdict::index), over all workers.
+    #[must_use]
+    pub fn verdicts(&self) -> [u64; Verdict::COUNT] {
+        let mut verdicts = [0; Verdict::COUNT];
+        let mut add = |counts: [u64; Verdict::COUNT]| {
+            for (verdict, count) in verdicts.iter_mut().zip(counts) {
+                *verdict = u64::wrapping_add(*verdict, count);
+            }
+        };
+        for backend in self.backend_counters {
+            add([0, backend.tx.load(), backend.redirect.load(), 0]);
+        }
+        for worker in self.packet_counters {
+            add(worker.verdicts.each_ref().map(Shared::<u64>::load));
+        }
+        verdicts
+    }
+
     /// A slot of the choice table.
     #[must_use]
     pub fn choice(&self, slot: u32) -> Option<&'m Shared<u32>> {

@@ -46,11 +46,9 @@ pub(crate) fn forward<A: Address, T: Tables>(
         return Err(exit);
     }
     link.write(packet).or_refuse(Reason::Malformed)?;
-    if let Some(counters) = tables.backend_counters(settings, backend) {
-        counters.count_in(length);
-    }
     flow::count(tables, settings, hit, (&*packet, segment), length);
-    Ok(Verdict::out_of(hop.interface.load(), packet.interface()))
+    let ways = (packet.interface(), hop.interface.load());
+    Ok(route::send(tables, settings, (backend, false), length, ways))
 }
 
 /// Leaves to [`Stage::Encapsulate`] what it needs to know.

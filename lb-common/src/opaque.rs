@@ -45,6 +45,13 @@ pub(crate) fn number(number: usize) -> usize {
 #[inline(always)]
 pub(crate) fn seldom() {
     core::hint::cold_path();
+    apart();
+}
+
+/// Keeps what is done here apart from what is done in another case: of two like branches LLVM makes one that computes which
+/// of both it is.
+#[inline(always)]
+pub(crate) fn apart() {
     #[cfg(target_arch = "bpf")]
     // SAFETY: moves a register to itself.
     unsafe {

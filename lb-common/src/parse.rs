@@ -2,6 +2,7 @@
 
 use crate::{
     address::{Address, Port, TCP, Tuple, UDP, V4, V6},
+    opaque,
     packet::Packet,
     reason::{OrRefuse as _, Reason, seldom},
     tables::Tables,
@@ -286,6 +287,7 @@ pub(crate) fn transport<A: Address>(
                 return Err(seldom(Reason::Malformed).into());
             }
             let least = if part == Part::WHOLE { said } else { UDP_LEN };
+            opaque::apart();
             (
                 header.src,
                 header.dst,

@@ -205,7 +205,10 @@ impl From<NotPlain> for Exit {
 pub(crate) fn conclude<T: Tables>(tables: &T, result: Result<Verdict, Exit>) -> Outcome {
     match result {
         Ok(verdict) => {
-            count(tables, verdict);
+            // Who forwards a packet counts it by its backend.
+            if verdict.reason_index().is_some() {
+                count(tables, verdict);
+            }
             Outcome::Decided(verdict)
         }
         Err(Exit::Refused(reason)) => Outcome::Decided(refuse(tables, reason)),

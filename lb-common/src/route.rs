@@ -6,6 +6,7 @@ use crate::{
     hop,
     layout::{Settings, mac_from_word},
     link::Link,
+    opaque,
     packet::Packet,
     parse::Segment,
     reason::{OrRefuse as _, Reason, seldom},
@@ -25,30 +26,55 @@ pub(crate) struct Route<A> {
     /// The longest IP packet that may go there; 0: any.
     pub(crate) mtu: u32,
     /// The flow's backend.
-    backend: u32,
+    pub(crate) backend: u32,
     /// Whether it comes from the backend.
     pub(crate) reply: bool,
 }
 
 impl<A> Route<A> {
-    /// What becomes of the packet.
+    /// Sends a frame of that length on, which is counted; what becomes of it.
     #[inline(always)]
-    pub(crate) fn verdict(&self, packet: &Packet<'_>) -> Verdict {
-        Verdict::out_of(self.interface, packet.interface())
+    pub(crate) fn send<T: Tables>(
+        &self,
+        packet: &Packet<'_>,
+        tables: &T,
+        settings: &Settings,
+        length: u64,
+    ) -> Verdict {
+        let ways = (packet.interface(), self.interface);
+        send(tables, settings, (self.backend, self.reply), length, ways)
     }
+}
 
-    /// Counts a frame of that length that takes it.
-    #[inline(always)]
-    pub(crate) fn count<T: Tables>(&self, tables: &T, settings: &Settings, length: u64) {
-        let Some(counters) = tables.backend_counters(settings, self.backend) else {
-            return;
-        };
-        if self.reply {
+/// Sends a frame of that length on, which goes to a backend or comes from it, from one interface out of the other: counts
+/// it; what becomes of it.
+#[inline(always)]
+pub(crate) fn send<T: Tables>(
+    tables: &T,
+    settings: &Settings,
+    (backend, comes_from_it): (u32, bool),
+    length: u64,
+    (came_by, interface): (u32, u32),
+) -> Verdict {
+    let counters = tables.backend_counters(settings, backend);
+    if let Some(counters) = counters {
+        if comes_from_it {
             counters.count_out(length);
         } else {
             counters.count_in(length);
         }
     }
+    if interface == came_by {
+        if let Some(counters) = counters {
+            counters.tx.add(1);
+        }
+        return Verdict::TX;
+    }
+    opaque::apart();
+    if let Some(counters) = counters {
+        counters.redirect.add(1);
+    }
+    Verdict::redirect(interface)
 }
 
 /// The route of a packet, from its flow's entry; notes there that it came.

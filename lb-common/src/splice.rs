@@ -139,9 +139,8 @@ fn send<A: Parse<Header: Wire>, T: Tables>(
     }
     let segment = &numbers.add_to(packet, segment)?;
     rewrite::full_nat(packet, tables, settings, segment, &route.to, &route.link)?;
-    route.count(tables, settings, length);
     flow::count(tables, settings, hit, (&*packet, segment), length);
-    Ok(route.verdict(packet))
+    Ok(route.send(packet, tables, settings, length))
 }
 
 impl Numbers {

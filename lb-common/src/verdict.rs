@@ -65,16 +65,14 @@ impl Verdict {
         Self(action as u64 | (reason as u64).wrapping_add(1) << Self::REASON)
     }
 
-    /// Out of an interface, of a packet that came in by another or the same.
+    /// Out of the interface that it came in by, forwarded.
+    pub const TX: Self = Self(Action::Tx as u64);
+
+    /// Out of another interface, forwarded.
     #[inline(always)]
     #[must_use]
-    pub const fn out_of(interface: u32, came_by: u32) -> Self {
-        let action = if interface == came_by {
-            Action::Tx
-        } else {
-            Action::Redirect
-        };
-        Self(action as u64 | (interface as u64) << Self::INTERFACE)
+    pub const fn redirect(interface: u32) -> Self {
+        Self(Action::Redirect as u64 | (interface as u64) << Self::INTERFACE)
     }
 
     /// Where it goes.
@@ -102,7 +100,7 @@ impl Verdict {
         ((self.0 >> Self::REASON & 0xff) as usize).checked_sub(1)
     }
 
-    /// The interface that a forwarded packet goes out of.
+    /// The interface that a redirected packet goes out of.
     #[inline(always)]
     #[must_use]
     pub const fn interface(self) -> u32 {

@@ -46,7 +46,9 @@ pub(super) fn error<A: Icmp, T: Tables>(
             return Err(Reason::NotTcpUdp);
         }
         rewrite(packet, ip, &quote, &route.to, (0, 0))?;
-        route.count(tables, settings, length);
+        if let Some(counters) = tables.backend_counters(settings, route.backend) {
+            counters.count_in(length);
+        }
         return Ok(Verdict::pass(Reason::Local));
     }
     let route = route::beside(tables, &hit)?;
@@ -61,8 +63,7 @@ pub(super) fn error<A: Icmp, T: Tables>(
     };
     rewrite(packet, ip, &quote, &route.to, (more, 1))?;
     route.link.write(packet).ok_or(Reason::Malformed)?;
-    route.count(tables, settings, length);
-    Ok(route.verdict(packet))
+    Ok(route.send(packet, tables, settings, length))
 }
 
 /// Writes the quoted packet as its sender knows it, whose sequence number was `more` when it left here, and around it what

@@ -9,7 +9,8 @@ pub const MAX_REASONS: usize = 59;
 #[derive(Debug)]
 #[repr(C, align(64))]
 pub struct PacketCounters {
-    /// By verdict, see [`crate::Verdict::index`].
+    /// By verdict, see [`crate::Verdict::index`], but for packets that are forwarded: those are counted by their backend,
+    /// whose line of memory is at hand. [`Memory::verdicts`](crate::memory::Memory::verdicts) has all.
     pub verdicts: [Shared<u64>; 4],
     /// The reason of the latest packet that was not forwarded, until whoever shows packets stores
     /// [`PacketCounters::NO_REASON`]. Beside the verdicts, where it is one store and no other cache line.
@@ -35,20 +36,24 @@ pub struct BackendCounters {
     pub packets_out: Shared<u64>,
     /// Bytes to clients, from Ethernet header to end.
     pub bytes_out: Shared<u64>,
+    /// Of both, those that left by the interface that they came in by. These two are the worker's tally of verdicts, and
+    /// stay when the row becomes another backend's.
+    pub tx: Shared<u64>,
+    /// Of both, those that left by another interface.
+    pub redirect: Shared<u64>,
     /// Flows that began.
     pub flows_opened: Shared<u64>,
     /// Flows that ended; those open less those closed, over all workers, are active.
     pub flows_closed: Shared<u64>,
     /// Flows that were moved to another backend since this one did not answer (`HAProxy`'s `wretr`); they count as
-    /// closed here.
+    /// closed here. This and what follows is rarely touched, and in a cache line of its own.
     pub retried: Shared<u64>,
     /// SYNs that it answered with RST.
     pub refused: Shared<u64>,
-    /// Established flows that it reset while neither end had sent FIN (`HAProxy`'s `srv_abrt`). This and what follows is
-    /// rarely touched, and in a cache line of its own.
+    /// Established flows that it reset while neither end had sent FIN (`HAProxy`'s `srv_abrt`).
     pub resets: Shared<u64>,
     /// For whole cache lines.
-    pub reserved: [u64; 7],
+    pub reserved: [u64; 5],
 }
 
 impl BackendCounters {
@@ -73,6 +78,8 @@ impl BackendCounters {
             bytes_in,
             packets_out,
             bytes_out,
+            tx: _,
+            redirect: _,
             flows_opened,
             flows_closed,
             retried,

@@ -67,8 +67,7 @@ fn packets(memory: &Memory<'_>) -> Packets {
     let sum = |cell: &dyn Fn(&lb_common::layout::PacketCounters) -> u64| {
         memory.packet_counters.iter().map(cell).sum()
     };
-    let [pass, tx, redirect, drop] =
-        [0, 1, 2, 3].map(|verdict: usize| -> u64 { sum(&|counters| counters.verdicts[verdict].load()) });
+    let [pass, tx, redirect, drop] = memory.verdicts();
     let reasons: BTreeMap<String, u64> = Reason::ALL
         .iter()
         .map(|reason| {

@@ -387,10 +387,9 @@ pub(crate) fn list(memory: &Memory<'_>, first: u32, address: IpAddr) -> u64 {
 /// Packets so far, by verdict and by reason, over all workers.
 pub(crate) fn packets(memory: &Memory<'_>) -> (Vec<u64>, Vec<u64>) {
     let rows = memory.packet_counters;
-    let verdict = |index: usize| rows.iter().map(|row| row.verdicts[index].load()).sum();
     let reason = |index: usize| rows.iter().map(|row| row.reasons[index].load()).sum();
     (
-        (0..lb_common::Verdict::COUNT).map(verdict).collect(),
+        memory.verdicts().to_vec(),
         (0..lb_common::Reason::ALL.len()).map(reason).collect(),
     )
 }
@@ -529,6 +528,8 @@ fn clear(memory: &Memory<'_>) {
     }
     for row in memory.backend_counters {
         row.clear();
+        row.tx.store(0);
+        row.redirect.store(0);
     }
 }
 

@@ -72,11 +72,12 @@ fn four_threads_of_packets_beside_expiry_lose_and_tear_nothing() {
 
 /// All counts are exact.
 fn assert_counts(memory: &Memory<'_>, tally: &Tally, daemon: &Daemon<'_>) {
-    let verdicts: [u64; Verdict::COUNT] = std::array::from_fn(|verdict| {
-        let rows = memory.packet_counters.iter();
-        rows.map(|row| row.verdicts[verdict].load()).sum()
-    });
-    assert_eq!(verdicts, tally.verdicts, "packets by {:?}", Verdict::NAMES);
+    assert_eq!(
+        memory.verdicts(),
+        tally.verdicts,
+        "packets by {:?}",
+        Verdict::NAMES
+    );
     let sum = |counter: fn(&BackendCounters) -> &Shared<u64>| -> u64 {
         let rows = memory.backend_counters.iter();
         rows.map(|row| counter(row).load()).sum()

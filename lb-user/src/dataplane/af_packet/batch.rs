@@ -187,7 +187,8 @@ impl Batch {
         let moved = start.cast_signed() - HEADROOM.cast_signed();
         let (to, unfinished) = match (verdict.action(), verdict.reason()) {
             (Action::Pass | Action::Drop, _) => return true,
-            (Action::Tx | Action::Redirect, None) => (verdict.interface(), unfinished.moved(moved)),
+            (Action::Tx, None) => (interface, unfinished.moved(moved)),
+            (Action::Redirect, None) => (verdict.interface(), unfinished.moved(moved)),
             // An answer: it is complete, whatever was left undone of what it answers.
             (Action::Tx | Action::Redirect, Some(_)) => (interface, Some(Unfinished::default())),
         };

@@ -6,7 +6,6 @@ use anyhow::{Context as _, Result, ensure};
 use lb_common::{
     Tables as _, V4, V6, Verdict,
     flow::{self, Limits},
-    memory::Memory,
 };
 use lb_user::{config::types::Mode, dataplane::Capacity};
 
@@ -99,7 +98,7 @@ impl Bench {
         if place.opens {
             forget_flows(kernel)?;
         }
-        let before = packets(&kernel.memory());
+        let before = kernel.memory().verdicts();
         let left = [&vec![0; case.outer()], &frame[..]].concat();
         let whole = Timed {
             program: case.programs.0,
@@ -112,7 +111,7 @@ impl Bench {
             once(kernel, &Timed::tx(case.programs.1, frame), repeat)?,
             once(kernel, &whole, repeat)?,
         ];
-        all_went_the_same_way(case, repeat, before, packets(&kernel.memory()))?;
+        all_went_the_same_way(case, repeat, before, kernel.memory().verdicts())?;
         Ok(times)
     }
 }
@@ -155,14 +154,6 @@ fn forget_flows(kernel: &mut Kernel) -> Result<()> {
         flow::sweep::<V6, _>(&worker, bucket, worker.now(), all);
     }
     Ok(())
-}
-
-/// Packets so far, by verdict.
-fn packets(memory: &Memory<'_>) -> [u64; Verdict::COUNT] {
-    [0, 1, 2, 3].map(|verdict: usize| {
-        let counters = memory.packet_counters.iter();
-        counters.map(|counters| counters.verdicts[verdict].load()).sum()
-    })
 }
 
 /// A time is worth something only if every packet took the way that is timed.

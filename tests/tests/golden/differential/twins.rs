@@ -96,9 +96,9 @@ impl<'k> Twins<'k> {
         let total = |memory: &Memory<'_>, counter: &dyn Fn(&PacketCounters) -> u64| -> u64 {
             memory.packet_counters.iter().map(counter).sum()
         };
-        for (index, name) in Verdict::NAMES.iter().enumerate() {
-            let counter = |row: &PacketCounters| row.verdicts[index].load();
-            same(name, &total(&plain, &counter), &total(&kernel, &counter))?;
+        let verdicts = plain.verdicts().into_iter().zip(kernel.verdicts());
+        for (name, (plain, kernel)) in Verdict::NAMES.iter().zip(verdicts) {
+            same(name, &plain, &kernel)?;
         }
         for reason in Reason::ALL {
             let counter = |row: &PacketCounters| row.reasons[*reason as usize].load();
