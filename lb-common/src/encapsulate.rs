@@ -1,7 +1,7 @@
 //! Sending packets to their backends within others: IP in IP, or IP in UDP in IP.
 
 use crate::{
-    address::{Address, AddressCell, Port, UDP, V4, V6},
+    address::{Address, AddressCell, Marks, Port, UDP, V4, V6},
     hop,
     layout::{Backend, Note},
     link::Link,
@@ -88,9 +88,11 @@ where
         dst: O::from_mapped(AddressCell::<V6>::load(&record.address)),
         protocol: I::ENCAPSULATED,
         gue_port,
-        class: I::class(header),
+        marks: Marks {
+            class: I::class(header),
+            hash,
+        },
         length: I::length(header),
-        hash,
     };
     let added = overhead::<O>(gue_port);
     let most = most.wrapping_sub(u32::from(added));
@@ -130,12 +132,10 @@ struct Outside<O> {
     protocol: u8,
     /// Where a UDP header leads, if there is one.
     gue_port: Option<Port>,
-    /// The packet's DSCP and ECN.
-    class: u8,
+    /// The packet's DSCP and ECN, and a hash of its flow.
+    marks: Marks,
     /// The packet's length.
     length: u16,
-    /// Of the packet's flow.
-    hash: u32,
 }
 
 impl<O: Address<Header: Wire>> Outside<O> {
@@ -146,14 +146,13 @@ impl<O: Address<Header: Wire>> Outside<O> {
             Some(port) => {
                 let carried = self.length.wrapping_add(GUE);
                 let offset = EthernetHeader::LEN.wrapping_add(O::HEADER_LEN);
-                *packet.header_mut(offset)? = datagram(self.hash, port, carried);
+                *packet.header_mut(offset)? = datagram(self.marks.hash, port, carried);
                 (UDP, carried)
             }
             None => (self.protocol, self.length),
         };
-        let mut header = O::header(self.src, self.dst, protocol, carried);
-        O::mark(&mut header, self.class, self.hash);
-        *packet.header_mut::<O::Header>(EthernetHeader::LEN)? = header;
+        *packet.header_mut::<O::Header>(EthernetHeader::LEN)? =
+            O::header(self.src, self.dst, protocol, carried, self.marks);
         *packet.header_mut::<[u8; 2]>(EthernetHeader::LEN - 2)? = O::ETHER_TYPE;
         Some(())
     }

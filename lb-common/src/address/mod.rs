@@ -53,6 +53,15 @@ impl Port {
     }
 }
 
+/// What else a header says of its packet.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Marks {
+    /// DSCP and ECN, as they stand in one byte.
+    pub class: u8,
+    /// Of the packet's flow: where the family has a flow label, it is that (RFC 6438).
+    pub hash: u32,
+}
+
 /// An address family: what differs between IPv4 and IPv6 in the packet path, so that all else is written once.
 pub trait Address: Copy + Eq + Debug + Default + 'static {
     /// The IP header of the family.
@@ -93,17 +102,13 @@ pub trait Address: Copy + Eq + Debug + Default + 'static {
         Self: Sized;
 
     /// A header without options, from one address to another, before `length` bytes of `protocol`.
-    fn header(src: Self, dst: Self, protocol: u8, length: u16) -> Self::Header;
+    fn header(src: Self, dst: Self, protocol: u8, length: u16, marks: Marks) -> Self::Header;
 
     /// Length of the packet that has this header, in bytes.
     fn length(header: &Self::Header) -> u16;
 
     /// DSCP and ECN, as they stand in one byte.
     fn class(header: &Self::Header) -> u8;
-
-    /// Puts DSCP and ECN into a header that has none; and where the family has a flow label, that of a flow by its hash
-    /// (RFC 6438).
-    fn mark(header: &mut Self::Header, class: u8, hash: u32);
 
     /// Takes one off TTL or hop limit and mends the header checksum.
     fn age(header: &mut Self::Header);

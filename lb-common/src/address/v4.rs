@@ -1,6 +1,6 @@
 //! IPv4.
 
-use super::{Address, AddressCell, TTL, V6, join, split};
+use super::{Address, AddressCell, Marks, TTL, V6, join, split};
 use crate::{
     checksum::Sum,
     flow::Bucket,
@@ -58,7 +58,7 @@ impl Address for V4 {
     }
 
     #[inline(always)]
-    fn header(src: Self, dst: Self, protocol: u8, length: u16) -> Ipv4Hdr {
+    fn header(src: Self, dst: Self, protocol: u8, length: u16, Marks { class, .. }: Marks) -> Ipv4Hdr {
         /// Don't Fragment (RFC 791 3.1): with it, the identification may be 0 (RFC 6864).
         const DONT_FRAGMENT: [u8; 2] = [0x40, 0];
         const VERSION_AND_LENGTH: u8 = 0x45;
@@ -67,13 +67,13 @@ impl Address for V4 {
         let sum = src
             .sum()
             .add(dst.sum())
-            .add_bytes([VERSION_AND_LENGTH, 0])
+            .add_bytes([VERSION_AND_LENGTH, class])
             .add_bytes(total)
             .add_bytes(DONT_FRAGMENT)
             .add_bytes([TTL, protocol]);
         Ipv4Hdr {
             vihl: VERSION_AND_LENGTH,
-            tos: 0,
+            tos: class,
             tot_len: total,
             id: [0; 2],
             frags: DONT_FRAGMENT,
@@ -93,14 +93,6 @@ impl Address for V4 {
     #[inline(always)]
     fn class(header: &Ipv4Hdr) -> u8 {
         header.tos
-    }
-
-    #[inline(always)]
-    fn mark(header: &mut Ipv4Hdr, class: u8, _hash: u32) {
-        header.tos = class;
-        let update = Sum::ZERO.replaced_by(Sum::ZERO.add_bytes([0, class]));
-        let check = u16::from_ne_bytes(header.check);
-        header.check = update.in_checksum(check).to_ne_bytes();
     }
 
     #[inline(always)]

@@ -1,6 +1,6 @@
 //! IPv6.
 
-use super::{Address, AddressCell, TTL, join, split};
+use super::{Address, AddressCell, Marks, TTL, join, split};
 use crate::{
     checksum::Sum,
     flow::Bucket,
@@ -107,11 +107,10 @@ impl Address for V6 {
     }
 
     #[inline(always)]
-    fn header(src: Self, dst: Self, protocol: u8, length: u16) -> Ipv6Hdr {
-        const VERSION: u8 = 6 << 4;
-
+    fn header(src: Self, dst: Self, protocol: u8, length: u16, Marks { class, hash }: Marks) -> Ipv6Hdr {
+        let label = hash & 0xf_ffff;
         Ipv6Hdr {
-            vcf: [VERSION, 0, 0, 0],
+            vcf: (6 << 28 | u32::from(class) << 20 | label).to_be_bytes(),
             payload_len: length.to_be_bytes(),
             next_hdr: protocol,
             hop_limit: TTL,
@@ -130,12 +129,6 @@ impl Address for V6 {
     fn class(header: &Ipv6Hdr) -> u8 {
         let [first, second, ..] = header.vcf;
         first << 4 | second >> 4
-    }
-
-    #[inline(always)]
-    fn mark(header: &mut Ipv6Hdr, class: u8, hash: u32) {
-        let label = hash & 0xf_ffff;
-        header.vcf = (6 << 28 | u32::from(class) << 20 | label).to_be_bytes();
     }
 
     #[inline(always)]

@@ -1,7 +1,7 @@
 //! The outer headers of an answer, and segments of our own.
 
 use crate::{
-    address::{Address, TCP, Tuple},
+    address::{Address, Marks, TCP, Tuple},
     checksum::Sum,
     link::Link,
     packet::{Packet, Wire},
@@ -31,7 +31,7 @@ pub(super) fn turn_round<A: Address<Header: Wire>>(
     let header = packet
         .header_mut::<A::Header>(EthernetHeader::LEN)
         .ok_or(Reason::Malformed)?;
-    *header = A::header(parties.1, parties.0, protocol, length);
+    *header = A::header(parties.1, parties.0, protocol, length, Marks::default());
     Ok(())
 }
 
@@ -81,7 +81,7 @@ impl<const BEHIND: usize> Own<BEHIND> {
         *packet.header_mut(offset).ok_or(Reason::Malformed)? = self.header(tuple);
         *packet
             .header_mut::<A::Header>(EthernetHeader::LEN)
-            .ok_or(Reason::Malformed)? = A::header(tuple.src, tuple.dst, TCP, Self::LENGTH);
+            .ok_or(Reason::Malformed)? = A::header(tuple.src, tuple.dst, TCP, Self::LENGTH, Marks::default());
         Ok(true)
     }
 

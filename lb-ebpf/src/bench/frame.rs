@@ -37,8 +37,8 @@ pub struct Course {
 
 /// What differs between the families' frames.
 pub trait Form {
-    /// The bytes that a forwarded packet may differ in.
-    type Header: lb_common::packet::Wire + AsMut<[u8]>;
+    /// Whole words that a forwarded packet may differ in.
+    const WORDS: usize;
     /// Where the last four bytes of the source address are.
     const ADDRESS: usize;
     /// Where the source port is.
@@ -54,14 +54,14 @@ pub struct V4;
 pub struct V6;
 
 impl Form for V4 {
-    type Header = [u8; 56];
+    const WORDS: usize = 7;
     const ADDRESS: usize = 26;
     const PORT: usize = 34;
     const NETWORK: i32 = 20;
 }
 
 impl Form for V6 {
-    type Header = [u8; 80];
+    const WORDS: usize = 10;
     const ADDRESS: usize = 34;
     const PORT: usize = 54;
     const NETWORK: i32 = 40;
@@ -70,11 +70,8 @@ impl Form for V6 {
 /// Puts the same frame back.
 #[inline(always)]
 pub fn again<F: Form>(packet: &mut Packet<'_>) -> Option<()> {
-    let header = HEADER.get(0)?;
-    let bytes = packet.header_mut::<F::Header>(0)?.as_mut();
-    let (chunks, _) = bytes.as_chunks_mut::<8>();
-    for (chunk, word) in chunks.iter_mut().zip(header) {
-        *chunk = word.to_ne_bytes();
+    for (index, word) in HEADER.get(0)?.iter().take(F::WORDS).enumerate() {
+        *packet.header_mut(index.wrapping_mul(size_of_val(word)))? = word.to_ne_bytes();
     }
     Some(())
 }
