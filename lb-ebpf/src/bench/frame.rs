@@ -2,18 +2,21 @@
 //!
 //! The kernel's test run with a repeat count gives a program its own output as the next input. So each wrapper
 //! here puts a fresh header into the frame. Where the packet path ends in the wrapper, it does so after the packet
-//! path had the frame and not before: by the next run these stores have reached the cache, as a NIC's have, and
-//! nothing waits for them.
+//! path had the frame and not before, so that these stores have all the time that there is until the next run.
+//!
+//! A NIC's stores have reached the cache long before; these have not. A load of bytes that one store has written gets them
+//! from the CPU's store buffer at once, and one of bytes that two have written waits until both have reached the cache. So
+//! stores are as wide as fields are, or as neighbouring ones together.
 
 use aya_ebpf::{macros::map, maps::Array};
 use lb_common::Packet;
 
 /// Longest header to put back: Ethernet, IPv6, TCP, in whole words.
-const HEADER_WORDS: usize = 10;
+const HEADER_BYTES: usize = 80;
 
 /// The header as it came: the first bytes of the frame.
 #[map]
-static HEADER: Array<[u64; HEADER_WORDS]> = Array::with_max_entries(1, 0);
+static HEADER: Array<[u8; HEADER_BYTES]> = Array::with_max_entries(1, 0);
 
 /// Which client's frame comes next: see [`Course`].
 #[map]
@@ -37,7 +40,9 @@ pub struct Course {
 
 /// What differs between the families' frames.
 pub trait Form {
-    /// Whole words that a forwarded packet may differ in.
+    /// Where whole words begin in which no field is cut in two.
+    const ALIGNED: usize;
+    /// How many of them a forwarded packet may differ in.
     const WORDS: usize;
     /// Where the last four bytes of the source address are.
     const ADDRESS: usize;
@@ -54,14 +59,16 @@ pub struct V4;
 pub struct V6;
 
 impl Form for V4 {
-    const WORDS: usize = 7;
+    const ALIGNED: usize = 18;
+    const WORDS: usize = 5;
     const ADDRESS: usize = 26;
     const PORT: usize = 34;
     const NETWORK: i32 = 20;
 }
 
 impl Form for V6 {
-    const WORDS: usize = 10;
+    const ALIGNED: usize = 14;
+    const WORDS: usize = 8;
     const ADDRESS: usize = 34;
     const PORT: usize = 54;
     const NETWORK: i32 = 40;
@@ -70,9 +77,24 @@ impl Form for V6 {
 /// Puts the same frame back.
 #[inline(always)]
 pub fn again<F: Form>(packet: &mut Packet<'_>) -> Option<()> {
-    for (index, word) in HEADER.get(0)?.iter().take(F::WORDS).enumerate() {
-        *packet.header_mut(index.wrapping_mul(size_of_val(word)))? = word.to_ne_bytes();
+    let header = HEADER.get(0)?;
+    put::<8>(packet, header, 0)?;
+    put::<4>(packet, header, 8)?;
+    put::<2>(packet, header, 12)?;
+    if F::ALIGNED != 14 {
+        put::<4>(packet, header, 14)?;
     }
+    for index in 0..F::WORDS {
+        put::<8>(packet, header, F::ALIGNED.wrapping_add(index.wrapping_mul(8)))?;
+    }
+    Some(())
+}
+
+/// Puts so many bytes back.
+#[inline(always)]
+fn put<const N: usize>(packet: &mut Packet<'_>, header: &[u8; HEADER_BYTES], offset: usize) -> Option<()> {
+    let bytes: &[u8; N] = header.get(offset..)?.first_chunk()?;
+    *packet.header_mut(offset)? = *bytes;
     Some(())
 }
 
