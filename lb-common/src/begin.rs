@@ -1,10 +1,11 @@
 //! Opening a flow to the backend that was chosen: source address, source port, an entry for each direction.
 
 use crate::{
-    address::{Address, AddressCell, Port, Tuple, V4, V6},
+    address::{Address, Port, Tuple, V4, V6},
     flow::{self, Claim, Client, Flow, NO_PARTNER, State},
     hash,
     layout::{Backend, Note, Settings},
+    link::Link,
     manner::{Forwarding, Manner},
     packet::Packet,
     parse::{self, Parse, Segment},
@@ -13,7 +14,6 @@ use crate::{
     reason::Reason,
     room, source,
     tables::Tables,
-    wire::EthernetHeader,
 };
 
 /// How many source ports are tried before a flow is refused.
@@ -42,10 +42,10 @@ pub fn begin_v6<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
 pub(crate) fn stage<A: Address>(backend: &Backend) -> Stage {
     if backend.local.load() != 0 {
         Stage::BeginLocal
-    } else if A::HEADER_LEN == V4::HEADER_LEN {
-        Stage::BeginV4
-    } else {
+    } else if A::IS_V6 {
         Stage::BeginV6
+    } else {
+        Stage::BeginV4
     }
 }
 
@@ -77,12 +77,32 @@ fn translate<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<(),
     let record = tables.backend(backend).ok_or(Reason::NoBackend)?;
     let manner = Manner(record.manner.load());
     let forwarding = manner.forwarding();
-    let to = if forwarding.sees_answers() {
-        translation(tables, settings, segment, record, manner)?
-    } else {
-        segment.tuple
+    let to = match forwarding {
+        Forwarding::Translate | Forwarding::Local => translation(tables, settings, segment, record, manner)?,
+        Forwarding::Direct => segment.tuple,
+        Forwarding::Encapsulate => outside(tables, settings, segment, record, manner)?,
     };
     open(packet, tables, segment, forwarding, to)
+}
+
+/// What a flow's packets leave with that travel within others: the addresses outside, where they are of the same family.
+#[inline(always)]
+fn outside<A: Address, T: Tables>(
+    tables: &T,
+    settings: &Settings,
+    segment: &Segment<A>,
+    record: &Backend,
+    manner: Manner,
+) -> Result<Tuple<A>, Reason> {
+    if manner.outer_is_v6() != A::IS_V6 {
+        return Ok(segment.tuple);
+    }
+    let hash = flow::tag(settings, &segment.tuple, segment.protocol);
+    Ok(Tuple {
+        src: source::pick(tables, record, hash)?,
+        dst: A::stored(&record.address),
+        ..segment.tuple
+    })
 }
 
 /// Opens a flow to the backend that was chosen; its packets leave with `to`.
@@ -98,7 +118,7 @@ pub(crate) fn open<A: Parse, T: Tables>(
     let note = tables.note().ok_or(Reason::NotReady)?;
     let (backend, attempts) = (note.backend.load(), note.attempts.load());
     let record = tables.backend(backend).ok_or(Reason::NoBackend)?;
-    let frame = packet.header::<EthernetHeader>(0).ok_or(Reason::Malformed)?;
+    let link = Link::of(packet).ok_or(Reason::Malformed)?;
     // A copy, for the calls: what is behind a pointer stays on the stack, and the rest of the segment need not.
     let key = segment.tuple;
     let (protocol, now) = (segment.protocol, tables.now());
@@ -128,8 +148,7 @@ pub(crate) fn open<A: Parse, T: Tables>(
         backend,
         client: Client {
             interface: packet.interface(),
-            mac: frame.src,
-            own_mac: frame.dst,
+            link,
         },
         partner: reply.index,
         attempts: (attempts & 0xff) as u8,
@@ -179,7 +198,7 @@ fn translation<A: Address, T: Tables>(
     } else {
         source::pick(tables, backend, hash::high(hash))?
     };
-    let dst = A::from_mapped(AddressCell::<V6>::load(&backend.address));
+    let dst = A::stored(&backend.address);
     let dst_port = Port(backend.port.load().to_ne_bytes());
     // The client's own port moves us through the pool (RFC 6056 3.3.3: an offset by hash plus a counter, and
     // the client counts for us). A client that reuses a port meets the same backend with the same source port,

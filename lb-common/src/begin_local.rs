@@ -1,7 +1,7 @@
 //! Opening a flow to a backend that runs on this host.
 
 use crate::{
-    address::{Address, AddressCell, Port, Tuple, V4, V6},
+    address::{Address, Port, Tuple, V4, V6},
     begin::{PORT_ATTEMPTS, PORT_STEP, after_opening, open, port},
     flow,
     layout::Settings,
@@ -47,7 +47,7 @@ fn translation<A: Address, T: Tables>(
 ) -> Result<Tuple<A>, Reason> {
     let record = tables.backend(backend).ok_or(Reason::NoBackend)?;
     let mut to = Tuple {
-        dst: A::from_mapped(AddressCell::<V6>::load(&record.address)),
+        dst: A::stored(&record.address),
         dst_port: Port(record.port.load().to_ne_bytes()),
         ..segment.tuple
     };

@@ -36,7 +36,7 @@ where
     let settings = tables.settings().ok_or(Reason::NotReady)?;
     let hit = flow::find::<A, T>(tables, settings, &segment.tuple, segment.protocol)?
         .ok_or(Reason::FlowContended)?;
-    let (to, way) = (hit.entry.to(), hit.entry.way());
+    let (to, way) = (hit.entry.to(), hit.way);
     let (local, backend) = (way.forwarding() == Forwarding::Local, way.backend());
     if !local || !hit.is_current() {
         return Err(Reason::FlowContended.into());

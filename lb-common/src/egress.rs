@@ -54,7 +54,7 @@ where
     let Some(hit) = flow::find::<A, T>(tables, settings, &segment.tuple, segment.protocol)? else {
         return Ok(Egress::Untouched);
     };
-    let (to, way) = (hit.entry.to(), hit.entry.way());
+    let (to, way) = (hit.entry.to(), hit.way);
     let local = way.forwarding() == Forwarding::Local;
     if !hit.is_current() {
         return Err(Reason::FlowContended);

@@ -1,16 +1,15 @@
 //! Sending packets to their backends within others: IP in IP, or IP in UDP in IP.
 
 use crate::{
-    address::{Address, AddressCell, Marks, Port, UDP, V4, V6},
+    address::{Address, Marks, Port, UDP, V4, V6},
     hop,
-    layout::{Backend, Note},
-    link::Link,
+    layout::{Backend, Hop, Note},
     manner::Manner,
     mss,
     packet::{Packet, Wire},
     parse::{self, Network, Parse},
     process::{Exit, Outcome, Stage, conclude},
-    reason::Reason,
+    reason::{OrRefuse as _, Reason, seldom},
     route, source,
     tables::Tables,
     verdict::Verdict,
@@ -49,66 +48,47 @@ where
     let note = tables.note().ok_or(Reason::NotReady)?;
     let backend = note.backend.load();
     let record = tables.backend(backend).ok_or(Reason::NoBackend)?;
-    let (hop, link) = hop::in_force(record)?;
+    let hop = hop::in_force(record)?;
     let length = packet.len();
-    let most = match hop.mtu.load() {
-        0 => u32::from(u16::MAX),
-        known => known,
-    };
     if Manner(record.manner.load()).outer_is_v6() {
-        wrap::<I, V6, T>(packet, tables, note, record, most, link)?;
+        put_in::<I, V6, T>(packet, tables, note, record, hop)?;
     } else {
-        wrap::<I, V4, T>(packet, tables, note, record, most, link)?;
+        put_in::<I, V4, T>(packet, tables, note, record, hop)?;
     }
     let ways = (packet.interface(), hop.interface.load());
     Ok(route::send(tables, settings, (backend, false), length, ways))
 }
 
-/// Puts headers of the second family around a packet of the first, if it is then no longer than `most` bytes.
+/// Puts headers of the second family around a packet of the first, which asks for segments that fit if it opens a
+/// connection.
 #[inline(always)]
-fn wrap<I, O, T: Tables>(
+fn put_in<I, O, T: Tables>(
     packet: &mut Packet<'_>,
     tables: &T,
     note: &Note,
     record: &Backend,
-    most: u32,
-    link: Link,
+    hop: &Hop,
 ) -> Result<(), Reason>
 where
     I: Parse<Header: Wire>,
     O: Address<Header: Wire>,
 {
-    let hash = note.hash.load();
     let gue_port = Manner(record.manner.load()).gue_port();
-    let header = packet
-        .header::<I::Header>(EthernetHeader::LEN)
-        .ok_or(Reason::Malformed)?;
-    let outside = Outside {
-        src: source::pick::<O, T>(tables, record, hash)?,
-        dst: O::from_mapped(AddressCell::<V6>::load(&record.address)),
-        protocol: I::ENCAPSULATED,
-        gue_port,
-        marks: Marks {
-            class: I::class(header),
-            hash,
-        },
-        length: I::length(header),
-    };
-    let added = overhead::<O>(gue_port);
-    let most = most.wrapping_sub(u32::from(added));
-    if u32::from(outside.length) > most {
-        note.mtu.store(most);
-        return Err(Reason::TooBig);
-    }
+    let hash = note.hash.load();
+    let src = source::pick::<O, T>(tables, record, hash)?;
+    let parties = (src, O::stored(&record.address));
+    let outside = Outside::of::<I>(header(packet)?, parties, hash, gue_port);
+    outside.check_length(tables, hop)?;
     if note.opens.load() != 0 {
-        mss::clamp::<I, T>(packet, tables, most)?;
+        mss::clamp::<I, T>(packet, tables, outside.most(hop))?;
     }
-    I::age(packet.header_mut(EthernetHeader::LEN).ok_or(Reason::Malformed)?);
-    if !tables.resize(packet, 0_i32.wrapping_sub(i32::from(added)), 0) {
-        return Err(Reason::NoHeadroom);
-    }
-    link.write(packet).ok_or(Reason::Malformed)?;
-    outside.write(packet).ok_or(Reason::Malformed)
+    outside.wrap::<I, T>(packet, tables, hop)
+}
+
+/// The IP header of a packet without tags.
+#[inline(always)]
+pub(crate) fn header<'p, H: Wire>(packet: &'p Packet<'_>) -> Result<&'p H, Reason> {
+    packet.header(EthernetHeader::LEN).or_refuse(Reason::Malformed)
 }
 
 /// How many bytes headers of a family add to a packet.
@@ -123,7 +103,7 @@ const fn overhead<O: Address>(gue_port: Option<Port>) -> u16 {
 }
 
 /// What the headers around a packet say.
-struct Outside<O> {
+pub(crate) struct Outside<O> {
     /// The balancer.
     src: O,
     /// The backend.
@@ -139,6 +119,68 @@ struct Outside<O> {
 }
 
 impl<O: Address<Header: Wire>> Outside<O> {
+    /// What the headers around a packet with that header say, from one address to another.
+    #[inline(always)]
+    pub(crate) fn of<I>(header: &I::Header, (src, dst): (O, O), hash: u32, gue_port: Option<Port>) -> Self
+    where
+        I: Address,
+    {
+        Self {
+            src,
+            dst,
+            protocol: I::ENCAPSULATED,
+            gue_port,
+            marks: Marks {
+                class: I::class(header),
+                hash,
+            },
+            length: I::length(header),
+        }
+    }
+
+    /// Refuses a packet that with these headers around is longer than its way takes, and notes how long it may be.
+    #[inline(always)]
+    pub(crate) fn check_length<T: Tables>(&self, tables: &T, hop: &Hop) -> Result<(), Reason> {
+        let added = u32::from(overhead::<O>(self.gue_port));
+        if hop.is_shorter_than(u64::from(self.length).wrapping_add(added.into())) {
+            let note = tables.note().or_refuse(Reason::NotReady)?;
+            note.mtu.store(self.most(hop));
+            return Err(seldom(Reason::TooBig));
+        }
+        Ok(())
+    }
+
+    /// How long a packet may be for its way to take it with these headers around.
+    #[inline(always)]
+    fn most(&self, hop: &Hop) -> u32 {
+        let most = match hop.mtu.load() {
+            0 => u32::from(u16::MAX),
+            known => known,
+        };
+        most.wrapping_sub(u32::from(overhead::<O>(self.gue_port)))
+    }
+
+    /// Puts them around the packet, which has one hop less to go, and the MAC addresses of its next hop before them.
+    #[inline(always)]
+    pub(crate) fn wrap<I, T: Tables>(
+        &self,
+        packet: &mut Packet<'_>,
+        tables: &T,
+        hop: &Hop,
+    ) -> Result<(), Reason>
+    where
+        I: Address<Header: Wire>,
+    {
+        let header = packet.header_mut(EthernetHeader::LEN);
+        I::age(header.or_refuse(Reason::Malformed)?);
+        let added = overhead::<O>(self.gue_port);
+        if !tables.resize(packet, 0_i32.wrapping_sub(i32::from(added)), 0) {
+            return Err(seldom(Reason::NoHeadroom));
+        }
+        hop.link().write(packet).or_refuse(Reason::Malformed)?;
+        self.write(packet).or_refuse(Reason::Malformed)
+    }
+
     /// Writes them into the room before the packet, behind the MAC addresses.
     #[inline(always)]
     fn write(&self, packet: &mut Packet<'_>) -> Option<()> {

@@ -2,7 +2,7 @@
 
 use crate::{
     address::{Address, V4, V6},
-    flow::{self, Hit, State, Way},
+    flow::{self, Hit, State},
     layout::{PortFilter, Settings},
     manner::Forwarding,
     meter, one_way,
@@ -35,12 +35,13 @@ where
     A: Parse<Header: Wire>,
 {
     let segment = A::parse(packet)?;
-    forward_segment(packet, tables, &segment)
+    forward_segment::<A, T, true>(packet, tables, &segment)
 }
 
-/// Forwards a packet by its flow, if any service or flow can want it.
+/// Forwards a packet by its flow, if any service or flow can want it. Not every stage that does has the
+/// stack to wrap it as well.
 #[inline(always)]
-pub(crate) fn forward_segment<A, T: Tables>(
+pub(crate) fn forward_segment<A, T: Tables, const WRAPS: bool>(
     packet: &mut Packet<'_>,
     tables: &T,
     segment: &Segment<A>,
@@ -51,11 +52,11 @@ where
     let settings = tables.settings().or_refuse(Reason::NotReady)?;
     let bits = wanted(&settings.ports, segment)?;
     verify::ask(tables, segment, bits)?;
-    by_flow(packet, tables, settings, segment).map_err(|exit| leave(tables, segment, exit))
+    by_flow::<A, T, WRAPS>(packet, tables, settings, segment).map_err(|exit| leave(tables, segment, exit))
 }
 
 #[inline(always)]
-fn by_flow<A, T: Tables>(
+fn by_flow<A, T: Tables, const WRAPS: bool>(
     packet: &mut Packet<'_>,
     tables: &T,
     settings: &Settings,
@@ -70,19 +71,18 @@ where
     if segment.flags & (SYN | RST) != 0 {
         connecting(tables, settings, segment, &hit)?;
     }
-    let way = hit.entry.way();
-    if way.is_metered() || way.is_spliced() {
-        elsewhere(packet, tables, segment, &hit, way)?;
+    if !hit.way.is_plain() {
+        elsewhere(packet, tables, segment, &hit)?;
     }
-    let forwarding = way.forwarding();
+    let forwarding = hit.way.forwarding();
     if forwarding == Forwarding::Local {
         return Err(seldom(Exit::To(Stage::Deliver)));
     }
-    keep_tags(packet, tables, segment, &hit, way)?;
+    keep_tags(packet, tables, segment, &hit)?;
     if !forwarding.sees_answers() {
-        return one_way::forward(packet, tables, settings, segment, &hit, way);
+        return one_way::forward::<A, T, WRAPS>(packet, tables, settings, segment, &hit);
     }
-    let route = route::of_packet(packet, tables, segment, &hit, way)?;
+    let route = route::of_packet(packet, tables, segment, &hit)?;
     let length = packet.len();
     route::check_length(tables, settings, segment, route.mtu, length)?;
     rewrite::full_nat(packet, tables, settings, segment, &route.to, &route.link)?;
@@ -97,14 +97,13 @@ fn elsewhere<A: Address, T: Tables>(
     tables: &T,
     segment: &Segment<A>,
     hit: &Hit<'_, A>,
-    way: Way,
 ) -> Result<(), Exit> {
-    if way.is_metered() {
-        meter::ask(tables, way.backend())?;
+    if hit.way.is_metered() {
+        meter::ask(tables, hit.way.backend())?;
     }
-    let numbers_differ = way.is_spliced() && segment.flags & (ACK | RST) != 0;
-    if numbers_differ && way.forwarding() != Forwarding::Local {
-        keep_tags(packet, tables, segment, hit, way)?;
+    let numbers_differ = hit.way.is_spliced() && segment.flags & (ACK | RST) != 0;
+    if numbers_differ && hit.way.forwarding() != Forwarding::Local {
+        keep_tags(packet, tables, segment, hit)?;
         return Err(seldom(Exit::To(Stage::Splice)));
     }
     Ok(())
@@ -117,9 +116,8 @@ fn keep_tags<A: Address, T: Tables>(
     tables: &T,
     segment: &Segment<A>,
     hit: &Hit<'_, A>,
-    way: Way,
 ) -> Result<(), Reason> {
-    if segment.network != EthernetHeader::LEN && route::leaves_by(tables, hit, way)? != packet.interface() {
+    if segment.network != EthernetHeader::LEN && route::leaves_by(tables, hit)? != packet.interface() {
         return Err(seldom(Reason::Vlan));
     }
     Ok(())

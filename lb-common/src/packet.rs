@@ -111,6 +111,16 @@ impl<'a> Packet<'a> {
         Self { rest, ..self }
     }
 
+    /// The same frame between two other pointers, after its engine has moved its start or its end.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Packet::from_pointers`].
+    #[inline(always)]
+    pub unsafe fn set_pointers(&mut self, start: *mut u8, end: *mut u8) {
+        (self.start, self.end) = (start, end);
+    }
+
     /// What its engine knows it by; `None` if it lies in memory of our own.
     #[inline(always)]
     #[must_use]

@@ -107,13 +107,16 @@ pub fn network(packet: &Packet<'_>) -> Result<Network, NotPlain> {
     // Words: of pairs of bytes LLVM makes a tree of comparisons of single bytes.
     let is = |ether_type| u16::from_ne_bytes(header.ether_type) == u16::from_ne_bytes(ether_type);
     if is(ETHERTYPE_IPV4) {
-        Ok(Network::V4)
-    } else if is(ETHERTYPE_IPV6) {
+        return Ok(Network::V4);
+    }
+    // LLVM would halve what is left to compare with first.
+    opaque::apart();
+    if is(ETHERTYPE_IPV6) {
         Ok(Network::V6)
     } else if is(ETHERTYPE_VLAN) || is(ETHERTYPE_QINQ) {
-        Err(NotPlain::Unusual)
+        Err(seldom(NotPlain::Unusual))
     } else {
-        Err(Reason::NotIp.into())
+        Err(seldom(Reason::NotIp).into())
     }
 }
 

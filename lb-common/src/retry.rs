@@ -38,7 +38,7 @@ fn decide<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<Stage,
         hit.end(tables, Why::Over);
         return Ok(Stage::Choose);
     }
-    let way = hit.entry.way();
+    let way = hit.way;
     let (backend, attempts) = (way.backend(), way.attempts());
     if !hit.is_current() {
         return Err(Reason::FlowContended);
@@ -73,7 +73,7 @@ fn refused<A: Parse, T: Tables>(
     hit: &Hit<'_, A>,
     hides: bool,
 ) -> Result<Stage, Reason> {
-    count_refusal(tables, settings, hit.entry.way().backend());
+    count_refusal(tables, settings, hit.way.backend());
     if hides {
         return Err(Reason::RefusalHidden);
     }
@@ -97,7 +97,7 @@ fn moved<A: Parse, T: Tables>(
     hit: &Hit<'_, A>,
     note: &Note,
 ) -> Result<Stage, Reason> {
-    let way = hit.entry.way();
+    let way = hit.way;
     let (backend, attempts) = (way.backend(), way.attempts());
     let cookie = if way.is_spliced() { hit.entry.ack.load() } else { 0 };
     if !hit.end(tables, Why::Moved) {

@@ -2,9 +2,9 @@
 
 use crate::{
     address::{Address, Tuple},
-    flow::{self, Client, Hit, State, Way},
+    flow::{self, Client, Hit, State},
     hop,
-    layout::{Settings, mac_from_word},
+    layout::Settings,
     link::Link,
     opaque,
     packet::Packet,
@@ -84,36 +84,36 @@ pub(crate) fn of_packet<A: Address, T: Tables>(
     tables: &T,
     segment: &Segment<A>,
     hit: &Hit<'_, A>,
-    way: Way,
 ) -> Result<Route<A>, Reason> {
-    let route = to_client(hit, way)?;
+    let route = to_client(hit)?;
     flow::track(tables, segment, hit);
     if route.reply {
         return Ok(route);
     }
-    learn(packet, tables, hit, way)?;
+    learn(packet, tables, hit, (route.link, route.interface))?;
     to_backend(tables, route.to, route.backend)
 }
 
 /// The route of what is about a flow without being a packet of it.
 #[inline(always)]
 pub(crate) fn beside<A: Address, T: Tables>(tables: &T, hit: &Hit<'_, A>) -> Result<Route<A>, Reason> {
-    let route = to_client(hit, hit.entry.way())?;
+    let route = to_client(hit)?;
     if route.reply {
         return Ok(route);
     }
     to_backend(tables, route.to, route.backend)
 }
 
-/// The route of a backend's packet; of a client's, all but where it goes.
+/// The route of a backend's packet; of a client's, all but where it goes: its link and interface are those that it should
+/// have come by.
 #[inline(always)]
-pub(crate) fn to_client<A: Address>(hit: &Hit<'_, A>, way: Way) -> Result<Route<A>, Reason> {
+pub(crate) fn to_client<A: Address>(hit: &Hit<'_, A>) -> Result<Route<A>, Reason> {
     let route = Route {
         to: hit.entry.to(),
-        link: way.link_to_client(),
+        link: hit.entry.link(),
         interface: hit.entry.interface(),
         mtu: 0,
-        backend: way.backend(),
+        backend: hit.way.backend(),
         reply: hit.control.has(State::REPLY),
     };
     if hit.is_current() {
@@ -127,10 +127,10 @@ pub(crate) fn to_client<A: Address>(hit: &Hit<'_, A>, way: Way) -> Result<Route<
 #[inline(always)]
 fn to_backend<A: Address, T: Tables>(tables: &T, to: Tuple<A>, backend: u32) -> Result<Route<A>, Reason> {
     let record = tables.backend(backend).or_refuse(Reason::NoBackend)?;
-    let (hop, link) = hop::of_flow(record)?;
+    let hop = hop::of_flow(record)?;
     Ok(Route {
         to,
-        link,
+        link: hop.link(),
         interface: hop.interface.load(),
         mtu: hop.mtu.load(),
         backend,
@@ -144,35 +144,24 @@ fn learn<A: Address, T: Tables>(
     packet: &Packet<'_>,
     tables: &T,
     hit: &Hit<'_, A>,
-    way: Way,
+    known: (Link, u32),
 ) -> Result<(), Reason> {
     let link = Link::of(packet).or_refuse(Reason::Malformed)?;
     let interface = packet.interface();
-    if !way.leads_back(link) || hit.entry.interface() != interface {
-        let (mac, own_mac) = (mac_from_word(link.src), mac_from_word(link.dst));
-        hit.follow(
-            tables,
-            &Client {
-                interface,
-                mac,
-                own_mac,
-            },
-        );
+    if (link, interface) != known {
+        opaque::seldom();
+        hit.follow(tables, &Client { interface, link });
     }
     Ok(())
 }
 
 /// The interface that a flow's packets leave by.
 #[inline(always)]
-pub(crate) fn leaves_by<A: Address, T: Tables>(
-    tables: &T,
-    hit: &Hit<'_, A>,
-    way: Way,
-) -> Result<u32, Reason> {
+pub(crate) fn leaves_by<A: Address, T: Tables>(tables: &T, hit: &Hit<'_, A>) -> Result<u32, Reason> {
     if hit.control.has(State::REPLY) {
         return Ok(hit.entry.interface());
     }
-    Ok(to_backend(tables, hit.entry.to(), way.backend())?.interface)
+    Ok(to_backend(tables, hit.entry.to(), hit.way.backend())?.interface)
 }
 
 /// Refuses a frame of that length whose packet is longer than its way takes, and notes what that is; 0: any.

@@ -1,7 +1,7 @@
 //! From a virtual address to its service.
 
 use crate::{
-    address::{Address, AddressCell, ICMP, Port, Tuple, V6},
+    address::{Address, AddressCell as _, ICMP, Port, Tuple, V6},
     hash::{low, mix},
     layout::{ServiceSlot, Settings},
     tables::Tables,
@@ -104,5 +104,5 @@ pub fn find<A: Address, T: Tables>(
 /// Whether the slot is of this address; the key is read again after it, since a slot may be given to another.
 #[inline(always)]
 fn holds(slot: &ServiceSlot, key: SlotKey, address: V6) -> bool {
-    AddressCell::<V6>::load(&slot.address) == address && slot.key.load() == key.0
+    slot.address.load() == address && slot.key.load() == key.0
 }

@@ -54,7 +54,7 @@ fn forward<A: Parse<Header: Wire>, T: Tables>(packet: &mut Packet<'_>, tables: &
         // It has ended since this packet was seen first.
         return Err(Exit::To(Stage::Choose));
     };
-    if !hit.entry.way().is_spliced() {
+    if !hit.way.is_spliced() {
         return Err(Reason::FlowContended.into());
     }
     let state = hit.control.state();
@@ -131,7 +131,7 @@ fn send<A: Parse<Header: Wire>, T: Tables>(
         ack: hit.entry.ack.load(),
         ..*segment
     };
-    let route = route::of_packet(packet, tables, &tracked, hit, hit.entry.way())?;
+    let route = route::of_packet(packet, tables, &tracked, hit)?;
     let length = packet.len();
     route::check_length(tables, settings, segment, route.mtu, length)?;
     if segment.ttl <= 1 {

@@ -65,8 +65,7 @@ fn judge<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<(), Rea
 )]
 fn has_right_header<A: Address, T: Tables>(packet: &Packet<'_>, tables: &T, segment: &Segment<A>) -> bool {
     let length = segment.offset.wrapping_sub(segment.network) as u16;
-    A::HEADER_LEN != V4::HEADER_LEN
-        || sum::bytes(packet, tables, segment.network, length).is_some_and(|sum| sum.fold() == RIGHT)
+    A::IS_V6 || sum::bytes(packet, tables, segment.network, length).is_some_and(|sum| sum.fold() == RIGHT)
 }
 
 /// Whether the segment or datagram is as it was sent. One that its sender left to a NIC to sum has not been on a wire, and
@@ -75,7 +74,7 @@ fn has_right_header<A: Address, T: Tables>(packet: &Packet<'_>, tables: &T, segm
 fn has_right_payload<A: Address, T: Tables>(packet: &Packet<'_>, tables: &T, segment: &Segment<A>) -> bool {
     if segment.protocol != TCP && segment.check == 0 {
         // There is none (RFC 768), as IPv6 does not allow (RFC 8200 8.1).
-        return A::HEADER_LEN == V4::HEADER_LEN;
+        return !A::IS_V6;
     }
     if rewrite::is_unfinished(segment) {
         return true;

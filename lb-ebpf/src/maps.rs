@@ -206,7 +206,9 @@ impl Tables for Maps {
         let resized = (start == 0 || unsafe { bpf_xdp_adjust_head(context.ctx, start) } == 0)
             // SAFETY: as above.
             && (end == 0 || unsafe { bpf_xdp_adjust_tail(context.ctx, end) } == 0);
-        *packet = frame(&context);
+        let (start, end) = (context.data() as *mut u8, context.data_end() as *mut u8);
+        // SAFETY: as in `frame`.
+        unsafe { packet.set_pointers(start, end) };
         resized
     }
 

@@ -4,7 +4,7 @@
 
 use core::fmt::Debug;
 
-use crate::{checksum::Sum, flow::Bucket, tables::Tables};
+use crate::{checksum::Sum, flow::Bucket, shared::Shared, tables::Tables};
 
 mod tuple;
 mod v4;
@@ -67,8 +67,11 @@ pub trait Address: Copy + Eq + Debug + Default + 'static {
     /// The IP header of the family.
     type Header;
 
-    /// An address in table memory.
-    type Cell: AddressCell<Self>;
+    /// Two addresses in table memory, source and destination.
+    type Pair: AddressPair<Self>;
+
+    /// Whether it is IPv6.
+    const IS_V6: bool = Self::HEADER_LEN == 40;
 
     /// Length of the IP header without options or extension headers, in bytes.
     const HEADER_LEN: usize;
@@ -96,6 +99,9 @@ pub trait Address: Copy + Eq + Debug + Default + 'static {
     /// Back from [`Address::mapped`]; bytes that the family has not are ignored.
     fn from_mapped(mapped: V6) -> Self;
 
+    /// The one in table memory, where it stands as [`Address::mapped`].
+    fn stored(cell: &[Shared<u64>; 2]) -> Self;
+
     /// The flow-table bucket at `index` in the family's table.
     fn bucket<T: Tables>(tables: &T, index: u32) -> Option<&Bucket<Self>>
     where
@@ -119,10 +125,20 @@ pub trait Address: Copy + Eq + Debug + Default + 'static {
         Self: Sized;
 }
 
-/// An address in table memory.
-pub trait AddressCell<A>: Default {
+/// Two addresses in table memory, source and destination.
+pub trait AddressPair<A>: Default {
+    /// The addresses.
+    fn load(&self) -> (A, A);
+    /// Puts other ones there.
+    fn store(&self, pair: (A, A));
+    /// Whether it is these.
+    fn is(&self, pair: (A, A)) -> bool;
+}
+
+/// An address in table memory that may be of either family, IPv4 as IPv4-mapped.
+pub trait AddressCell {
     /// The address.
-    fn load(&self) -> A;
+    fn load(&self) -> V6;
     /// Puts another one there.
-    fn store(&self, address: A);
+    fn store(&self, address: V6);
 }

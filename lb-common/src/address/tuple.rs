@@ -1,7 +1,7 @@
 //! Flow keys.
 
 use super::{
-    Address, Port, V4,
+    Address, Port,
     words::{join, join_halves, split_halves},
 };
 use crate::{checksum::Sum, hash};
@@ -60,12 +60,12 @@ impl<A: Address> Tuple<A> {
     pub fn hash(&self, protocol: u8, seed: u64) -> u64 {
         let ports = join(self.ports(), u32::from(protocol));
         let ((a, b), (c, d)) = (self.src.words(), self.dst.words());
-        if A::HEADER_LEN == V4::HEADER_LEN {
-            // Both IPv4 addresses fit one word.
-            hash::finish(hash::mix(hash::mix(seed, a | c << 32), ports))
-        } else {
+        if A::IS_V6 {
             let sources = hash::mix(hash::mix(seed, a), b);
             hash::finish(hash::mix(hash::mix(hash::mix(sources, c), d), ports))
+        } else {
+            // Both IPv4 addresses fit one word.
+            hash::finish(hash::mix(hash::mix(seed, a | c << 32), ports))
         }
     }
 
@@ -87,7 +87,7 @@ impl<A: Address> Tuple<A> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::address::{TCP, UDP};
+    use crate::address::{TCP, UDP, V4};
 
     #[test]
     fn the_hash_depends_on_every_field() {

@@ -1,6 +1,6 @@
 //! IPv4.
 
-use super::{Address, AddressCell, Marks, TTL, V6, join, split};
+use super::{Address, AddressPair, Marks, TTL, V6, join, split};
 use crate::{
     checksum::Sum,
     flow::Bucket,
@@ -16,7 +16,7 @@ pub struct V4(pub [u8; 4]);
 
 impl Address for V4 {
     type Header = Ipv4Hdr;
-    type Cell = Shared<u32>;
+    type Pair = Shared<u64>;
 
     const HEADER_LEN: usize = 20;
     const ETHER_TYPE: [u8; 2] = ETHERTYPE_IPV4;
@@ -50,6 +50,11 @@ impl Address for V4 {
     fn from_mapped(mapped: V6) -> Self {
         let [_, second] = mapped.0;
         Self(split(second).1.to_ne_bytes())
+    }
+
+    #[inline(always)]
+    fn stored([_, second]: &[Shared<u64>; 2]) -> Self {
+        Self(split(second.load()).1.to_ne_bytes())
     }
 
     #[inline(always)]
@@ -97,11 +102,13 @@ impl Address for V4 {
 
     #[inline(always)]
     fn age(header: &mut Ipv4Hdr) {
-        let old = Sum::ZERO.add_bytes([header.ttl, header.proto]);
+        // One less in its word's first byte is one more in the checksum's, with what that carries (RFC 1624; as
+        // `ip_decrease_ttl` in include/net/ip.h does it).
+        let step = u32::from(u16::from_ne_bytes([1, 0]));
+        let check = u32::from(u16::from_ne_bytes(header.check)).wrapping_add(step);
+        let check = check.wrapping_add(u32::from(check >= 0xffff));
         header.ttl = header.ttl.wrapping_sub(1);
-        let update = old.replaced_by(Sum::ZERO.add_bytes([header.ttl, header.proto]));
-        let check = u16::from_ne_bytes(header.check);
-        header.check = update.in_checksum(check).to_ne_bytes();
+        header.check = ((check & 0xffff) as u16).to_ne_bytes();
     }
 
     #[inline(always)]
@@ -121,16 +128,28 @@ impl Address for V4 {
     }
 }
 
-impl AddressCell<V4> for Shared<u32> {
+/// One word.
+impl AddressPair<V4> for Shared<u64> {
     #[inline(always)]
-    fn load(&self) -> V4 {
-        V4(Self::load(self).to_ne_bytes())
+    fn load(&self) -> (V4, V4) {
+        let (src, dst) = split(Self::load(self));
+        (V4(src.to_ne_bytes()), V4(dst.to_ne_bytes()))
     }
 
     #[inline(always)]
-    fn store(&self, address: V4) {
-        Self::store(self, u32::from_ne_bytes(address.0));
+    fn store(&self, pair: (V4, V4)) {
+        Self::store(self, joined(pair));
     }
+
+    #[inline(always)]
+    fn is(&self, pair: (V4, V4)) -> bool {
+        Self::load(self) == joined(pair)
+    }
+}
+
+#[inline(always)]
+const fn joined((src, dst): (V4, V4)) -> u64 {
+    join(u32::from_ne_bytes(src.0), u32::from_ne_bytes(dst.0))
 }
 
 #[cfg(test)]

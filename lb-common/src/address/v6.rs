@@ -1,6 +1,6 @@
 //! IPv6.
 
-use super::{Address, AddressCell, Marks, TTL, join, split};
+use super::{Address, AddressCell, AddressPair, Marks, TTL, join, split};
 use crate::{
     checksum::Sum,
     flow::Bucket,
@@ -65,7 +65,7 @@ const fn low(value: u128) -> u64 {
 
 impl Address for V6 {
     type Header = Ipv6Hdr;
-    type Cell = [Shared<u64>; 2];
+    type Pair = [[Shared<u64>; 2]; 2];
 
     const HEADER_LEN: usize = 40;
     const ETHER_TYPE: [u8; 2] = ETHERTYPE_IPV6;
@@ -99,6 +99,11 @@ impl Address for V6 {
     #[inline(always)]
     fn from_mapped(mapped: V6) -> Self {
         mapped
+    }
+
+    #[inline(always)]
+    fn stored(cell: &[Shared<u64>; 2]) -> Self {
+        cell.load()
     }
 
     #[inline(always)]
@@ -144,7 +149,28 @@ impl Address for V6 {
     }
 }
 
-impl AddressCell<V6> for [Shared<u64>; 2] {
+impl AddressPair<V6> for [[Shared<u64>; 2]; 2] {
+    #[inline(always)]
+    fn load(&self) -> (V6, V6) {
+        let [src, dst] = self;
+        (src.load(), dst.load())
+    }
+
+    #[inline(always)]
+    fn store(&self, pair: (V6, V6)) {
+        let [src, dst] = self;
+        src.store(pair.0);
+        dst.store(pair.1);
+    }
+
+    #[inline(always)]
+    fn is(&self, pair: (V6, V6)) -> bool {
+        let [src, dst] = self;
+        src.load() == pair.0 && dst.load() == pair.1
+    }
+}
+
+impl AddressCell for [Shared<u64>; 2] {
     #[inline(always)]
     fn load(&self) -> V6 {
         let [first, second] = self;

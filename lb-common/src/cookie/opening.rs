@@ -4,7 +4,7 @@
 //! covers these, too, and addresses, ports and the client's own initial sequence number.
 
 use crate::{
-    address::{Address, Tuple, V4, join},
+    address::{Address, Tuple, join},
     hash::low,
     layout::Settings,
     siphash::SipHash,
@@ -54,11 +54,11 @@ impl<A: Address> Opening<A> {
         let Tuple { src, dst, .. } = self.tuple;
         let ((a, b), (c, d)) = (src.words(), dst.words());
         let hash = SipHash::new([settings.cookie_key[0].load(), settings.cookie_key[1].load()]);
-        let hash = if A::HEADER_LEN == V4::HEADER_LEN {
+        let hash = if A::IS_V6 {
+            hash.take(a).take(b).take(c).take(d)
+        } else {
             // Both IPv4 addresses fit one word.
             hash.take(a | c << 32)
-        } else {
-            hash.take(a).take(b).take(c).take(d)
         };
         let hash = hash
             .take(join(self.tuple.ports(), self.number))
@@ -106,7 +106,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        address::{Port, V6},
+        address::{Port, V4, V6},
         shared::zeroed,
     };
 

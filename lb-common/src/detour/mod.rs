@@ -46,5 +46,5 @@ where
 {
     let walked = A::walk(packet, tables, network)?;
     let segment = fragment::segment(packet, tables, &walked)?;
-    forward_segment(packet, tables, &segment)
+    forward_segment::<A, T, false>(packet, tables, &segment)
 }

@@ -1,9 +1,13 @@
 //! What an entry of the flow table holds.
 
 use crate::{
-    address::{Address, AddressCell, Mac, Tuple, V4, V6, join, split},
-    flow::{control::Control, way::Way},
+    address::{Address, AddressCell as _, AddressPair as _, Tuple, V4, V6, join, split},
+    flow::{
+        control::{Control, State},
+        way::Way,
+    },
     layout::Ended,
+    link::Link,
     manner::Forwarding,
     shared::Shared,
 };
@@ -34,14 +38,15 @@ pub struct Entry<A: Address> {
     pub ack: Shared<u32>,
     partner: Shared<u32>,
     interface: Shared<u32>,
-    /// The words of a [`Way`].
-    way: [Shared<u64>; 2],
+    /// The [`Link`] of its frames on the client's side, as they come from there or go there.
+    link_head: Shared<u64>,
+    link_tail: Shared<u32>,
+    /// A [`Way`].
+    way: Shared<u32>,
     /// The four ports: source, destination, new source, new destination.
     ports: Shared<u64>,
-    src: A::Cell,
-    dst: A::Cell,
-    to_src: A::Cell,
-    to_dst: A::Cell,
+    from: A::Pair,
+    to: A::Pair,
 }
 
 const _: () = assert!(size_of::<Entry<V4>>() == 64 && size_of::<Entry<V6>>() == 128);
@@ -54,7 +59,8 @@ pub const NO_PARTNER: u32 = u32::MAX;
 pub struct Flow<A> {
     /// What the packets carry.
     pub key: Tuple<A>,
-    /// What they leave with.
+    /// What they leave with. Where they travel within others of their family, the addresses are those outside; where within
+    /// others of the other family, they are the key's.
     pub to: Tuple<A>,
     /// TCP or UDP.
     pub protocol: u8,
@@ -82,10 +88,8 @@ pub struct Flow<A> {
 pub struct Client {
     /// Interface that its packets come in by.
     pub interface: u32,
-    /// MAC address that they come from.
-    pub mac: Mac,
-    /// MAC address that they come to.
-    pub own_mac: Mac,
+    /// MAC addresses that they come from and to.
+    pub link: Link,
 }
 
 impl<A: Address> Flow<A> {
@@ -116,18 +120,7 @@ impl<A: Address> Entry<A> {
     #[must_use]
     pub fn carries(&self, key: &Tuple<A>) -> bool {
         let (ports, _) = split(self.ports.load());
-        ports == key.ports() && self.src.load() == key.src && self.dst.load() == key.dst
-    }
-
-    /// Whether its packets are of this protocol, TCP or UDP.
-    #[inline(always)]
-    pub(super) fn is_of(&self, protocol: u8) -> bool {
-        let [_, own] = &self.way;
-        let way = Way {
-            client: 0,
-            own: own.load(),
-        };
-        way.is_of(protocol)
+        ports == key.ports() && self.from.is((key.src, key.dst))
     }
 
     /// Ticks since its last packet; 0 if that came by a clock that is ahead of `now`.
@@ -143,7 +136,8 @@ impl<A: Address> Entry<A> {
     #[must_use]
     pub fn key(&self) -> Tuple<A> {
         let (ports, _) = split(self.ports.load());
-        Tuple::new(self.src.load(), self.dst.load(), ports)
+        let (src, dst) = self.from.load();
+        Tuple::new(src, dst, ports)
     }
 
     /// What its packets leave with.
@@ -151,17 +145,30 @@ impl<A: Address> Entry<A> {
     #[must_use]
     pub fn to(&self) -> Tuple<A> {
         let (_, ports) = split(self.ports.load());
-        Tuple::new(self.to_src.load(), self.to_dst.load(), ports)
+        let (src, dst) = self.to.load();
+        Tuple::new(src, dst, ports)
     }
 
-    /// Where the client is, and what is done to the packets.
+    /// The addresses of [`Entry::to`].
+    #[inline(always)]
+    pub(crate) fn to_addresses(&self) -> (A, A) {
+        self.to.load()
+    }
+
+    /// What is done to the packets.
     #[inline(always)]
     #[must_use]
     pub fn way(&self) -> Way {
-        let [client, own] = &self.way;
-        Way {
-            client: client.load(),
-            own: own.load(),
+        Way(self.way.load())
+    }
+
+    /// The MAC addresses of its frames on the client's side.
+    #[inline(always)]
+    #[must_use]
+    pub fn link(&self) -> Link {
+        Link {
+            head: self.link_head.load(),
+            tail: self.link_tail.load(),
         }
     }
 
@@ -169,7 +176,7 @@ impl<A: Address> Entry<A> {
     #[inline(always)]
     #[must_use]
     pub fn source(&self) -> A {
-        self.src.load()
+        self.from.load().0
     }
 
     /// The interface that the client's packets come in by.
@@ -196,7 +203,7 @@ impl<A: Address> Entry<A> {
             protocol: way.protocol(),
             forwarding: way.forwarding(),
             backend: way.backend(),
-            client: way.to_client(self.interface()),
+            client: self.client(),
             partner: self.partner(),
             attempts: way.attempts(),
             counted: way.counted(),
@@ -205,48 +212,55 @@ impl<A: Address> Entry<A> {
         }
     }
 
+    /// Where the client is.
+    fn client(&self) -> Client {
+        Client {
+            interface: self.interface(),
+            link: in_direction(self.link(), self.control().state()),
+        }
+    }
+
     /// Copies what is known of its flow.
     #[inline(always)]
     pub(super) fn copy_to(&self, row: &Ended) {
-        let [src, dst, to_src, to_dst] = &row.addresses;
-        AddressCell::<V6>::store(src, self.src.load().mapped());
-        AddressCell::<V6>::store(dst, self.dst.load().mapped());
-        AddressCell::<V6>::store(to_src, self.to_src.load().mapped());
-        AddressCell::<V6>::store(to_dst, self.to_dst.load().mapped());
+        let ((src, dst), (to_src, to_dst)) = (self.from.load(), self.to.load());
+        for (cell, address) in row.addresses.iter().zip([src, dst, to_src, to_dst]) {
+            cell.store(address.mapped());
+        }
         row.ports.store(self.ports.load());
-        let Way { client, own } = self.way();
-        let [first, second] = &row.way;
-        first.store(client);
-        second.store(own);
+        row.way.store(self.way().0);
         row.seen.store(self.seen.load());
         row.state.store(u32::from(self.control().state().0));
     }
 
-    /// Fills an entry that is claimed.
+    /// Fills an entry that is claimed, for the direction that a state belongs to.
     #[inline(always)]
-    pub(super) fn fill(&self, flow: &Flow<A>) {
+    pub(super) fn fill(&self, flow: &Flow<A>, state: State) {
         self.ports.store(join(flow.key.ports(), flow.to.ports()));
-        self.src.store(flow.key.src);
-        self.dst.store(flow.key.dst);
-        self.to_src.store(flow.to.src);
-        self.to_dst.store(flow.to.dst);
+        self.from.store((flow.key.src, flow.key.dst));
+        self.to.store((flow.to.src, flow.to.dst));
         self.partner.store(flow.partner);
-        self.set_way(Way::of(flow));
-        self.interface.store(flow.client.interface);
+        self.way.store(Way::of(flow).0);
+        self.lead(&flow.client, state);
         self.ack.store(flow.cookie);
     }
 
-    /// Changes the way to the client in an entry that is claimed.
+    /// Changes the way to the client in an entry that is claimed, of the direction that a state belongs to.
     #[inline(always)]
-    pub(super) fn lead(&self, client: &Client) {
-        self.set_way(self.way().led(client));
+    pub(super) fn lead(&self, client: &Client, state: State) {
+        let link = in_direction(client.link, state);
+        self.link_head.store(link.head);
+        self.link_tail.store(link.tail);
         self.interface.store(client.interface);
     }
+}
 
-    #[inline(always)]
-    fn set_way(&self, way: Way) {
-        let [client, own] = &self.way;
-        client.store(way.client);
-        own.store(way.own);
+/// The link of a client's frames as it stands in the entry of the direction that a state belongs to, and back.
+#[inline(always)]
+const fn in_direction(link: Link, state: State) -> Link {
+    if state.has(State::REPLY) {
+        link.reversed()
+    } else {
+        link
     }
 }

@@ -28,7 +28,7 @@ pub fn make_room<A: Address, T: Tables>(tables: &T, now: u32) -> bool {
     let Ok(spot) = oldest::<A, T>(tables, now) else {
         return false;
     };
-    let Some(hit) = spot.hit(settings) else {
+    let Some(hit) = spot.hit() else {
         return false;
     };
     // Looked at again: what was closed a moment ago may be another flow by now.

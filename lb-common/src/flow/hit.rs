@@ -11,6 +11,7 @@ use crate::{
         entry::{Client, Entry},
         log::{self, Why},
         table::{is_alone, partner},
+        way::Way,
     },
     quota, room,
     tables::Tables,
@@ -23,10 +24,12 @@ const ATTEMPTS: u32 = 2;
 pub struct Hit<'t, A: Address> {
     /// The entry.
     pub entry: &'t Entry<A>,
-    /// Where it stands.
-    pub index: u32,
+    /// Where it stands, in two parts that are seldom asked for: see [`Hit::index`].
+    at: (u32, u32),
     /// Its control word when it was found.
     pub control: Control,
+    /// What is done to its flow's packets.
+    pub way: Way,
 }
 
 impl<'t, A: Address> Hit<'t, A> {
@@ -34,11 +37,26 @@ impl<'t, A: Address> Hit<'t, A> {
     #[inline(always)]
     #[must_use]
     pub fn at(entry: &'t Entry<A>, index: u32) -> Self {
+        Self::in_bucket(entry, index, 0)
+    }
+
+    /// The entry that stands so many places behind the first of its bucket, as it is now.
+    #[inline(always)]
+    pub(super) fn in_bucket(entry: &'t Entry<A>, base: u32, slot: u32) -> Self {
         Self {
             entry,
-            index,
+            at: (base, slot),
             control: entry.control(),
+            way: entry.way(),
         }
+    }
+
+    /// The entry's index in the table.
+    #[inline(always)]
+    #[must_use]
+    pub fn index(&self) -> u32 {
+        let (base, slot) = self.at;
+        base.wrapping_add(slot)
     }
 
     /// Whether the entry is still what it was when it was found, and so all that was read of it since belongs
@@ -53,13 +71,13 @@ impl<'t, A: Address> Hit<'t, A> {
     #[inline(always)]
     #[must_use]
     pub fn partner<T: Tables>(&self, tables: &'t T) -> Option<Self> {
-        partner(tables, self.entry, self.index)
+        partner(tables, self.entry, self.index())
     }
 
     /// Whether the flow has lost its other direction, which is not sure where [`Hit::partner`] finds none.
     #[inline(always)]
     pub(super) fn is_alone<T: Tables>(&self, tables: &T) -> bool {
-        is_alone(tables, self.entry, self.index)
+        is_alone(tables, self.entry, self.index())
     }
 
     /// Adds to the state of this entry, whatever others have added since it was found; says whether it is still
@@ -88,12 +106,12 @@ impl<'t, A: Address> Hit<'t, A> {
         let Some(before) = self.take() else {
             return;
         };
-        let led = match partner(tables, self.entry, self.index) {
+        let led = match partner(tables, self.entry, self.index()) {
             Some(reply) => reply.lead(client),
             None => false,
         };
         if led {
-            self.entry.lead(client);
+            self.entry.lead(client, before.state());
         }
         self.give(before);
     }
@@ -104,7 +122,7 @@ impl<'t, A: Address> Hit<'t, A> {
         let Some(before) = self.take() else {
             return false;
         };
-        self.entry.lead(client);
+        self.entry.lead(client, before.state());
         self.give(before);
         true
     }
@@ -113,7 +131,7 @@ impl<'t, A: Address> Hit<'t, A> {
     /// was changed since it was found, or is a reply's and the client's is being changed.
     #[inline(always)]
     pub fn end<T: Tables>(&self, tables: &T, why: Why) -> bool {
-        let other = partner(tables, self.entry, self.index);
+        let other = partner(tables, self.entry, self.index());
         // Else the partner may be that of the next flow in this place.
         if !self.is_current() {
             return false;
@@ -141,7 +159,7 @@ impl<'t, A: Address> Hit<'t, A> {
         let mark = log::draft(tables, self, why);
         let ours = self.free(tables);
         if ours && mark != 0 {
-            log::commit::<A, T>(tables, self.index, mark);
+            log::commit::<A, T>(tables, self.index(), mark);
         }
         ours
     }
@@ -190,7 +208,7 @@ impl<'t, A: Address> Hit<'t, A> {
 /// Where a flow is counted: to be read before its entry changes, for after that the entry may be another's.
 struct Counted {
     backend: u32,
-    /// See [`Way::counted`](super::way::Way::counted).
+    /// See [`Way::counted`].
     of_source: u8,
     /// The source.
     site: u64,

@@ -112,7 +112,7 @@ pub(crate) fn count<A: Address, T: Tables>(
     if settings.flow_log.load() == 0 {
         return;
     }
-    if let Some(account) = account::<A, T>(tables, settings, hit.index) {
+    if let Some(account) = account::<A, T>(tables, settings, hit.index()) {
         // Not `add`: packets of one direction may come by two CPUs.
         account.packets.fetch_add(1);
         account.bytes.fetch_add(length);
@@ -144,9 +144,9 @@ pub(super) fn draft<A: Address, T: Tables>(tables: &T, hit: &Hit<'_, A>, why: Wh
         Some(settings) if settings.flow_log.load() != 0 && why != Why::Moved => {}
         _ => return 0,
     }
-    let mark = copy(tables, hit.entry, hit.index, why);
+    let mark = copy(tables, hit.entry, hit.index(), why);
     if mark != 0 && mark & NO_ROW == 0 {
-        copy_counts(tables, hit.entry, hit.index);
+        copy_counts(tables, hit.entry, hit.index());
     }
     mark
 }
@@ -242,7 +242,7 @@ pub(super) fn commit<A: Address, T: Tables>(tables: &T, index: u32, mark: u64) {
 pub fn log<A: Address, T: Tables>(tables: &T, hit: &Hit<'_, A>, why: Why) {
     let mark = draft(tables, hit, why);
     if mark != 0 && hit.is_current() {
-        commit::<A, T>(tables, hit.index, mark);
+        commit::<A, T>(tables, hit.index(), mark);
     }
 }
 
@@ -250,7 +250,7 @@ pub fn log<A: Address, T: Tables>(tables: &T, hit: &Hit<'_, A>, why: Why) {
 pub fn take_up<A: Address, T: Tables>(tables: &T, hit: &Hit<'_, A>) {
     let account = tables
         .settings()
-        .and_then(|settings| account::<A, T>(tables, settings, hit.index));
+        .and_then(|settings| account::<A, T>(tables, settings, hit.index()));
     if let Some(account) = account {
         // One that has a mark began a moment ago.
         let _marked = account
@@ -265,14 +265,14 @@ fn account<'t, A: Address, T: Tables>(tables: &'t T, settings: &Settings, index:
     if index == NO_PARTNER {
         return None;
     }
-    let before = if A::HEADER_LEN == 20 {
-        0
-    } else {
+    let before = if A::IS_V6 {
         settings
             .bucket_mask_v4
             .load()
             .wrapping_add(1)
             .wrapping_mul(STRIDE)
+    } else {
+        0
     };
     tables.account(before.wrapping_add(index))
 }
@@ -310,14 +310,13 @@ impl Ended {
         if self.number.load() != number {
             return None;
         }
-        let [src, dst, to_src, to_dst] = self.addresses.each_ref().map(AddressCell::<V6>::load);
+        let [src, dst, to_src, to_dst] = self.addresses.each_ref().map(AddressCell::load);
         let (ports, to_ports) = split(self.ports.load());
-        let [client, own] = self.way.each_ref().map(Shared::<u64>::load);
         let began = self.began.load();
         Some(Record {
             key: Tuple::new(src, dst, ports),
             to: Tuple::new(to_src, to_dst, to_ports),
-            way: Way { client, own },
+            way: Way(self.way.load()),
             began: (began & OLDER == 0).then_some(low(began)),
             seen: self.seen.load(),
             ended: self.ended.load(),

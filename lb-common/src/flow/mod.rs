@@ -36,6 +36,7 @@ pub(crate) use log::{begin, count};
 pub use sweep::{Limits, sweep};
 #[cfg(any(test, feature = "memory"))]
 pub(crate) use table::STRIDE;
+pub(crate) use table::tag;
 pub use table::{Claim, claim, find, is_free};
 pub use track::track;
 pub use way::Way;

@@ -43,7 +43,7 @@ impl Claim {
         let Some(entry) = entry_at::<A, T>(tables, self.index) else {
             return;
         };
-        entry.fill(flow);
+        entry.fill(flow, state);
         entry.seen.store(now);
         entry.control.store(entry.control().with_state(state).0);
     }
@@ -72,11 +72,11 @@ pub fn find<'t, A: Address, T: Tables>(
     protocol: u8,
 ) -> Result<Option<Hit<'t, A>>, Reason> {
     let place = place(settings, key, protocol);
-    let Some(spot) = holder::<A, T>(tables, &place, None)? else {
+    let Some(spot) = holder::<A, T>(tables, settings, &place, None)? else {
         return Ok(None);
     };
-    let hit = spot.hit(settings).or_refuse(Reason::NotReady)?;
-    if hit.control.has(State::READY) && hit.entry.is_of(protocol) && hit.entry.carries(key) {
+    let hit = spot.hit().or_refuse(Reason::NotReady)?;
+    if hit.control.has(State::READY) && hit.way.is_of(protocol) && hit.entry.carries(key) {
         return Ok(Some(hit));
     }
     if hit.control.state() == State::FREE {
@@ -95,13 +95,13 @@ pub fn is_free<A: Address, T: Tables>(
     protocol: u8,
     lingering: bool,
 ) -> Result<bool, Reason> {
-    let Some(spot) = holder::<A, T>(tables, &place(settings, key, protocol), None)? else {
+    let Some(spot) = holder::<A, T>(tables, settings, &place(settings, key, protocol), None)? else {
         return Ok(true);
     };
     if !lingering {
         return Ok(false);
     }
-    let hit = spot.hit(settings).or_refuse(Reason::NotReady)?;
+    let hit = spot.hit().or_refuse(Reason::NotReady)?;
     Ok(hit.control.state().has(State::READY.with(State::CLOSED)) && hit.end(tables, Why::Over))
 }
 
@@ -134,8 +134,8 @@ fn claim_free<A: Address, T: Tables>(tables: &T, key: &Tuple<A>, protocol: u8) -
         return RIVALLED;
     };
     let place = place(settings, key, protocol);
-    let index = match free::<A, T>(tables, &place) {
-        Ok(Some(spot)) => spot.index(settings),
+    let index = match free::<A, T>(tables, settings, &place) {
+        Ok(Some(spot)) => spot.index(),
         Ok(None) => {
             for (full, bucket) in note.full.iter().zip(place.buckets) {
                 full.store(bucket);
@@ -152,7 +152,7 @@ fn claim_free<A: Address, T: Tables>(tables: &T, key: &Tuple<A>, protocol: u8) -
         return RIVALLED;
     }
     // Looked for only now that ours is visible: whoever claims the same key sees it too, and who sees two gives up.
-    if let Ok(None) = holder::<A, T>(tables, &place, Some(index)) {
+    if let Ok(None) = holder::<A, T>(tables, settings, &place, Some(index)) {
         return index;
     }
     Claim { index }.release::<A, T>(tables);
@@ -204,16 +204,18 @@ pub(super) fn is_alone<A: Address, T: Tables>(tables: &T, entry: &Entry<A>, inde
 /// Whether two entries, of which one stands at `index`, are the directions of one flow.
 #[inline(always)]
 fn are_partners<A: Address>(entry: &Entry<A>, index: u32, other: &Entry<A>) -> bool {
-    other.partner() == index && other.is_of(entry.way().protocol()) && other.carries(&entry.to().reversed())
+    other.partner() == index
+        && other.way().is_of(entry.way().protocol())
+        && other.carries(&entry.to().reversed())
 }
 
 #[inline(always)]
 fn place<A: Address>(settings: &Settings, key: &Tuple<A>, protocol: u8) -> Place {
     let hash = key.hash(protocol, settings.seed.load());
-    let mask = if A::HEADER_LEN == 20 {
-        &settings.bucket_mask_v4
-    } else {
+    let mask = if A::IS_V6 {
         &settings.bucket_mask_v6
+    } else {
+        &settings.bucket_mask_v4
     }
     .load();
     let tag = hash::low(hash) | 1;
@@ -227,7 +229,17 @@ fn place<A: Address>(settings: &Settings, key: &Tuple<A>, protocol: u8) -> Place
     }
 }
 
+/// A hash of a key that its entry has, too: the tag of its control word.
+#[inline(always)]
+pub(crate) fn tag<A: Address>(settings: &Settings, key: &Tuple<A>, protocol: u8) -> u32 {
+    place(settings, key, protocol).tag
+}
+
 /// Where an entry stands.
+///
+/// The verifier is to take all places of a bucket for one, or it would follow each on its own: eight times the rest of the
+/// program, and for each of two claims again. So a place is one that has had something added to it that is 0, which the
+/// verifier does not know.
 pub(super) struct Spot<'t, A: Address> {
     pub(super) bucket: &'t Bucket<A>,
     /// Index of the bucket's first entry.
@@ -239,24 +251,16 @@ pub(super) struct Spot<'t, A: Address> {
 impl<'t, A: Address> Spot<'t, A> {
     /// The entry, as it is now.
     #[inline(always)]
-    pub(super) fn hit(&self, settings: &Settings) -> Option<Hit<'t, A>> {
-        let slot = self.any_slot(settings);
+    pub(super) fn hit(&self) -> Option<Hit<'t, A>> {
+        let slot = self.slot & (STRIDE - 1);
         let entry = self.bucket.0.get(slot as usize)?;
-        Some(Hit::at(entry, self.base.wrapping_add(slot)))
+        Some(Hit::in_bucket(entry, self.base, slot))
     }
 
     /// The entry's index.
     #[inline(always)]
-    fn index(&self, settings: &Settings) -> u32 {
-        self.base.wrapping_add(self.any_slot(settings))
-    }
-
-    /// The place in the bucket. What only the table knows to be 0 makes the verifier take all places of a bucket for
-    /// one. It would else follow each on its own: eight times the rest of the program, and for each of two claims
-    /// again.
-    #[inline(always)]
-    fn any_slot(&self, settings: &Settings) -> u32 {
-        self.slot.wrapping_add(settings.zero.load()) & (STRIDE - 1)
+    fn index(&self) -> u32 {
+        self.base.wrapping_add(self.slot & (STRIDE - 1))
     }
 }
 
@@ -264,6 +268,7 @@ impl<'t, A: Address> Spot<'t, A> {
 #[inline(always)]
 fn holder<'t, A: Address, T: Tables>(
     tables: &'t T,
+    settings: &Settings,
     place: &Place,
     except: Option<u32>,
 ) -> Result<Option<Spot<'t, A>>, Reason> {
@@ -275,6 +280,7 @@ fn holder<'t, A: Address, T: Tables>(
             // A free entry has the tag 0, which no key has.
             let held = control.tag() == place.tag;
             if held && except != Some(base.wrapping_add(slot)) {
+                let slot = slot.wrapping_add(settings.zero.load());
                 return Ok(Some(Spot { bucket, base, slot }));
             }
         }
@@ -284,15 +290,19 @@ fn holder<'t, A: Address, T: Tables>(
 
 /// A free entry of the key's buckets.
 #[inline(always)]
-fn free<'t, A: Address, T: Tables>(tables: &'t T, place: &Place) -> Result<Option<Spot<'t, A>>, Reason> {
+fn free<'t, A: Address, T: Tables>(
+    tables: &'t T,
+    settings: &Settings,
+    place: &Place,
+) -> Result<Option<Spot<'t, A>>, Reason> {
     for index in place.buckets {
         let bucket = A::bucket(tables, index).or_refuse(Reason::NotReady)?;
-        for (slot, entry) in (0..).zip(&bucket.0) {
+        for (slot, entry) in (0_u32..).zip(&bucket.0) {
             if entry.control().state() == State::FREE {
                 return Ok(Some(Spot {
                     bucket,
                     base: index.wrapping_mul(STRIDE),
-                    slot,
+                    slot: slot.wrapping_add(settings.zero.load()),
                 }));
             }
         }

@@ -3,6 +3,7 @@
 use crate::{
     address::{Address, TCP},
     flow::{control::State, hit::Hit},
+    opaque,
     parse::Segment,
     tables::Tables,
     wire::{ACK, FIN, RST},
@@ -16,14 +17,17 @@ pub fn track<A: Address, T: Tables>(tables: &T, segment: &Segment<A>, hit: &Hit<
     if hit.entry.seen.load() != now {
         hit.entry.seen.store(now);
     }
-    if hit.entry.ack.load() != segment.ack && segment.flags & ACK != 0 {
-        hit.entry.ack.store(segment.ack);
+    if hit.entry.ack.load() != segment.ack {
+        opaque::apart();
+        if segment.flags & ACK != 0 {
+            hit.entry.ack.store(segment.ack);
+        }
     }
-    if hit.control.has(State::ESTABLISHED) && segment.flags & (FIN | RST) == 0 {
+    if segment.flags & (FIN | RST) == 0 && hit.control.has(State::ESTABLISHED) {
         return;
     }
     let old = hit.control.state();
-    let sees_answers = hit.entry.way().forwarding().sees_answers();
+    let sees_answers = hit.way.forwarding().sees_answers();
     let new = next(old, segment.protocol, segment.flags, sees_answers);
     if new == old {
         return;
@@ -46,7 +50,7 @@ fn count_reset<A: Address, T: Tables>(tables: &T, hit: &Hit<'_, A>) {
     let Some(settings) = tables.settings() else {
         return;
     };
-    if let Some(counters) = tables.backend_counters(settings, hit.entry.way().backend()) {
+    if let Some(counters) = tables.backend_counters(settings, hit.way.backend()) {
         counters.resets.add(1);
     }
 }

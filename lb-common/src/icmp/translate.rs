@@ -33,14 +33,14 @@ pub(super) fn error<A: Icmp, T: Tables>(
     let settings = tables.settings().ok_or(Reason::NotReady)?;
     let answer = quote.tuple.reversed();
     let hit = flow::find::<A, T>(tables, settings, &answer, quote.protocol)?.ok_or(Reason::NotTcpUdp)?;
-    let way = hit.entry.way();
+    let way = hit.way;
     if way.forwarding() == Forwarding::Encapsulate {
         // The backend hears of it by the tunnel only, and errors do not travel there.
         return Err(Reason::NotTcpUdp);
     }
     let length = packet.len();
     if way.forwarding() == Forwarding::Local {
-        let route = route::to_client(&hit, way)?;
+        let route = route::to_client(&hit)?;
         if route.reply {
             // What it quotes never left this host.
             return Err(Reason::NotTcpUdp);

@@ -1,13 +1,14 @@
 //! Backends, and the way to them.
 
-use crate::shared::Shared;
+use crate::{link::Link, shared::Shared};
 
 /// A backend of a service.
 #[derive(Debug, Default)]
 #[repr(C, align(64))]
 pub struct Backend {
     /// Bit 0, [`Backend::HOP`]: which of `hops` is in force. A new next hop is written beside the old one, then this is
-    /// switched. Bit 1, [`Backend::ENDS`]: flows to the backend end at their client's next packet.
+    /// switched. Bit 1, [`Backend::ENDS`]: flows to the backend end at their client's next packet. Bit 2,
+    /// [`Backend::KNOWN`]: there is a next hop.
     pub hop: Shared<u32>,
     /// A [`crate::manner::Manner`]: how packets reach it.
     pub manner: Shared<u32>,
@@ -47,6 +48,8 @@ impl Backend {
     /// In [`Backend::hop`]: flows to the backend end. It stands there because each client's packet reads that word
     /// anyway.
     pub const ENDS: u32 = 2;
+    /// In [`Backend::hop`]: the next hop is known.
+    pub const KNOWN: u32 = 4;
 }
 
 /// What becomes of a connection that a backend does not take.
@@ -86,14 +89,40 @@ impl Retries {
 #[derive(Debug, Default)]
 #[repr(C)]
 pub struct Hop {
-    /// MAC address of the next hop, in the first six bytes as they lie in memory; all 0: unknown.
-    pub peer: Shared<u64>,
-    /// Our MAC address towards it.
-    pub own: Shared<u64>,
+    /// The [`Link`] of frames to it: its MAC address, and ours towards it.
+    link_head: Shared<u64>,
+    link_tail: Shared<u32>,
     /// Interface towards it.
     pub interface: Shared<u32>,
     /// Longest IP packet that the way there takes, in bytes; 0: unknown, and none is too long.
     pub mtu: Shared<u32>,
+    reserved: u32,
+}
+
+impl Hop {
+    /// The MAC addresses of frames to it.
+    #[inline(always)]
+    #[must_use]
+    pub fn link(&self) -> Link {
+        Link {
+            head: self.link_head.load(),
+            tail: self.link_tail.load(),
+        }
+    }
+
+    /// Whether its way takes no IP packet of that length, which is not 0.
+    #[inline(always)]
+    #[must_use]
+    pub fn is_shorter_than(&self, length: u64) -> bool {
+        // 0 is as long as can be, without a test of its own.
+        length.wrapping_sub(1) > u64::from(self.mtu.load().wrapping_sub(1))
+    }
+
+    /// Changes the MAC addresses. Not while packets read them.
+    pub fn set_link(&self, link: Link) {
+        self.link_head.store(link.head);
+        self.link_tail.store(link.tail);
+    }
 }
 
 /// An address to put as source in full NAT, or outside in a tunnel.

@@ -28,14 +28,14 @@ pub struct Ended {
     /// What its client's packets carry, and what they leave with: source and destination, IPv4 as IPv4-mapped, each in two
     /// words as they lie in memory.
     pub addresses: [[Shared<u64>; 2]; 4],
-    /// The two words of its [`crate::flow::Way`].
-    pub way: [Shared<u64>; 2],
     /// [`Account::began`].
     pub began: Shared<u64>,
     /// When its last packet came, and when it was found to be over, in ticks.
     pub seen: Shared<u32>,
     /// See [`Ended::seen`].
     pub ended: Shared<u32>,
+    /// Its [`crate::flow::Way`].
+    pub way: Shared<u32>,
     /// Its [`crate::flow::State`].
     pub state: Shared<u32>,
     /// A [`crate::flow::Why`].
@@ -44,7 +44,7 @@ pub struct Ended {
     pub sent: [Shared<u64>; 3],
     /// The same of its backend.
     pub answered: [Shared<u64>; 3],
-    reserved: [u64; 2],
+    reserved: [u32; 7],
 }
 
 impl Ended {

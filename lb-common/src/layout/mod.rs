@@ -6,7 +6,6 @@ mod border;
 mod counters;
 mod datagram;
 mod flow_log;
-mod mac;
 mod note;
 mod ports;
 mod quota;
@@ -19,8 +18,6 @@ pub use border::{Border, MAX_BORDERS};
 pub use counters::{BackendCounters, MAX_REASONS, PacketCounters};
 pub use datagram::{DATAGRAM_ROWS, Datagram, Datagrams};
 pub use flow_log::{Account, Ended, Ends};
-pub(crate) use mac::{mac_difference, mac_pair, mac_with, with_mac};
-pub use mac::{mac_from_word, mac_to_word};
 pub use note::{Allowance, Note};
 pub use ports::{ByPort, PortFilter};
 pub use quota::Quotas;
@@ -29,7 +26,7 @@ pub use settings::{ANSWER_ECHO, COMPLETE_PARTIAL, KEEP_PARTIAL, Settings};
 pub use watch::Watch;
 
 /// Version of all layouts together; a daemon adopts only tables of its own version.
-pub const VERSION: u32 = 11;
+pub const VERSION: u32 = 12;
 
-/// The most backends that tables have rows for. An entry of the flow table has 24 bits for a row.
+/// The most backends that tables have rows for. An entry of the flow table has twenty bits for a row.
 pub const MAX_BACKENDS: u32 = 1 << 20;

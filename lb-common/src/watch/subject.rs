@@ -81,7 +81,7 @@ fn read_as<A: Walk + Icmp, T: Tables>(
     subject.client = subject.tuple.src;
     subject.client_port = u32::from(subject.tuple.src_port.number());
     subject.protocol = u32::from(protocol);
-    subject.is_v4 = u32::from(A::HEADER_LEN == V4::HEADER_LEN);
+    subject.is_v4 = u32::from(!A::IS_V6);
 }
 
 #[inline(never)]
@@ -111,7 +111,7 @@ fn find_as<A: Address, T: Tables>(subject: &mut Subject, tables: &T) {
         }
         return;
     };
-    let (backend, client) = (hit.entry.way().backend(), hit.entry.to());
+    let (backend, client) = (hit.way.backend(), hit.entry.to());
     if !hit.is_current() {
         return;
     }

@@ -161,10 +161,10 @@ fn done<T>(action: u32, renewed: Option<T>) -> u32 {
 fn open_next<F: Form, A: Address>(packet: &mut Packet<'_>) -> Option<()> {
     let position = frame::next::<F>(packet)?;
     let settings = Maps.settings()?;
-    let mask = if A::HEADER_LEN == V4::HEADER_LEN {
-        &settings.bucket_mask_v4
-    } else {
+    let mask = if A::IS_V6 {
         &settings.bucket_mask_v6
+    } else {
+        &settings.bucket_mask_v4
     };
     let first = (position as u32).wrapping_mul(2);
     empty(A::bucket(&Maps, first & mask.load())?);

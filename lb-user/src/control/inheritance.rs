@@ -9,7 +9,7 @@ use std::{
 };
 
 use lb_common::{
-    Port, V6,
+    Port,
     address::{AddressCell as _, TCP, UDP},
     layout::{Backend, ChoiceWord, Service, ServiceSlot, Span},
     memory::Memory,
@@ -190,6 +190,6 @@ fn shared_sources(memory: &Memory<'_>, sizes: &Sizes) -> BTreeMap<u32, Vec<IpAdd
 }
 
 /// An address of table memory.
-pub(super) fn address(cell: &<V6 as lb_common::Address>::Cell) -> IpAddr {
+pub(super) fn address(cell: &[Shared<u64>; 2]) -> IpAddr {
     Ipv6Addr::from(cell.load().octets()).to_canonical()
 }

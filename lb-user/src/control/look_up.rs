@@ -125,7 +125,7 @@ impl Control {
         };
         if let Ok(Some(hit)) = flow::find(tables, memory.settings, tuple, protocol) {
             let (backend, kind) = (
-                hit.entry.way().backend(),
+                hit.way.backend(),
                 if protocol == TCP { "connection" } else { "flow" },
             );
             return self.goes_to(

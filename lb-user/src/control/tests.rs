@@ -17,7 +17,7 @@ use lb_common::{
     Address as _, Port, Tables as _, Tuple, V4,
     address::{AddressCell as _, TCP},
     choice,
-    layout::{Span, mac_from_word},
+    layout::{Backend, Span},
     memory::{Heap, Sizes, Worker},
     service,
 };
@@ -247,7 +247,9 @@ fn a_new_next_hop_takes_the_place_of_the_old_one_and_a_lost_one_stays() {
     let peer = |world: &World| {
         let memory = world.heap.memory();
         let record = &memory.backends[B as usize];
-        mac_from_word(record.hops[record.hop.load() as usize].peer.load())[5]
+        record.hops[(record.hop.load() & Backend::HOP) as usize]
+            .link()
+            .dst()[5]
     };
     for last in [7, 8, 9] {
         world.resolve(&[(to, Ok(next_hop(last)))].into());

@@ -9,7 +9,8 @@ use std::{
 use lb_common::{
     Address as _, Port, V4, V6,
     address::{AddressCell as _, TCP, UDP},
-    layout::{ANSWER_ECHO, Backend, PortFilter, Service, Span, mac_to_word},
+    layout::{ANSWER_ECHO, Backend, PortFilter, Service, Span},
+    link::Link,
     manner::Manner,
     memory::Memory,
     service::{self as index, SlotKey},
@@ -151,10 +152,7 @@ fn limit(most: Option<NonZeroU32>) -> u32 {
 /// Gives a backend's row up, which no choice and no flow may refer to.
 pub(super) fn free_backend(memory: &Memory<'_>, row: u32) {
     let record = &memory.backends[row as usize];
-    for hop in &record.hops {
-        hop.peer.store(0);
-    }
-    ends(memory, row, false);
+    record.hop.store(record.hop.load() & Backend::HOP);
     record.drained.store(0);
     for counters in statistics::counters_of(memory, row as usize) {
         counters.clear();
@@ -187,10 +185,9 @@ pub(super) fn answers(memory: &Memory<'_>, port: u16, protocol: Protocol) {
 /// Changes a backend's next hop in one step.
 pub(super) fn hop(memory: &Memory<'_>, row: u32, hop: &NextHop) {
     let record = &memory.backends[row as usize];
-    let other = record.hop.load() ^ Backend::HOP;
+    let other = (record.hop.load() ^ Backend::HOP) | Backend::KNOWN;
     let place = &record.hops[usize::from(other & Backend::HOP != 0)];
-    place.peer.store(mac_to_word(hop.peer_mac));
-    place.own.store(mac_to_word(hop.own_mac));
+    place.set_link(Link::new(hop.peer_mac, hop.own_mac));
     place.interface.store(hop.ifindex);
     place.mtu.store(hop.mtu);
     record.hop.store(other);

@@ -10,7 +10,7 @@ use lb_common::{
     Address, V4, V6,
     address::TCP,
     flow::{self, Bucket, ENTRIES, Entry, Hit, State, Why},
-    layout::{self, mac_from_word},
+    layout,
     manner::Forwarding,
     memory::{Memory, Worker},
 };
@@ -130,8 +130,8 @@ fn to_client<A: Address>(found: &Found<A>, expected: Expected) -> Option<Shot> {
     let client = found.flow.client;
     let way = Way::Out {
         interface: client.interface,
-        to: client.mac,
-        from: client.own_mac,
+        to: client.link.src(),
+        from: client.link.dst(),
     };
     let (client, virtual_address) = ends(&found.flow.key);
     let say = Say::Reset {
@@ -162,11 +162,11 @@ fn reset_backend(way: Way, from: SocketAddr, to: SocketAddr, expected: Expected)
 
 /// The way to a backend that is not on this host.
 fn way_to(record: &layout::Backend) -> Option<Way> {
-    let hop = &record.hops[(record.hop.load() & layout::Backend::HOP) as usize];
-    let peer = hop.peer.load();
-    (peer != 0).then(|| Way::Out {
+    let word = record.hop.load();
+    let hop = &record.hops[(word & layout::Backend::HOP) as usize];
+    (word & layout::Backend::KNOWN != 0).then(|| Way::Out {
         interface: hop.interface.load(),
-        to: mac_from_word(peer),
-        from: mac_from_word(hop.own.load()),
+        to: hop.link().dst(),
+        from: hop.link().src(),
     })
 }

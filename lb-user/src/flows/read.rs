@@ -205,12 +205,11 @@ impl Reader<'_> {
         backend: u32,
     ) -> Parties {
         let (client, virtual_address) = ends(key);
-        let (snat_address, translated) = ends(to);
         // Where nothing is translated, the backend's own record knows its address.
         let record = self.memory.backends.get(backend as usize);
-        let backend_address = match (forwarding, record) {
-            (Forwarding::Direct | Forwarding::Encapsulate, Some(record)) => backend_address(record),
-            (Forwarding::Translate | Forwarding::Local, _) | (_, None) => translated,
+        let (snat_address, backend_address) = match (forwarding, record) {
+            (Forwarding::Direct | Forwarding::Encapsulate, Some(record)) => (client, backend_address(record)),
+            (Forwarding::Translate | Forwarding::Local, _) | (_, None) => ends(to),
         };
         let mode = match forwarding {
             Forwarding::Translate if snat_address == client => "nat",

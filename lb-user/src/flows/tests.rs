@@ -6,6 +6,8 @@ use lb_common::{
     Address, Port, Tuple, V4, V6,
     address::{TCP, UDP},
     flow::{self, Client, State},
+    layout::Backend,
+    link::Link,
     manner::Forwarding,
     memory::{Heap, Memory, Sizes, Worker},
 };
@@ -54,8 +56,7 @@ pub(super) fn open<A: Address>(
         backend,
         client: Client {
             interface: 1,
-            mac: [0; 6],
-            own_mac: [0; 6],
+            link: Link::new([0; 6], [0; 6]),
         },
         partner: reply.index,
         attempts: 0,
@@ -202,9 +203,10 @@ fn rows_of_live_flows_are_found() {
 fn killed(state: State) -> (Heap, Kill) {
     let heap = tables();
     let memory = heap.memory();
-    let hop = &memory.backends[0].hops[0];
-    hop.peer.store(7);
-    hop.interface.store(1);
+    let record = &memory.backends[0];
+    record.hop.store(Backend::KNOWN);
+    record.hops[0].set_link(Link::new([7; 6], [8; 6]));
+    record.hops[0].interface.store(1);
     open(&memory, v4_flow(5), TCP, 0, state, [9_000, 9_000]);
     for bucket in memory.buckets_v4 {
         for entry in &bucket.0 {

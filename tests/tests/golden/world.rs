@@ -10,10 +10,8 @@ use lb_common::{
     Address as _, Mac, Port, V4, V6,
     address::{AddressCell as _, TCP, UDP},
     flow::{Bucket, Entry},
-    layout::{
-        ANSWER_ECHO, Backend, BackendCounters, COMPLETE_PARTIAL, PortFilter, Retries, Service, Span,
-        mac_to_word,
-    },
+    layout::{ANSWER_ECHO, Backend, BackendCounters, COMPLETE_PARTIAL, PortFilter, Retries, Service, Span},
+    link::Link,
     manner::Manner,
     memory::Memory,
     service::{self, SlotKey},
@@ -154,10 +152,12 @@ pub(crate) fn backend_port(memory: &Memory<'_>, row: u32) -> u16 {
 
 /// Where a backend is reached; a MAC address of zeros: unknown.
 pub(crate) fn next_hop(memory: &Memory<'_>, row: u32, mac: Mac, interface: u32) {
-    let hop = &memory.backends[row as usize].hops[0];
+    let record = &memory.backends[row as usize];
+    let known = if mac == Mac::default() { 0 } else { Backend::KNOWN };
+    record.hop.store(record.hop.load() & Backend::ENDS | known);
+    let hop = &record.hops[0];
     hop.mtu.store(0);
-    hop.peer.store(mac_to_word(mac));
-    hop.own.store(mac_to_word(BACK_MAC));
+    hop.set_link(Link::new(mac, BACK_MAC));
     hop.interface.store(interface);
     hop.mtu.store(MTU);
 }

@@ -96,7 +96,7 @@ impl<'m> Daemon<'m> {
         self.clients.check(client, ends_of(&left));
         let ways = [false, true].map(|moved| (mac(client, moved), own_mac(client, moved)));
         assert!(
-            ways.contains(&(read.client.mac, read.client.own_mac)),
+            ways.contains(&(read.client.link.src(), read.client.link.dst())),
             "client {client}: {read:?}"
         );
         self.listed += 1;

@@ -17,6 +17,7 @@ use super::fixture::{
 use crate::{
     address::{TCP, Tuple, V4},
     flow::{self, Client, Hit, Limits, State, Why},
+    link::Link,
     memory::{Memory, Worker},
     reason::Reason,
     wire::{ACK, FIN, RST, SYN},
@@ -207,8 +208,11 @@ fn place(n: u16, moved: bool) -> Client {
     let mut client = client(n);
     if moved {
         client.interface |= 1 << 31;
-        client.mac[1] |= MOVED;
-        client.own_mac[1] |= MOVED;
+        let [dst, src] = [client.link.dst(), client.link.src()].map(|mut mac| {
+            mac[1] |= MOVED;
+            mac
+        });
+        client.link = Link::new(dst, src);
     }
     client
 }

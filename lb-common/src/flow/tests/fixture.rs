@@ -4,6 +4,7 @@ use crate::{
     address::{Address, Port, TCP, Tuple, V4},
     flow::{self, Bucket, Claim, Client, Flow, Hit, State},
     layout::Settings,
+    link::Link,
     manner::Forwarding,
     memory::{Heap, Memory, Sizes, Worker},
     parse::{Part, Segment},
@@ -62,8 +63,7 @@ pub(super) fn client(n: u16) -> Client {
     let [high, low] = n.to_be_bytes();
     Client {
         interface: u32::from(n),
-        mac: [2, 0, 0, 0, high, low],
-        own_mac: [2, 1, 0, 0, high, low],
+        link: Link::new([2, 1, 0, 0, high, low], [2, 0, 0, 0, high, low]),
     }
 }
 

@@ -61,7 +61,7 @@ fn a_flow_is_logged_with_what_is_known_of_it() {
     open(&worker, memory.settings, 7, NOW).unwrap();
     let hit = find(&worker, memory.settings, &key(7)).unwrap();
     let account = |index: u32| &memory.accounts[index as usize];
-    for (index, counts) in [(hit.index, [3, 300, 30]), (hit.entry.partner(), [2, 250, 100])] {
+    for (index, counts) in [(hit.index(), [3, 300, 30]), (hit.entry.partner(), [2, 250, 100])] {
         let account = account(index);
         let cells = [&account.packets, &account.bytes, &account.payload];
         cells
@@ -74,7 +74,7 @@ fn a_flow_is_logged_with_what_is_known_of_it() {
     let expected = Record {
         key: mapped(key(7)),
         to: mapped(translated(7)),
-        way: hit.entry.way(),
+        way: hit.way,
         began: Some(NOW),
         seen: NOW,
         ended: NOW.wrapping_add(9),

@@ -91,7 +91,7 @@ fn a_late_packet_of_a_flow_that_is_gone_says_nothing_of_the_next_one_in_its_plac
             .unwrap()
             .end(&worker, Why::Over)
     );
-    let n = stands_at(&worker, &memory, stale.index, key);
+    let n = stands_at(&worker, &memory, stale.index(), key);
     let (opened, closed) = counted(&memory);
 
     flow::track(&worker, &segment(key(7), RST), &stale);
@@ -113,7 +113,7 @@ fn the_end_of_a_reply_that_is_gone_is_not_the_end_of_the_next_flow_in_its_place(
             .unwrap()
             .end(&worker, Why::Over)
     );
-    let n = stands_at(&worker, &memory, stale.index, |n| translated(n).reversed());
+    let n = stands_at(&worker, &memory, stale.index(), |n| translated(n).reversed());
 
     assert!(!stale.end(&worker, Why::Over));
     assert!(find(&worker, memory.settings, &key(n)).is_some());
@@ -125,7 +125,7 @@ fn stands_at(worker: &Worker<'_>, memory: &Memory<'_>, index: u32, key: fn(u16) 
     let there = |n: &u16| {
         open(worker, memory.settings, *n, NOW).unwrap();
         let hit = find(worker, memory.settings, &key(*n)).unwrap();
-        hit.index == index || !hit.end(worker, Why::Over)
+        hit.index() == index || !hit.end(worker, Why::Over)
     };
     (100..200).find(there).expect("one of many keys stands there")
 }

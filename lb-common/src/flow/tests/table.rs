@@ -3,7 +3,7 @@
 use super::fixture::{NOW, client, entries, find, heap, key, open, translated};
 use crate::{
     address::{TCP, UDP, V4},
-    flow::{self, Hit, State, Why},
+    flow::{self, State, Why},
     memory::Worker,
     reason::Reason,
 };
@@ -21,8 +21,8 @@ fn both_directions_are_found_by_what_their_packets_carry() {
     assert_eq!(reply.entry.flow().to, key(7).reversed());
     assert_eq!(reply.entry.flow().client, client(7));
     assert!(reply.control.state().has(State::REPLY));
-    assert_eq!(hit.partner(&worker).unwrap().index, reply.index);
-    assert_eq!(reply.partner(&worker).unwrap().index, hit.index);
+    assert_eq!(hit.partner(&worker).unwrap().index(), reply.index());
+    assert_eq!(reply.partner(&worker).unwrap().index(), hit.index());
 }
 
 #[test]
@@ -83,15 +83,15 @@ fn whoever_found_an_entry_before_it_was_given_up_changes_nothing_of_the_next_flo
     let heap = heap(2, 1);
     let (worker, memory) = (Worker::new(heap.memory(), 0, NOW), heap.memory());
     open(&worker, memory.settings, 7, NOW).unwrap();
-    let stale = find(&worker, memory.settings, &key(7)).unwrap();
-    let again = Hit { ..stale };
+    let [stale, again] = [(); 2].map(|()| find(&worker, memory.settings, &key(7)).unwrap());
     assert!(again.end(&worker, Why::Over));
     assert!(!stale.end(&worker, Why::Over), "only one of two ends a flow");
 
     open(&worker, memory.settings, 7, NOW).unwrap();
     let new = find(&worker, memory.settings, &key(7)).unwrap();
     assert_eq!(
-        new.index, stale.index,
+        new.index(),
+        stale.index(),
         "the same flow stands in the same place again"
     );
     assert_ne!(new.control, stale.control, "by another generation");

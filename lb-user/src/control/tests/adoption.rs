@@ -10,6 +10,7 @@ use lb_common::{
     address::TCP,
     flow::{self, Client, State as FlowState},
     layout::Span,
+    link::Link,
     manner::Forwarding,
     memory::{Heap, Worker},
     service,
@@ -158,8 +159,7 @@ fn open_flow(memory: &Memory<'_>, backend: u32) {
         backend,
         client: Client {
             interface: 1,
-            mac: [0; 6],
-            own_mac: [0; 6],
+            link: Link::new([0; 6], [0; 6]),
         },
         partner: 0,
         attempts: 0,

@@ -57,8 +57,8 @@ fn end(memory: &Memory<'_>, port: u16, state: State, why: Why) {
         .expect("there");
     // It began a thousand ticks ago, and a packet of either end had something to say.
     let accounts = memory.accounts;
-    accounts[hit.index as usize].began.store((1 << 32) + 9_000);
-    accounts[hit.index as usize].packets.store(2);
+    accounts[hit.index() as usize].began.store((1 << 32) + 9_000);
+    accounts[hit.index() as usize].packets.store(2);
     accounts[hit.entry.partner() as usize].payload.store(77);
     assert!(hit.end(&tables, why));
 }

@@ -5,6 +5,7 @@ use lb_common::{
     Port, Reason, Segment, Tuple, V4,
     address::TCP,
     flow::{self, Claim, Client, Flow, Limits, State, Why},
+    link::Link,
     manner::Forwarding,
     memory::{Heap, Sizes, Worker},
     parse::Part,
@@ -179,8 +180,7 @@ fn flow(number: u8, partner: u32) -> Flow<V4> {
         backend: 0,
         client: Client {
             interface: number.into(),
-            mac: [2, 0, 0, 0, 0, number],
-            own_mac: [2, 1, 0, 0, 0, number],
+            link: Link::new([2, 1, 0, 0, 0, number], [2, 0, 0, 0, 0, number]),
         },
         partner,
         attempts: 0,

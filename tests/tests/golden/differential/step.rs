@@ -3,8 +3,7 @@
 use std::fmt::Write as _;
 
 use lb_common::{
-    V6,
-    address::AddressCell,
+    address::AddressCell as _,
     layout::{Retries, Span},
     manner::Manner,
     memory::Memory,
@@ -123,7 +122,7 @@ impl Step {
             }
             Self::SameServer(row, other) => {
                 let (record, other) = (backend(row), backend(other));
-                record.address.store(AddressCell::<V6>::load(&other.address));
+                record.address.store(other.address.load());
                 record.port.store(other.port.load());
             }
             Self::Verifies(row, verifies) => world::verify(memory, row, verifies),
