@@ -9,8 +9,8 @@ use crate::{
 
 /// What is done to a flow's packets: one word of its entries, which stays as long as the flow lives.
 ///
-/// From its lowest bit: twenty of the backend, one of the protocol ([`UDP_BIT`]), two of the [`Forwarding`], three that count
-/// the moves ([`ATTEMPTS`]), [`METERED`], [`SPLICED`], and four of [`Way::counted`].
+/// From its lowest bit: twenty of the backend, one of the protocol (`UDP_BIT`), two of the [`Forwarding`], three that count
+/// the moves (`ATTEMPTS`), `METERED`, `SPLICED`, and four of [`Way::counted`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Way(pub u32);
 
