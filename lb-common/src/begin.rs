@@ -77,35 +77,15 @@ fn translate<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<(),
     let record = tables.backend(backend).ok_or(Reason::NoBackend)?;
     let manner = Manner(record.manner.load());
     let forwarding = manner.forwarding();
-    let to = match forwarding {
-        Forwarding::Translate | Forwarding::Local => translation(tables, settings, segment, record, manner)?,
-        Forwarding::Direct => segment.tuple,
-        Forwarding::Encapsulate => outside(tables, settings, segment, record, manner)?,
+    let to = if forwarding.sees_answers() {
+        translation(tables, settings, segment, record, manner)?
+    } else {
+        segment.tuple
     };
     open(packet, tables, segment, forwarding, to)
 }
 
-/// What a flow's packets leave with that travel within others: the addresses outside, where they are of the same family.
-#[inline(always)]
-fn outside<A: Address, T: Tables>(
-    tables: &T,
-    settings: &Settings,
-    segment: &Segment<A>,
-    record: &Backend,
-    manner: Manner,
-) -> Result<Tuple<A>, Reason> {
-    if manner.outer_is_v6() != A::IS_V6 {
-        return Ok(segment.tuple);
-    }
-    let hash = flow::tag(settings, &segment.tuple, segment.protocol);
-    Ok(Tuple {
-        src: source::pick(tables, record, hash)?,
-        dst: A::stored(&record.address),
-        ..segment.tuple
-    })
-}
-
-/// Opens a flow to the backend that was chosen; its packets leave with `to`.
+/// Opens a flow to the backend that was chosen; its packets leave with `to`, if its answers come by here.
 #[inline(always)]
 pub(crate) fn open<A: Parse, T: Tables>(
     packet: &Packet<'_>,
@@ -123,16 +103,23 @@ pub(crate) fn open<A: Parse, T: Tables>(
     let key = segment.tuple;
     let (protocol, now) = (segment.protocol, tables.now());
     let client = flow::claim::<A, T>(tables, &key, protocol).map_err(|reason| unclaimed(note, reason))?;
-    let reply = if forwarding.sees_answers() {
+    let (reply, to) = if forwarding.sees_answers() {
         match flow::claim::<A, T>(tables, &to.reversed(), protocol) {
-            Ok(reply) => reply,
+            Ok(reply) => (reply, to),
             Err(reason) => {
                 client.release::<A, T>(tables);
                 return Err(unclaimed(note, reason));
             }
         }
     } else {
-        Claim { index: NO_PARTNER }
+        // Not before the claim: the verifier would follow that once more for each way to here.
+        match outside(tables, settings, segment, record) {
+            Ok(to) => (Claim { index: NO_PARTNER }, to),
+            Err(reason) => {
+                client.release::<A, T>(tables);
+                return Err(reason.into());
+            }
+        }
     };
     if room::enter(tables, record).is_err() {
         // Another CPU took the last place: who has room is asked anew.
@@ -169,6 +156,27 @@ pub(crate) fn open<A: Parse, T: Tables>(
         counters.flows_opened.add(1);
     }
     Ok(())
+}
+
+/// What the packets of a flow leave with whose answers do not come by here: what they carry; or, where they travel within
+/// others of their family, the addresses outside.
+#[inline(always)]
+fn outside<A: Address, T: Tables>(
+    tables: &T,
+    settings: &Settings,
+    segment: &Segment<A>,
+    record: &Backend,
+) -> Result<Tuple<A>, Reason> {
+    let manner = Manner(record.manner.load());
+    if manner.forwarding() != Forwarding::Encapsulate || manner.outer_is_v6() != A::IS_V6 {
+        return Ok(segment.tuple);
+    }
+    let hash = flow::tag(settings, &segment.tuple, segment.protocol);
+    Ok(Tuple {
+        src: source::pick(tables, record, hash)?,
+        dst: A::stored(&record.address),
+        ..segment.tuple
+    })
 }
 
 /// Where a packet goes on whose flow got no entry: where none is free, room is made, once for each direction's.
