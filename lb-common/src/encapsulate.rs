@@ -4,6 +4,7 @@ use crate::{
     address::{Address, Marks, Port, UDP, V4, V6},
     hop,
     layout::{Backend, Hop, Note},
+    link::Link,
     manner::Manner,
     mss,
     packet::{Packet, Wire},
@@ -13,7 +14,7 @@ use crate::{
     route, source,
     tables::Tables,
     verdict::Verdict,
-    wire::{EthernetHeader, UdpHdr},
+    wire::{EthernetHeader, Framed, UdpHdr},
 };
 
 /// Length of a UDP header. GUE's variant 1 has no header of its own (draft-ietf-intarea-gue 4): what follows is IPv4 or
@@ -177,13 +178,12 @@ impl<O: Address<Header: Wire>> Outside<O> {
         if !tables.resize(packet, 0_i32.wrapping_sub(i32::from(added)), 0) {
             return Err(seldom(Reason::NoHeadroom));
         }
-        hop.link().write(packet).or_refuse(Reason::Malformed)?;
-        self.write(packet).or_refuse(Reason::Malformed)
+        self.write(packet, hop.link()).or_refuse(Reason::Malformed)
     }
 
-    /// Writes them into the room before the packet, behind the MAC addresses.
+    /// Writes them into the room before the packet, behind these MAC addresses.
     #[inline(always)]
-    fn write(&self, packet: &mut Packet<'_>) -> Option<()> {
+    fn write(&self, packet: &mut Packet<'_>, link: Link) -> Option<()> {
         let (protocol, carried) = match self.gue_port {
             Some(port) => {
                 let carried = self.length.wrapping_add(GUE);
@@ -193,10 +193,10 @@ impl<O: Address<Header: Wire>> Outside<O> {
             }
             None => (self.protocol, self.length),
         };
-        *packet.header_mut::<O::Header>(EthernetHeader::LEN)? =
-            O::header(self.src, self.dst, protocol, carried, self.marks);
-        *packet.header_mut::<[u8; 2]>(EthernetHeader::LEN - 2)? = O::ETHER_TYPE;
-        Some(())
+        let framed = packet.header_mut::<Framed<O::Header>>(0)?;
+        framed.ip = O::header(self.src, self.dst, protocol, carried, self.marks);
+        framed.ether_type = O::ETHER_TYPE;
+        link.put(&mut framed.link)
     }
 }
 

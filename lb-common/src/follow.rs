@@ -7,25 +7,45 @@ use crate::{
     manner::Forwarding,
     meter, one_way,
     packet::{Packet, Wire},
-    parse::{self, Network, Parse, Part, Segment},
+    parse::{self, Network, NotPlain, Parse, Part, Segment},
     process::{Exit, Outcome, Stage, conclude},
     reason::{OrRefuse as _, Reason, seldom},
     rewrite, route,
     tables::Tables,
     verdict::Verdict,
     verify,
-    wire::{ACK, EthernetHeader, RST, SYN},
+    wire::{ACK, EthernetHeader, Ipv4Hdr, RST, SYN, TcpHeader},
 };
+
+/// The least that a frame with a TCP segment over IPv4 holds: asked once for all of its headers. Most networks pad shorter
+/// ones to more.
+const LEAST: usize = EthernetHeader::LEN + size_of::<Ipv4Hdr>() + size_of::<TcpHeader>();
 
 /// Forwards a packet by its flow, or leaves it alone, without a call of a subprogram.
 #[inline(always)]
 pub fn follow<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
+    if packet.header::<[u8; LEAST]>(0).is_none() {
+        return conclude(tables, Err(seldom(of_short(packet)).into()));
+    }
     let followed = match parse::network(packet) {
         Ok(Network::V4) => forward::<V4, T>(packet, tables),
         Ok(Network::V6) => forward::<V6, T>(packet, tables),
         Err(reason) => Err(reason.into()),
     };
     conclude(tables, followed)
+}
+
+/// What a frame is that holds less than [`LEAST`]. What can be forwarded of those, small UDP datagrams over IPv4, is so by the
+/// detour.
+#[inline(always)]
+fn of_short(packet: &Packet<'_>) -> NotPlain {
+    let parsed = match parse::network(packet) {
+        Ok(Network::V4) => V4::parse(packet),
+        // Not even the header is there.
+        Ok(Network::V6) => Err(Reason::Malformed.into()),
+        Err(other) => Err(other),
+    };
+    parsed.err().unwrap_or(NotPlain::Unusual)
 }
 
 /// Forwards a packet of a known flow.

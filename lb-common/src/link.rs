@@ -74,7 +74,13 @@ impl Link {
     pub fn write(self, packet: &mut Packet<'_>) -> Option<()> {
         // All of it, though its end stays: whether that is there is known wherever it was parsed.
         let header: &mut [u8; EthernetHeader::LEN] = packet.header_mut(0)?;
-        let addresses: &mut [u8; 12] = header.first_chunk_mut()?;
+        self.put(header.first_chunk_mut()?)
+    }
+
+    /// Puts it where a frame's addresses are.
+    #[inline(always)]
+    #[must_use]
+    pub fn put(self, addresses: &mut [u8; 12]) -> Option<()> {
         *addresses.first_chunk_mut()? = self.head.to_ne_bytes();
         *addresses.last_chunk_mut()? = self.tail.to_ne_bytes();
         Some(())

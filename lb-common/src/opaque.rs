@@ -25,6 +25,20 @@ pub(crate) fn pointer(start: *mut u8, offset: usize) -> *mut u8 {
     pointer
 }
 
+/// The address behind so many bytes at a pointer into a frame, which [`pointer`] has made. Where LLVM knows how many bytes
+/// it is behind the frame's start, it is told that none of them are behind the end of all memory: so it knows that a frame
+/// which holds more than that holds them too, and does not ask again.
+#[inline(always)]
+pub(crate) fn behind(pointer: *mut u8, start: *mut u8, offset: usize, length: usize) -> usize {
+    #[cfg(target_arch = "bpf")]
+    if core::intrinsics::is_val_statically_known(offset) {
+        // SAFETY: frames lie in the kernel's lower memory, and the offsets that a program has in it are small.
+        return unsafe { (start as usize).unchecked_add(offset.unchecked_add(length)) };
+    }
+    let _ = (start, offset);
+    (pointer as usize).wrapping_add(length)
+}
+
 /// Hides how great a number can be: LLVM would take a comparison away that it knows the outcome of, and verifiers of old
 /// kernels (6.1) do not.
 #[inline(always)]
@@ -38,6 +52,20 @@ pub(crate) fn number(number: usize) -> usize {
     }
     #[cfg(not(target_arch = "bpf"))]
     number
+}
+
+/// Hides where a word comes from: LLVM would make one load of two at different places in two branches.
+#[inline(always)]
+pub(crate) fn word(word: u16) -> u16 {
+    #[cfg(target_arch = "bpf")]
+    {
+        let mut word = word;
+        // SAFETY: moves a register to itself.
+        unsafe { core::arch::asm!("{0} = {0}", inout(reg) word, options(nomem, nostack, preserves_flags)) };
+        word
+    }
+    #[cfg(not(target_arch = "bpf"))]
+    word
 }
 
 /// Says that a place is seldom reached, and keeps what is computed for it there. LLVM would load the reason that a packet

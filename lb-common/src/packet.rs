@@ -4,7 +4,7 @@ use core::marker::PhantomData;
 
 use crate::{
     opaque,
-    wire::{EthernetHeader, IcmpHeader, Ipv4Hdr, Ipv6Hdr, TcpHeader, UdpHdr},
+    wire::{EthernetHeader, Framed, IcmpHeader, Ipv4Hdr, Ipv6Hdr, TcpHeader, UdpHdr},
 };
 
 /// A type that packet bytes may be read as.
@@ -26,6 +26,8 @@ unsafe impl Wire for TcpHeader {}
 unsafe impl Wire for UdpHdr {}
 // SAFETY: as above.
 unsafe impl Wire for IcmpHeader {}
+// SAFETY: bytes, and a header of which it is true.
+unsafe impl<H: Wire> Wire for Framed<H> {}
 // SAFETY: bytes.
 unsafe impl<const N: usize> Wire for [u8; N] {}
 
@@ -200,8 +202,8 @@ impl<'a> Packet<'a> {
     #[inline(always)]
     fn within<T>(&self, offset: usize) -> Option<*mut T> {
         let first = opaque::pointer(self.start, offset);
-        let after = first.wrapping_add(size_of::<T>());
-        (after <= self.end).then_some(first.cast())
+        let after = opaque::behind(first, self.start, offset, size_of::<T>());
+        (after <= self.end as usize).then_some(first.cast())
     }
 }
 

@@ -1,7 +1,7 @@
 //! From bytes to a [`Segment`]: nothing is written here.
 
 use crate::{
-    address::{Address, Port, TCP, Tuple, UDP, V4, V6},
+    address::{Address, TCP, Tuple, UDP, V4, V6},
     opaque,
     packet::Packet,
     reason::{OrRefuse as _, Reason, seldom},
@@ -263,7 +263,7 @@ pub(crate) fn transport<A: Address>(
     ip: &Carried<A>,
     part: Part,
 ) -> Result<Segment<A>, NotPlain> {
-    let (src_port, dst_port, flags, ack, least, check) = match ip.protocol {
+    let (flags, ack, least, check) = match ip.protocol {
         TCP => {
             let header = packet
                 .header::<TcpHeader>(ip.offset)
@@ -273,14 +273,8 @@ pub(crate) fn transport<A: Address>(
             if usize::from(least) < size_of::<TcpHeader>() {
                 return Err(seldom(Reason::Malformed).into());
             }
-            (
-                header.src,
-                header.dst,
-                header.flags,
-                u32::from_ne_bytes(header.ack),
-                least,
-                u16::from_ne_bytes(header.check),
-            )
+            let (ack, check) = (u32::from_ne_bytes(header.ack), u16::from_ne_bytes(header.check));
+            (header.flags, ack, least, check)
         }
         UDP => {
             let header = packet.header::<UdpHdr>(ip.offset).or_refuse(Reason::Malformed)?;
@@ -290,30 +284,21 @@ pub(crate) fn transport<A: Address>(
                 return Err(seldom(Reason::Malformed).into());
             }
             let least = if part == Part::WHOLE { said } else { UDP_LEN };
-            opaque::apart();
-            (
-                header.src,
-                header.dst,
-                0,
-                0,
-                least,
-                u16::from_ne_bytes(header.check),
-            )
+            // LLVM would load both protocols' at once, from a place that it computes first.
+            let check = opaque::word(u16::from_ne_bytes(header.check));
+            (0, 0, least, check)
         }
         other if other == A::ICMP => return Err(seldom(NotPlain::Icmp)),
         _ => return Err(seldom(Reason::NotTcpUdp).into()),
     };
+    // Both begin with their ports.
+    let ports = packet.header::<[u8; 4]>(ip.offset).or_refuse(Reason::Malformed)?;
     // What IP says must hold what is said behind it, and the frame must hold what IP says.
     if ip.length < least || !is_within(packet, ip) {
         return Err(seldom(Reason::Malformed).into());
     }
     Ok(Segment {
-        tuple: Tuple {
-            src: ip.src,
-            dst: ip.dst,
-            src_port: Port(src_port),
-            dst_port: Port(dst_port),
-        },
+        tuple: Tuple::new(ip.src, ip.dst, u32::from_ne_bytes(*ports)),
         protocol: ip.protocol,
         ttl: ip.ttl,
         flags,

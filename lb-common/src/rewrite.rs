@@ -74,6 +74,7 @@ where
             .header_mut::<TcpHeader>(segment.offset)
             .or_refuse(Reason::Malformed)?;
         (header.src, header.dst, header.check) = (src, dst, check.to_ne_bytes());
+        opaque::apart();
     } else {
         let header = packet
             .header_mut::<UdpHdr>(segment.offset)

@@ -42,6 +42,18 @@ impl EthernetHeader {
     pub const LEN: usize = size_of::<Self>();
 }
 
+/// An IP header, and the Ethernet header before it.
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+pub struct Framed<H> {
+    /// Destination and source, as [`crate::Link`] has them.
+    pub link: [u8; 12],
+    /// What follows.
+    pub ether_type: [u8; 2],
+    /// The IP header.
+    pub ip: H,
+}
+
 /// TCP header without options (RFC 9293 3.1), flags as one byte.
 #[derive(Debug, Clone, Copy)]
 #[repr(C)]

@@ -65,7 +65,7 @@ fn oldest<A: Address, T: Tables>(tables: &T, now: u32) -> Result<Spot<'_, A>, Re
     let index = if number < STRIDE { one } else { other };
     Ok(Spot {
         bucket: A::bucket(tables, index).ok_or(Reason::NotReady)?,
-        base: index.wrapping_mul(STRIDE),
+        number: index,
         slot: number & (STRIDE - 1),
     })
 }

@@ -10,7 +10,7 @@ use crate::{
         control::{Control, State},
         entry::{Client, Entry},
         log::{self, Why},
-        table::{is_alone, partner},
+        table::{STRIDE, index_of, is_alone, partner},
         way::Way,
     },
     quota, room,
@@ -24,7 +24,7 @@ const ATTEMPTS: u32 = 2;
 pub struct Hit<'t, A: Address> {
     /// The entry.
     pub entry: &'t Entry<A>,
-    /// Where it stands, in two parts that are seldom asked for: see [`Hit::index`].
+    /// Which bucket it stands in, and where there: seldom asked for, so that [`Hit::index`] puts both together.
     at: (u32, u32),
     /// Its control word when it was found.
     pub control: Control,
@@ -37,15 +37,15 @@ impl<'t, A: Address> Hit<'t, A> {
     #[inline(always)]
     #[must_use]
     pub fn at(entry: &'t Entry<A>, index: u32) -> Self {
-        Self::in_bucket(entry, index, 0)
+        Self::in_bucket(entry, index / STRIDE, index % STRIDE)
     }
 
-    /// The entry that stands so many places behind the first of its bucket, as it is now.
+    /// The entry that stands at a place in a bucket, as it is now.
     #[inline(always)]
-    pub(super) fn in_bucket(entry: &'t Entry<A>, base: u32, slot: u32) -> Self {
+    pub(super) fn in_bucket(entry: &'t Entry<A>, bucket: u32, slot: u32) -> Self {
         Self {
             entry,
-            at: (base, slot),
+            at: (bucket, slot),
             control: entry.control(),
             way: entry.way(),
         }
@@ -55,8 +55,8 @@ impl<'t, A: Address> Hit<'t, A> {
     #[inline(always)]
     #[must_use]
     pub fn index(&self) -> u32 {
-        let (base, slot) = self.at;
-        base.wrapping_add(slot)
+        let (bucket, slot) = self.at;
+        index_of(bucket, slot)
     }
 
     /// Whether the entry is still what it was when it was found, and so all that was read of it since belongs

@@ -18,6 +18,12 @@ use crate::{
 pub(crate) const STRIDE: u32 = 4;
 const _: () = assert!(STRIDE as usize == ENTRIES);
 
+/// The index in the table of the entry at a place in a bucket.
+#[inline(always)]
+pub(super) const fn index_of(bucket: u32, slot: u32) -> u32 {
+    bucket.wrapping_mul(STRIDE).wrapping_add(slot)
+}
+
 /// How far a tag is shifted to say where its key's other bucket is: among sixteen, one page of memory for IPv4.
 const NEAR_SHIFT: u32 = u32::BITS - 4;
 
@@ -242,8 +248,8 @@ pub(crate) fn tag<A: Address>(settings: &Settings, key: &Tuple<A>, protocol: u8)
 /// verifier does not know.
 pub(super) struct Spot<'t, A: Address> {
     pub(super) bucket: &'t Bucket<A>,
-    /// Index of the bucket's first entry.
-    pub(super) base: u32,
+    /// Which one that is.
+    pub(super) number: u32,
     /// Place in the bucket.
     pub(super) slot: u32,
 }
@@ -254,13 +260,13 @@ impl<'t, A: Address> Spot<'t, A> {
     pub(super) fn hit(&self) -> Option<Hit<'t, A>> {
         let slot = self.slot & (STRIDE - 1);
         let entry = self.bucket.0.get(slot as usize)?;
-        Some(Hit::in_bucket(entry, self.base, slot))
+        Some(Hit::in_bucket(entry, self.number, slot))
     }
 
     /// The entry's index.
     #[inline(always)]
     fn index(&self) -> u32 {
-        self.base.wrapping_add(self.slot & (STRIDE - 1))
+        index_of(self.number, self.slot & (STRIDE - 1))
     }
 }
 
@@ -274,14 +280,17 @@ fn holder<'t, A: Address, T: Tables>(
 ) -> Result<Option<Spot<'t, A>>, Reason> {
     for index in place.buckets {
         let bucket = A::bucket(tables, index).or_refuse(Reason::NotReady)?;
-        let base = index.wrapping_mul(STRIDE);
         for (slot, entry) in (0..).zip(&bucket.0) {
             let control = Control(entry.control.load());
             // A free entry has the tag 0, which no key has.
             let held = control.tag() == place.tag;
-            if held && except != Some(base.wrapping_add(slot)) {
+            if held && except != Some(index_of(index, slot)) {
                 let slot = slot.wrapping_add(settings.zero.load());
-                return Ok(Some(Spot { bucket, base, slot }));
+                return Ok(Some(Spot {
+                    bucket,
+                    number: index,
+                    slot,
+                }));
             }
         }
     }
@@ -301,7 +310,7 @@ fn free<'t, A: Address, T: Tables>(
             if entry.control().state() == State::FREE {
                 return Ok(Some(Spot {
                     bucket,
-                    base: index.wrapping_mul(STRIDE),
+                    number: index,
                     slot: slot.wrapping_add(settings.zero.load()),
                 }));
             }
