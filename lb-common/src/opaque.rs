@@ -32,15 +32,15 @@ pub(crate) fn pointer(start: *mut u8, offset: usize) -> *mut u8 {
 pub(crate) fn behind(pointer: *mut u8, start: *mut u8, offset: usize, length: usize) -> usize {
     #[cfg(target_arch = "bpf")]
     if core::intrinsics::is_val_statically_known(offset) {
-        // SAFETY: frames lie in the kernel's lower memory, and the offsets that a program has in it are small.
+        // SAFETY: no frame lies so near the end of all memory; offsets that a program has in it are small.
         return unsafe { (start as usize).unchecked_add(offset.unchecked_add(length)) };
     }
     let _ = (start, offset);
     (pointer as usize).wrapping_add(length)
 }
 
-/// Hides how great a number can be: LLVM would take a comparison away that it knows the outcome of, and verifiers of old
-/// kernels (6.1) do not.
+/// Hides how great a number can be, and where it comes from. LLVM would take a comparison away that it knows the outcome of,
+/// and verifiers of old kernels (6.1) do not; and it would make one load of two branches', from a place that it computes.
 #[inline(always)]
 pub(crate) fn number(number: usize) -> usize {
     #[cfg(target_arch = "bpf")]
@@ -52,20 +52,6 @@ pub(crate) fn number(number: usize) -> usize {
     }
     #[cfg(not(target_arch = "bpf"))]
     number
-}
-
-/// Hides where a word comes from: LLVM would make one load of two at different places in two branches.
-#[inline(always)]
-pub(crate) fn word(word: u16) -> u16 {
-    #[cfg(target_arch = "bpf")]
-    {
-        let mut word = word;
-        // SAFETY: moves a register to itself.
-        unsafe { core::arch::asm!("{0} = {0}", inout(reg) word, options(nomem, nostack, preserves_flags)) };
-        word
-    }
-    #[cfg(not(target_arch = "bpf"))]
-    word
 }
 
 /// Says that a place is seldom reached, and keeps what is computed for it there. LLVM would load the reason that a packet

@@ -19,6 +19,7 @@ use crate::{
 rows! {
     ipv4_options_of_every_length_are_kept: v4;
     an_ip_header_keeps_what_is_not_translated: v4 v6;
+    datagrams_of_any_length_are_forwarded: v4 v6;
     tags_pass_where_the_backend_is_not_behind_them: v4 v6;
     arp_passes: v4;
     neighbour_discovery_passes: v6;
@@ -38,6 +39,16 @@ fn ipv4_options_of_every_length_are_kept(bench: &mut Bench<'_>) {
         }
     }
     assert_eq!(bench.flows(), (2, 0));
+}
+
+fn datagrams_of_any_length_are_forwarded(bench: &mut Bench<'_>) {
+    // Those below 12 bytes make frames that could hold no TCP header, and are not looked at where others are.
+    for length in (0..40).rev().chain(0..40) {
+        let frame = Frame::datagram(bench.family).with(0, &vec![0x5a; length]);
+        let left = bench.reaches_backend(&frame);
+        bench.reaches_client(&left.answer(0, &vec![0xa5; length]), &frame);
+    }
+    assert_eq!(bench.flows(), (1, 0));
 }
 
 fn an_ip_header_keeps_what_is_not_translated(bench: &mut Bench<'_>) {
