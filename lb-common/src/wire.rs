@@ -46,7 +46,7 @@ impl EthernetHeader {
 #[derive(Debug, Clone, Copy)]
 #[repr(C)]
 pub struct Framed<H> {
-    /// Destination and source, as [`crate::Link`] has them.
+    /// Destination and source, as [`Link`](crate::link::Link) has them.
     pub link: [u8; 12],
     /// What follows.
     pub ether_type: [u8; 2],
