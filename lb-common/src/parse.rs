@@ -285,7 +285,7 @@ pub(crate) fn transport<A: Address>(
             }
             let least = if part == Part::WHOLE { said } else { UDP_LEN };
             // LLVM would load both protocols' at once, from a place that it computes first.
-            let check = opaque::number(usize::from(u16::from_ne_bytes(header.check)));
+            let check = opaque::number(usize::from(u16::from_ne_bytes(header.check))) as u64;
             (0, 0, least, (check & 0xffff) as u16)
         }
         other if other == A::ICMP => return Err(seldom(NotPlain::Icmp)),
