@@ -14,7 +14,7 @@ use crate::{
     route, source,
     tables::Tables,
     verdict::Verdict,
-    wire::{EthernetHeader, Framed, UdpHdr},
+    wire::{EthernetHeader, UdpHdr},
 };
 
 /// Length of a UDP header. GUE's variant 1 has no header of its own (draft-ietf-intarea-gue 4): what follows is IPv4 or
@@ -193,10 +193,8 @@ impl<O: Address<Header: Wire>> Outside<O> {
             }
             None => (self.protocol, self.length),
         };
-        let framed = packet.header_mut::<Framed<O::Header>>(0)?;
-        framed.ip = O::header(self.src, self.dst, protocol, carried, self.marks);
-        framed.ether_type = O::ETHER_TYPE;
-        link.put(&mut framed.link)
+        *packet.header_mut(0)? = O::framed(link, (self.src, self.dst), protocol, carried, self.marks);
+        Some(())
     }
 }
 

@@ -74,16 +74,22 @@ impl Link {
     pub fn write(self, packet: &mut Packet<'_>) -> Option<()> {
         // All of it, though its end stays: whether that is there is known wherever it was parsed.
         let header: &mut [u8; EthernetHeader::LEN] = packet.header_mut(0)?;
-        self.put(header.first_chunk_mut()?)
+        *header.first_chunk_mut()? = self.to_bytes();
+        Some(())
     }
 
-    /// Puts it where a frame's addresses are.
+    /// As it lies in a frame.
     #[inline(always)]
     #[must_use]
-    pub fn put(self, addresses: &mut [u8; 12]) -> Option<()> {
-        *addresses.first_chunk_mut()? = self.head.to_ne_bytes();
-        *addresses.last_chunk_mut()? = self.tail.to_ne_bytes();
-        Some(())
+    pub const fn to_bytes(self) -> [u8; 12] {
+        let mut bytes = [0; 12];
+        if let Some(head) = bytes.first_chunk_mut() {
+            *head = self.head.to_ne_bytes();
+        }
+        if let Some(tail) = bytes.last_chunk_mut() {
+            *tail = self.tail.to_ne_bytes();
+        }
+        bytes
     }
 }
 

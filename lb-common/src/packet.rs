@@ -4,7 +4,7 @@ use core::marker::PhantomData;
 
 use crate::{
     opaque,
-    wire::{EthernetHeader, Framed, IcmpHeader, Ipv4Hdr, Ipv6Hdr, TcpHeader, UdpHdr},
+    wire::{EthernetHeader, FramedV4, FramedV6, IcmpHeader, Ipv4Hdr, Ipv6Hdr, TcpHeader, UdpHdr},
 };
 
 /// A type that packet bytes may be read as.
@@ -26,8 +26,10 @@ unsafe impl Wire for TcpHeader {}
 unsafe impl Wire for UdpHdr {}
 // SAFETY: as above.
 unsafe impl Wire for IcmpHeader {}
-// SAFETY: bytes, and a header of which it is true.
-unsafe impl<H: Wire> Wire for Framed<H> {}
+// SAFETY: as above.
+unsafe impl Wire for FramedV4 {}
+// SAFETY: as above.
+unsafe impl Wire for FramedV6 {}
 // SAFETY: bytes.
 unsafe impl<const N: usize> Wire for [u8; N] {}
 

@@ -42,16 +42,38 @@ impl EthernetHeader {
     pub const LEN: usize = size_of::<Self>();
 }
 
-/// An IP header, and the Ethernet header before it.
+/// An Ethernet header and an IPv4 header behind it, to be written: in words, not in fields, each of which is a store.
 #[derive(Debug, Clone, Copy)]
 #[repr(C)]
-pub struct Framed<H> {
+pub struct FramedV4 {
+    /// Destination and source, as [`Link`](crate::link::Link) has them.
+    pub link: [u8; 12],
+    /// `EtherType`, version, header length, DSCP and ECN.
+    pub kind: [u8; 4],
+    /// Total length, identification, flags and fragment offset, TTL, protocol.
+    pub rest: [u8; 8],
+    /// Header checksum.
+    pub check: [u8; 2],
+    /// Source and destination.
+    pub addresses: [u8; 8],
+}
+
+/// The same with an IPv6 header.
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+pub struct FramedV6 {
     /// Destination and source, as [`Link`](crate::link::Link) has them.
     pub link: [u8; 12],
     /// What follows.
     pub ether_type: [u8; 2],
-    /// The IP header.
-    pub ip: H,
+    /// Version, DSCP and ECN, flow label.
+    pub first: [u8; 4],
+    /// Payload length, next header, hop limit.
+    pub rest: [u8; 4],
+    /// Source.
+    pub src: [u8; 16],
+    /// Destination.
+    pub dst: [u8; 16],
 }
 
 /// TCP header without options (RFC 9293 3.1), flags as one byte.
@@ -99,4 +121,6 @@ impl IcmpHeader {
 
 const _: () = assert!(IcmpHeader::LEN == 8 && align_of::<IcmpHeader>() == 1);
 const _: () = assert!(EthernetHeader::LEN == 14 && align_of::<EthernetHeader>() == 1);
+const _: () = assert!(size_of::<FramedV4>() == 34 && align_of::<FramedV4>() == 1);
+const _: () = assert!(size_of::<FramedV6>() == 54 && align_of::<FramedV6>() == 1);
 const _: () = assert!(size_of::<TcpHeader>() == 20 && align_of::<TcpHeader>() == 1);

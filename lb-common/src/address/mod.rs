@@ -4,7 +4,7 @@
 
 use core::fmt::Debug;
 
-use crate::{checksum::Sum, flow::Bucket, shared::Shared, tables::Tables};
+use crate::{checksum::Sum, flow::Bucket, link::Link, packet::Wire, shared::Shared, tables::Tables};
 
 mod tuple;
 mod v4;
@@ -67,6 +67,9 @@ pub trait Address: Copy + Eq + Debug + Default + 'static {
     /// The IP header of the family.
     type Header;
 
+    /// An Ethernet header, and one of the family without options.
+    type Framed: Wire;
+
     /// Two addresses in table memory, source and destination.
     type Pair: AddressPair<Self>;
 
@@ -107,8 +110,10 @@ pub trait Address: Copy + Eq + Debug + Default + 'static {
     where
         Self: Sized;
 
-    /// A header without options, from one address to another, before `length` bytes of `protocol`.
-    fn header(src: Self, dst: Self, protocol: u8, length: u16, marks: Marks) -> Self::Header;
+    /// The headers of a frame that goes over a link, from one address to another, before `length` bytes of `protocol`.
+    fn framed(link: Link, parties: (Self, Self), protocol: u8, length: u16, marks: Marks) -> Self::Framed
+    where
+        Self: Sized;
 
     /// Length of the packet that has this header, in bytes.
     fn length(header: &Self::Header) -> u16;

@@ -4,9 +4,10 @@ use super::{Address, AddressPair, Marks, TTL, V6, join, split};
 use crate::{
     checksum::Sum,
     flow::Bucket,
+    link::Link,
     shared::Shared,
     tables::Tables,
-    wire::{ETHERTYPE_IPV4, Ipv4Hdr},
+    wire::{ETHERTYPE_IPV4, FramedV4, Ipv4Hdr},
 };
 
 /// An IPv4 address in network order.
@@ -16,6 +17,7 @@ pub struct V4(pub [u8; 4]);
 
 impl Address for V4 {
     type Header = Ipv4Hdr;
+    type Framed = FramedV4;
     type Pair = Shared<u64>;
 
     const HEADER_LEN: usize = 20;
@@ -63,30 +65,35 @@ impl Address for V4 {
     }
 
     #[inline(always)]
-    fn header(src: Self, dst: Self, protocol: u8, length: u16, Marks { class, .. }: Marks) -> Ipv4Hdr {
+    fn framed(
+        link: Link,
+        (src, dst): (Self, Self),
+        protocol: u8,
+        length: u16,
+        Marks { class, .. }: Marks,
+    ) -> FramedV4 {
+        /// Its `EtherType`, version and length.
+        const KIND: u32 = 0x0800_4500_u32.to_be();
         /// Don't Fragment (RFC 791 3.1): with it, the identification may be 0 (RFC 6864).
-        const DONT_FRAGMENT: [u8; 2] = [0x40, 0];
-        const VERSION_AND_LENGTH: u8 = 0x45;
+        const DONT_FRAGMENT: u64 = 0x4000_0000_u64.to_be();
+        const LIFE: u64 = ((TTL as u64) << 8).to_be();
 
-        let total = length.wrapping_add(20).to_be_bytes();
+        let kind = KIND | u32::from(class).to_be();
+        let total = length.wrapping_add(20).to_be();
         let sum = src
             .sum()
             .add(dst.sum())
-            .add_bytes([VERSION_AND_LENGTH, class])
-            .add_bytes(total)
-            .add_bytes(DONT_FRAGMENT)
+            .add_u32(kind)
+            .add_u16(!u16::from_ne_bytes(ETHERTYPE_IPV4))
+            .add_u16(total)
+            .add_bytes([0x40, 0])
             .add_bytes([TTL, protocol]);
-        Ipv4Hdr {
-            vihl: VERSION_AND_LENGTH,
-            tos: class,
-            tot_len: total,
-            id: [0; 2],
-            frags: DONT_FRAGMENT,
-            ttl: TTL,
-            proto: protocol,
+        FramedV4 {
+            link: link.to_bytes(),
+            kind: kind.to_ne_bytes(),
+            rest: (DONT_FRAGMENT | LIFE | u64::from(protocol).to_be() | u64::from(total)).to_ne_bytes(),
             check: sum.checksum().to_ne_bytes(),
-            src_addr: src.0,
-            dst_addr: dst.0,
+            addresses: joined((src, dst)).to_ne_bytes(),
         }
     }
 

@@ -4,9 +4,10 @@ use super::{Address, AddressCell, AddressPair, Marks, TTL, join, split};
 use crate::{
     checksum::Sum,
     flow::Bucket,
+    link::Link,
     shared::Shared,
     tables::Tables,
-    wire::{ETHERTYPE_IPV6, Ipv6Hdr},
+    wire::{ETHERTYPE_IPV6, FramedV6, Ipv6Hdr},
 };
 
 /// An IPv6 address in network order.
@@ -65,6 +66,7 @@ const fn low(value: u128) -> u64 {
 
 impl Address for V6 {
     type Header = Ipv6Hdr;
+    type Framed = FramedV6;
     type Pair = [[Shared<u64>; 2]; 2];
 
     const HEADER_LEN: usize = 40;
@@ -112,15 +114,22 @@ impl Address for V6 {
     }
 
     #[inline(always)]
-    fn header(src: Self, dst: Self, protocol: u8, length: u16, Marks { class, hash }: Marks) -> Ipv6Hdr {
+    fn framed(
+        link: Link,
+        (src, dst): (Self, Self),
+        protocol: u8,
+        length: u16,
+        Marks { class, hash }: Marks,
+    ) -> FramedV6 {
         let label = hash & 0xf_ffff;
-        Ipv6Hdr {
-            vcf: (6 << 28 | u32::from(class) << 20 | label).to_be_bytes(),
-            payload_len: length.to_be_bytes(),
-            next_hdr: protocol,
-            hop_limit: TTL,
-            src_addr: src.octets(),
-            dst_addr: dst.octets(),
+        let rest = (u32::from(protocol) << 8 | u32::from(TTL)).to_be() | u32::from(length.to_be());
+        FramedV6 {
+            link: link.to_bytes(),
+            ether_type: ETHERTYPE_IPV6,
+            first: (6 << 28 | u32::from(class) << 20 | label).to_be_bytes(),
+            rest: rest.to_ne_bytes(),
+            src: src.octets(),
+            dst: dst.octets(),
         }
     }
 

@@ -67,7 +67,6 @@ fn answer<A: Errors, T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Result<V
     let length = quoted.wrapping_add(8);
     let parties = (segment.tuple.src, segment.tuple.dst);
     turn_round::<A>(packet, came, parties, A::ICMP, length)?;
-    write_ether_type::<A>(packet)?;
     write::<A, T>(packet, tables, note, &segment, quoted)?;
     Ok(Verdict::answer(reason))
 }
@@ -92,12 +91,6 @@ fn make_room<A: Errors, T: Tables>(packet: &mut Packet<'_>, tables: &T, segment:
     let fits = set_length(packet, tables, EthernetHeader::LEN.wrapping_add(quoted as usize))
         && tables.resize(packet, headers.wrapping_neg(), 0);
     fits.then_some((quoted & 0xff) as u16)
-}
-
-#[inline(always)]
-fn write_ether_type<A: Errors>(packet: &mut Packet<'_>) -> Result<(), Reason> {
-    *packet.header_mut::<[u8; 2]>(12).ok_or(Reason::Malformed)? = A::ETHER_TYPE;
-    Ok(())
 }
 
 /// Writes the ICMP header, whose checksum covers what is quoted.

@@ -4,7 +4,7 @@ use crate::{
     address::{Address, Marks, TCP, Tuple},
     checksum::Sum,
     link::Link,
-    packet::{Packet, Wire},
+    packet::Packet,
     reason::Reason,
     tables::Tables,
     wire::{EthernetHeader, TcpHeader},
@@ -17,21 +17,18 @@ pub(super) fn set_length<T: Tables>(packet: &mut Packet<'_>, tables: &T, length:
     tables.resize(packet, 0, low(change))
 }
 
-/// Writes MAC addresses and IP header of the answer to a frame that came by a link, from the first of `parties` to the
+/// Writes Ethernet and IP header of the answer to a frame that came by a link, from the first of `parties` to the
 /// second; its payload is `length` bytes of `protocol`.
 #[inline(always)]
-pub(super) fn turn_round<A: Address<Header: Wire>>(
+pub(super) fn turn_round<A: Address>(
     packet: &mut Packet<'_>,
     came: Link,
     parties: (A, A),
     protocol: u8,
     length: u16,
 ) -> Result<(), Reason> {
-    came.reversed().write(packet).ok_or(Reason::Malformed)?;
-    let header = packet
-        .header_mut::<A::Header>(EthernetHeader::LEN)
-        .ok_or(Reason::Malformed)?;
-    *header = A::header(parties.1, parties.0, protocol, length, Marks::default());
+    let headers = A::framed(came.reversed(), (parties.1, parties.0), protocol, length, Marks::default());
+    *packet.header_mut(0).ok_or(Reason::Malformed)? = headers;
     Ok(())
 }
 
@@ -61,17 +58,15 @@ impl<const BEHIND: usize> Own<BEHIND> {
         20 + BEHIND as u16
     };
 
-    /// Makes an untagged frame this segment of a tuple. Its MAC addresses stay; says whether there was room.
+    /// Makes an untagged frame this segment of a tuple, which goes over a link; says whether there was room.
     #[inline(always)]
-    pub(crate) fn put<A, T: Tables>(
+    pub(crate) fn put<A: Address, T: Tables>(
         self,
         packet: &mut Packet<'_>,
         tables: &T,
+        link: Link,
         tuple: &Tuple<A>,
-    ) -> Result<bool, Reason>
-    where
-        A: Address<Header: Wire>,
-    {
+    ) -> Result<bool, Reason> {
         let offset = EthernetHeader::LEN.wrapping_add(A::HEADER_LEN);
         if !set_length(packet, tables, offset.wrapping_add(usize::from(Self::LENGTH))) {
             return Ok(false);
@@ -79,9 +74,9 @@ impl<const BEHIND: usize> Own<BEHIND> {
         let behind = offset.wrapping_add(size_of::<TcpHeader>());
         *packet.header_mut(behind).ok_or(Reason::Malformed)? = self.behind;
         *packet.header_mut(offset).ok_or(Reason::Malformed)? = self.header(tuple);
-        *packet
-            .header_mut::<A::Header>(EthernetHeader::LEN)
-            .ok_or(Reason::Malformed)? = A::header(tuple.src, tuple.dst, TCP, Self::LENGTH, Marks::default());
+        let parties = (tuple.src, tuple.dst);
+        *packet.header_mut(0).ok_or(Reason::Malformed)? =
+            A::framed(link, parties, TCP, Self::LENGTH, Marks::default());
         Ok(true)
     }
 

@@ -40,12 +40,11 @@ fn answer<A: Parse<Header: Wire>, T: Tables>(packet: &mut Packet<'_>, tables: &T
         // Answers have no tags.
         return Err(reason.into());
     }
-    let came = Link::of(packet).ok_or(Reason::Malformed)?;
+    let back = Link::of(packet).ok_or(Reason::Malformed)?.reversed();
     let answer = to(packet, &segment)?;
-    if !answer.put(packet, tables, &segment.tuple.reversed())? {
+    if !answer.put(packet, tables, back, &segment.tuple.reversed())? {
         return Err(reason.into());
     }
-    came.reversed().write(packet).ok_or(Reason::Malformed)?;
     Ok(Verdict::answer(reason))
 }
 

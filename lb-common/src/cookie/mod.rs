@@ -88,7 +88,7 @@ fn give<A: Parse<Header: Wire>, T: Tables>(
     const UNSAID: u16 = 536;
 
     let settings = tables.settings().ok_or(Reason::NotReady)?;
-    let came = Link::of(packet).ok_or(Reason::Malformed)?;
+    let back = Link::of(packet).ok_or(Reason::Malformed)?.reversed();
     let header = packet
         .header::<TcpHeader>(segment.offset)
         .ok_or(Reason::Malformed)?;
@@ -105,10 +105,9 @@ fn give<A: Parse<Header: Wire>, T: Tables>(
         behind: mss::option(full_size::<A>()),
         finished: true,
     };
-    if !answer.put(packet, tables, &segment.tuple.reversed())? {
+    if !answer.put(packet, tables, back, &segment.tuple.reversed())? {
         return Err(Reason::NoHeadroom);
     }
-    came.reversed().write(packet).ok_or(Reason::Malformed)?;
     Ok(Verdict::answer(Reason::SynCookie))
 }
 
@@ -180,7 +179,8 @@ pub(crate) fn become_own<A: Parse<Header: Wire>, T: Tables, const BEHIND: usize>
     if segment.network != EthernetHeader::LEN {
         return Err(Reason::Vlan);
     }
-    if !own.put(packet, tables, &segment.tuple)? {
+    let link = Link::of(packet).ok_or(Reason::Malformed)?;
+    if !own.put(packet, tables, link, &segment.tuple)? {
         return Err(Reason::NoHeadroom);
     }
     let place = Place {
