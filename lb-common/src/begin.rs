@@ -258,5 +258,5 @@ fn client_hash<A: Address>(segment: &Segment<A>, seed: u64) -> u64 {
         src_port: Port::default(),
         ..segment.tuple
     }
-    .hash(segment.protocol, seed ^ PORT_SEED)
+    .hash(seed ^ PORT_SEED)
 }

@@ -23,14 +23,9 @@ const TRIES: u32 = 16;
 ///
 /// [`Reason::NoBackend`] if the service has none, [`Reason::BackendFull`] if all that were looked at are full.
 #[inline(always)]
-pub fn pick<A: Address, T: Tables>(
-    tables: &T,
-    service: &Service,
-    tuple: &Tuple<A>,
-    protocol: u8,
-) -> Result<u32, Reason> {
+pub fn pick<A: Address, T: Tables>(tables: &T, service: &Service, tuple: &Tuple<A>) -> Result<u32, Reason> {
     let choices = Span::from_word(service.choices.load());
-    let first = slot(tables, choices, position(service, tuple, protocol))?;
+    let first = slot(tables, choices, position(service, tuple))?;
     let backend = tables.backend(first).ok_or(Reason::NoBackend)?;
     if service.scheduler.load() != Service::LEAST_CONN && has_room(&backend.active, &backend.maxconn) {
         return Ok(first);
@@ -44,11 +39,10 @@ pub fn pick_another<A: Address, T: Tables>(
     tables: &T,
     service: &Service,
     tuple: &Tuple<A>,
-    protocol: u8,
     avoided: u32,
 ) -> Result<u32, Reason> {
     let choices = Span::from_word(service.choices.load());
-    let first = position(service, tuple, protocol);
+    let first = position(service, tuple);
     for distance in 0..TRIES {
         let backend = slot(tables, choices, first.wrapping_add(u64::from(distance)))?;
         if backend != avoided {
@@ -69,11 +63,11 @@ pub(crate) fn takes_turns(service: &Service) -> bool {
 
 /// Where the scheduler looks in the choice table for a flow.
 #[inline(always)]
-fn position<A: Address>(service: &Service, tuple: &Tuple<A>, protocol: u8) -> u64 {
+fn position<A: Address>(service: &Service, tuple: &Tuple<A>) -> u64 {
     match service.scheduler.load() {
         Service::SOURCE => u64::from(hash::high(source_hash(tuple.src))),
         Service::ROUND_ROBIN | Service::LEAST_CONN => service.turn.fetch_add(1),
-        _ => u64::from(hash::high(tuple.hash(protocol, SEED))),
+        _ => u64::from(hash::high(tuple.hash(SEED))),
     }
 }
 

@@ -69,8 +69,8 @@ fn backend<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<Stage
     let proven = note.cookie.load() != 0;
     let backend = match avoided {
         None if !proven && cookie::is_due(service, segment) => return Ok(Stage::Cookie),
-        None => choice::pick(tables, service, &segment.tuple, segment.protocol)?,
-        Some(avoided) => choice::pick_another(tables, service, &segment.tuple, segment.protocol, avoided)?,
+        None => choice::pick(tables, service, &segment.tuple)?,
+        Some(avoided) => choice::pick_another(tables, service, &segment.tuple, avoided)?,
     };
     note.backend.store(backend);
     note.rooms.store(0);

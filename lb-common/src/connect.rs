@@ -23,7 +23,7 @@ pub fn connect<T: Tables>(tables: &T, to: (V6, Port), protocol: u8, cookie: u64)
         dst_port,
     };
     let service = service::find(tables, settings, &connection, protocol)?;
-    let index = choice::pick(tables, tables.service(service)?, &connection, protocol).ok()?;
+    let index = choice::pick(tables, tables.service(service)?, &connection).ok()?;
     let backend = tables.backend(index)?;
     if let Some(counters) = tables.backend_counters(settings, index) {
         // Packets that come meanwhile count in the same row.

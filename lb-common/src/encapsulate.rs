@@ -172,8 +172,7 @@ impl<O: Address<Header: Wire>> Outside<O> {
     where
         I: Address<Header: Wire>,
     {
-        let header = packet.header_mut(EthernetHeader::LEN);
-        I::age(header.or_refuse(Reason::Malformed)?);
+        I::age(packet).or_refuse(Reason::Malformed)?;
         let added = overhead::<O>(self.gue_port);
         if !tables.resize(packet, 0_i32.wrapping_sub(i32::from(added)), 0) {
             return Err(seldom(Reason::NoHeadroom));

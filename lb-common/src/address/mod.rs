@@ -4,7 +4,14 @@
 
 use core::fmt::Debug;
 
-use crate::{checksum::Sum, flow::Bucket, link::Link, packet::Wire, shared::Shared, tables::Tables};
+use crate::{
+    checksum::Sum,
+    flow::Bucket,
+    link::Link,
+    packet::{Packet, Wire},
+    shared::Shared,
+    tables::Tables,
+};
 
 mod tuple;
 mod v4;
@@ -121,8 +128,8 @@ pub trait Address: Copy + Eq + Debug + Default + 'static {
     /// DSCP and ECN, as they stand in one byte.
     fn class(header: &Self::Header) -> u8;
 
-    /// Takes one off TTL or hop limit and mends the header checksum.
-    fn age(header: &mut Self::Header);
+    /// Takes one off TTL or hop limit of a packet without tags, and mends the header checksum.
+    fn age(packet: &mut Packet<'_>) -> Option<()>;
 
     /// Puts the address pair into the header, takes `hops` off TTL or hop limit and mends the header checksum.
     fn translate(header: &mut Self::Header, from: (Self, Self), to: (Self, Self), hops: u8)

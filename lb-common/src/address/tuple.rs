@@ -2,7 +2,7 @@
 
 use super::{
     Address, Port,
-    words::{join, join_halves, split_halves},
+    words::{join_halves, split_halves},
 };
 use crate::{checksum::Sum, hash};
 
@@ -54,11 +54,11 @@ impl<A: Address> Tuple<A> {
         }
     }
 
-    /// A 64-bit hash of key and protocol. Equal seeds give equal hashes on every machine.
+    /// A 64-bit hash. Equal seeds give equal hashes on every machine.
     #[inline(always)]
     #[must_use]
-    pub fn hash(&self, protocol: u8, seed: u64) -> u64 {
-        let ports = join(self.ports(), u32::from(protocol));
+    pub fn hash(&self, seed: u64) -> u64 {
+        let ports = u64::from(self.ports());
         let ((a, b), (c, d)) = (self.src.words(), self.dst.words());
         if A::IS_V6 {
             let sources = hash::mix(hash::mix(seed, a), b);
@@ -87,7 +87,7 @@ impl<A: Address> Tuple<A> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::address::{TCP, UDP, V4};
+    use crate::address::V4;
 
     #[test]
     fn the_hash_depends_on_every_field() {
@@ -117,10 +117,9 @@ mod tests {
             base.reversed(),
         ];
         for other in others {
-            assert_ne!(base.hash(TCP, 7), other.hash(TCP, 7), "{other:?}");
+            assert_ne!(base.hash(7), other.hash(7), "{other:?}");
         }
-        assert_ne!(base.hash(TCP, 7), base.hash(UDP, 7));
-        assert_ne!(base.hash(TCP, 7), base.hash(TCP, 8));
+        assert_ne!(base.hash(7), base.hash(8));
     }
 
     /// Answers of few backends to many source ports: what full NAT fills half of its table with.
@@ -138,7 +137,7 @@ mod tests {
                         src_port: Port::new(8080),
                         dst_port: Port::new(port),
                     };
-                    let hash = key.hash(TCP, seed);
+                    let hash = key.hash(seed);
                     high[hash::high(hash) as usize % usize::from(BUCKETS)] += 1;
                     low[hash::low(hash) as usize % usize::from(BUCKETS)] += 1;
                 }

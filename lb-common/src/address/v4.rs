@@ -1,13 +1,16 @@
 //! IPv4.
 
+use core::mem::offset_of;
+
 use super::{Address, AddressPair, Marks, TTL, V6, join, split};
 use crate::{
     checksum::Sum,
     flow::Bucket,
     link::Link,
+    packet::Packet,
     shared::Shared,
     tables::Tables,
-    wire::{ETHERTYPE_IPV4, FramedV4, Ipv4Hdr},
+    wire::{ETHERTYPE_IPV4, EthernetHeader, FramedV4, Ipv4Hdr},
 };
 
 /// An IPv4 address in network order.
@@ -108,14 +111,15 @@ impl Address for V4 {
     }
 
     #[inline(always)]
-    fn age(header: &mut Ipv4Hdr) {
-        // One less in its word's first byte is one more in the checksum's, with what that carries (RFC 1624; as
-        // `ip_decrease_ttl` in include/net/ip.h does it).
-        let step = u32::from(u16::from_ne_bytes([1, 0]));
-        let check = u32::from(u16::from_ne_bytes(header.check)).wrapping_add(step);
-        let check = check.wrapping_add(u32::from(check >= 0xffff));
-        header.ttl = header.ttl.wrapping_sub(1);
-        header.check = ((check & 0xffff) as u16).to_ne_bytes();
+    fn age(packet: &mut Packet<'_>) -> Option<()> {
+        let bytes =
+            packet.header_mut::<[u8; 4]>(EthernetHeader::LEN.wrapping_add(offset_of!(Ipv4Hdr, ttl)))?;
+        // TTL, protocol and checksum, in one word. One less in the first half is one more in the second, with what that
+        // carries (RFC 1624; as `ip_decrease_ttl` in include/net/ip.h does it): one that shows if two more are added.
+        let word = u64::from(u32::from_le_bytes(*bytes)).wrapping_add(0x1_ffff);
+        let word = word.wrapping_sub(0x1_0000).wrapping_add(word >> 32 << 16);
+        *bytes = ((word & 0xffff_ffff) as u32).to_le_bytes();
+        Some(())
     }
 
     #[inline(always)]

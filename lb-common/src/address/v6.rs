@@ -5,9 +5,10 @@ use crate::{
     checksum::Sum,
     flow::Bucket,
     link::Link,
+    packet::Packet,
     shared::Shared,
     tables::Tables,
-    wire::{ETHERTYPE_IPV6, FramedV6, Ipv6Hdr},
+    wire::{ETHERTYPE_IPV6, EthernetHeader, FramedV6, Ipv6Hdr},
 };
 
 /// An IPv6 address in network order.
@@ -146,8 +147,10 @@ impl Address for V6 {
     }
 
     #[inline(always)]
-    fn age(header: &mut Ipv6Hdr) {
+    fn age(packet: &mut Packet<'_>) -> Option<()> {
+        let header = packet.header_mut::<Ipv6Hdr>(EthernetHeader::LEN)?;
         header.hop_limit = header.hop_limit.wrapping_sub(1);
+        Some(())
     }
 
     #[inline(always)]

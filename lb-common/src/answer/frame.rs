@@ -27,7 +27,13 @@ pub(super) fn turn_round<A: Address>(
     protocol: u8,
     length: u16,
 ) -> Result<(), Reason> {
-    let headers = A::framed(came.reversed(), (parties.1, parties.0), protocol, length, Marks::default());
+    let headers = A::framed(
+        came.reversed(),
+        (parties.1, parties.0),
+        protocol,
+        length,
+        Marks::default(),
+    );
     *packet.header_mut(0).ok_or(Reason::Malformed)? = headers;
     Ok(())
 }

@@ -37,16 +37,16 @@ impl<'t, A: Address> Hit<'t, A> {
     #[inline(always)]
     #[must_use]
     pub fn at(entry: &'t Entry<A>, index: u32) -> Self {
-        Self::in_bucket(entry, index / STRIDE, index % STRIDE)
+        Self::in_bucket(entry, entry.control(), index / STRIDE, index % STRIDE)
     }
 
-    /// The entry that stands at a place in a bucket, as it is now.
+    /// The entry that stands at a place in a bucket, as it was by this control word.
     #[inline(always)]
-    pub(super) fn in_bucket(entry: &'t Entry<A>, bucket: u32, slot: u32) -> Self {
+    pub(super) fn in_bucket(entry: &'t Entry<A>, control: Control, bucket: u32, slot: u32) -> Self {
         Self {
             entry,
             at: (bucket, slot),
-            control: entry.control(),
+            control,
             way: entry.way(),
         }
     }

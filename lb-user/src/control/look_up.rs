@@ -139,7 +139,7 @@ impl Control {
         if let Some(reason) = asked.into_iter().find_map(Result::err) {
             return self.nowhere(Some(pool), reason.description());
         }
-        match choice::pick(tables, &aside(record), tuple, protocol) {
+        match choice::pick(tables, &aside(record), tuple) {
             _ if is_full(record) => self.nowhere(Some(pool), Reason::ServiceFull.description()),
             Ok(backend) => self.goes_to(pool, backend, how(self.plan.pools[pool].scheduler)),
             Err(reason) => self.nowhere(Some(pool), reason.description()),

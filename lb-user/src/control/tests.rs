@@ -161,7 +161,7 @@ impl World {
                 src_port: Port::new(port),
                 dst_port: Port::new(80),
             };
-            if let Ok(backend) = choice::pick(&tables, service, &key, TCP) {
+            if let Ok(backend) = choice::pick(&tables, service, &key) {
                 *picked.entry(backend).or_default() += 1;
             }
         }
