@@ -8,7 +8,7 @@ use crate::{
     link::Link,
     manner::{Forwarding, Manner},
     packet::Packet,
-    parse::{self, Parse, Segment},
+    parse::{self, Parse},
     process::{Exit, Outcome, Stage, conclude},
     quota,
     reason::Reason,
@@ -71,18 +71,18 @@ pub(crate) fn after_opening<T: Tables>(tables: &T, opened: Result<(), Exit>, nex
 
 #[inline(always)]
 fn translate<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<(), Exit> {
-    let segment = &parse::noted::<A, T>(packet, tables)?;
+    let (key, protocol) = parse::noted_key::<A, T>(packet, tables)?;
     let settings = tables.settings().ok_or(Reason::NotReady)?;
     let backend = tables.note().ok_or(Reason::NotReady)?.backend.load();
     let record = tables.backend(backend).ok_or(Reason::NoBackend)?;
     let manner = Manner(record.manner.load());
     let forwarding = manner.forwarding();
     let to = if forwarding.sees_answers() {
-        translation(tables, settings, segment, record, manner)?
+        translation(tables, settings, (&key, protocol), record, manner)?
     } else {
-        segment.tuple
+        key
     };
-    open(packet, tables, segment, forwarding, to)
+    open(packet, tables, (key, protocol), forwarding, to)
 }
 
 /// Opens a flow to the backend that was chosen; its packets leave with `to`, if its answers come by here.
@@ -90,7 +90,7 @@ fn translate<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<(),
 pub(crate) fn open<A: Parse, T: Tables>(
     packet: &Packet<'_>,
     tables: &T,
-    segment: &Segment<A>,
+    (key, protocol): (Tuple<A>, u8),
     forwarding: Forwarding,
     to: Tuple<A>,
 ) -> Result<(), Exit> {
@@ -99,9 +99,7 @@ pub(crate) fn open<A: Parse, T: Tables>(
     let (backend, attempts) = (note.backend.load(), note.attempts.load());
     let record = tables.backend(backend).ok_or(Reason::NoBackend)?;
     let link = Link::of(packet).ok_or(Reason::Malformed)?;
-    // A copy, for the calls: what is behind a pointer stays on the stack, and the rest of the segment need not.
-    let key = segment.tuple;
-    let (protocol, now) = (segment.protocol, tables.now());
+    let now = tables.now();
     let client = flow::claim::<A, T>(tables, &key, protocol).map_err(|reason| unclaimed(note, reason))?;
     let (reply, to) = if forwarding.sees_answers() {
         match flow::claim::<A, T>(tables, &to.reversed(), protocol) {
@@ -113,7 +111,7 @@ pub(crate) fn open<A: Parse, T: Tables>(
         }
     } else {
         // Not before the claim: the verifier would follow that once more for each way to here.
-        match outside(tables, settings, segment, record) {
+        match outside(tables, settings, (&key, protocol), record) {
             Ok(to) => (Claim { index: NO_PARTNER }, to),
             Err(reason) => {
                 client.release::<A, T>(tables);
@@ -164,18 +162,18 @@ pub(crate) fn open<A: Parse, T: Tables>(
 fn outside<A: Address, T: Tables>(
     tables: &T,
     settings: &Settings,
-    segment: &Segment<A>,
+    (key, protocol): (&Tuple<A>, u8),
     record: &Backend,
 ) -> Result<Tuple<A>, Reason> {
     let manner = Manner(record.manner.load());
     if manner.forwarding() != Forwarding::Encapsulate || manner.outer_is_v6() != A::IS_V6 {
-        return Ok(segment.tuple);
+        return Ok(*key);
     }
-    let hash = flow::tag(settings, &segment.tuple, segment.protocol);
+    let hash = flow::tag(settings, key, protocol);
     Ok(Tuple {
         src: source::pick(tables, record, hash)?,
         dst: A::stored(&record.address),
-        ..segment.tuple
+        ..*key
     })
 }
 
@@ -196,13 +194,13 @@ fn unclaimed(note: &Note, reason: Reason) -> Exit {
 fn translation<A: Address, T: Tables>(
     tables: &T,
     settings: &Settings,
-    segment: &Segment<A>,
+    (key, protocol): (&Tuple<A>, u8),
     backend: &Backend,
     manner: Manner,
 ) -> Result<Tuple<A>, Reason> {
-    let hash = client_hash(segment, settings.seed.load());
+    let hash = client_hash(key, settings.seed.load());
     let src = if manner.keeps_client() {
-        segment.tuple.src
+        key.src
     } else {
         source::pick(tables, backend, hash::high(hash))?
     };
@@ -211,13 +209,13 @@ fn translation<A: Address, T: Tables>(
     // The client's own port moves us through the pool (RFC 6056 3.3.3: an offset by hash plus a counter, and
     // the client counts for us). A client that reuses a port meets the same backend with the same source port,
     // so that its sequence numbers and timestamps go on rising there (RFC 6191).
-    let first = (hash::low(hash) & 0xffff).wrapping_add(u32::from(segment.tuple.src_port.number()));
+    let first = (hash::low(hash) & 0xffff).wrapping_add(u32::from(key.src_port.number()));
     // First a port that no flow has; where there is none, that of one that is over but lingers.
     for lingering in [false, true] {
         let mut position = first;
         for _ in 0..PORT_ATTEMPTS {
             let src_port = if manner.keeps_client() {
-                segment.tuple.src_port
+                key.src_port
             } else {
                 port(settings, position).ok_or(Reason::NoSourcePort)?
             };
@@ -227,7 +225,7 @@ fn translation<A: Address, T: Tables>(
                 src_port,
                 dst_port,
             };
-            if flow::is_free(tables, settings, &to.reversed(), segment.protocol, lingering)? {
+            if flow::is_free(tables, settings, &to.reversed(), protocol, lingering)? {
                 return Ok(to);
             }
             if manner.keeps_client() {
@@ -253,10 +251,10 @@ pub(crate) fn port(settings: &Settings, position: u32) -> Option<Port> {
 
 /// A hash of the client's address and the virtual one, without the client's port.
 #[inline(always)]
-fn client_hash<A: Address>(segment: &Segment<A>, seed: u64) -> u64 {
+fn client_hash<A: Address>(key: &Tuple<A>, seed: u64) -> u64 {
     Tuple {
         src_port: Port::default(),
-        ..segment.tuple
+        ..*key
     }
     .hash(seed ^ PORT_SEED)
 }

@@ -7,7 +7,7 @@ use crate::{
     layout::Settings,
     manner::Forwarding,
     packet::Packet,
-    parse::{self, Network, Parse, Segment},
+    parse::{self, Network, Parse},
     process::{Exit, Outcome, Stage, conclude},
     reason::Reason,
     tables::Tables,
@@ -27,11 +27,11 @@ pub fn begin_local<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
 
 #[inline(always)]
 fn begin<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<(), Exit> {
-    let segment = &parse::noted::<A, T>(packet, tables)?;
+    let (key, protocol) = parse::noted_key::<A, T>(packet, tables)?;
     let settings = tables.settings().ok_or(Reason::NotReady)?;
     let backend = tables.note().ok_or(Reason::NotReady)?.backend.load();
-    let to = translation(tables, settings, segment, backend)?;
-    open(packet, tables, segment, Forwarding::Local, to)
+    let to = translation(tables, settings, (&key, protocol), backend)?;
+    open(packet, tables, (key, protocol), Forwarding::Local, to)
 }
 
 /// What the flow's packets reach the backend with: its address and port, and the client's own, for our stack takes a
@@ -42,18 +42,18 @@ fn begin<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<(), Exi
 fn translation<A: Address, T: Tables>(
     tables: &T,
     settings: &Settings,
-    segment: &Segment<A>,
+    (key, protocol): (&Tuple<A>, u8),
     backend: u32,
 ) -> Result<Tuple<A>, Reason> {
     let record = tables.backend(backend).ok_or(Reason::NoBackend)?;
     let mut to = Tuple {
         dst: A::stored(&record.address),
         dst_port: Port(record.port.load().to_ne_bytes()),
-        ..segment.tuple
+        ..*key
     };
-    let mut position = u32::from(segment.tuple.src_port.number());
+    let mut position = u32::from(key.src_port.number());
     for _ in 0..PORT_ATTEMPTS {
-        if flow::is_free(tables, settings, &to.reversed(), segment.protocol, true)? {
+        if flow::is_free(tables, settings, &to.reversed(), protocol, true)? {
             return Ok(to);
         }
         to.src_port = port(settings, position).ok_or(Reason::NoSourcePort)?;

@@ -385,6 +385,23 @@ pub(crate) fn noted_source<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T)
     Ok(A::carried(packet, network)?.src)
 }
 
+/// Addresses, ports and protocol of a packet whose place is noted, which say what flow it is of: not more, since each thing
+/// more that is asked of it are ways more for the verifier to follow.
+#[inline(always)]
+pub(crate) fn noted_key<A: Parse, T: Tables>(
+    packet: &Packet<'_>,
+    tables: &T,
+) -> Result<(Tuple<A>, u8), Reason> {
+    let place = Place::noted(tables)?;
+    let ip = A::carried(packet, place.network)?;
+    // TCP and UDP both begin with them.
+    let ports = packet
+        .header::<[u8; 4]>(place.offset)
+        .or_refuse(Reason::Malformed)?;
+    let key = Tuple::new(ip.src, ip.dst, u32::from_ne_bytes(*ports));
+    Ok((key, place.protocol))
+}
+
 /// Parses a packet whose place is noted.
 #[inline(always)]
 pub fn noted<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<Segment<A>, Reason> {
