@@ -203,9 +203,8 @@ impl<'a> Packet<'a> {
     /// The verifier wants pointers compared with the frame's end; it does not follow lengths.
     #[inline(always)]
     fn within<T>(&self, offset: usize) -> Option<*mut T> {
-        let first = opaque::pointer(self.start, offset);
-        let after = opaque::behind(first, self.start, offset, size_of::<T>());
-        (after <= self.end as usize).then_some(first.cast())
+        let (first, behind) = opaque::span(self.start, offset, size_of::<T>());
+        (behind <= self.end as usize).then_some(first.cast())
     }
 }
 

@@ -74,6 +74,7 @@ where
             .header_mut::<TcpHeader>(segment.offset)
             .or_refuse(Reason::Malformed)?;
         (header.src, header.dst, header.check) = (src, dst, check.to_ne_bytes());
+        // Else LLVM writes both protocols' checksums by one store, to a place that it computes.
         opaque::apart();
     } else {
         let header = packet
