@@ -8,7 +8,7 @@ use crate::{
     link::Link,
     manner::{Forwarding, Manner},
     packet::Packet,
-    parse::{self, Parse},
+    parse::{self, Parse, Place},
     process::{Exit, Outcome, Stage, conclude},
     quota,
     reason::Reason,
@@ -71,7 +71,7 @@ pub(crate) fn after_opening<T: Tables>(tables: &T, opened: Result<(), Exit>, nex
 
 #[inline(always)]
 fn translate<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<(), Exit> {
-    let (key, protocol) = parse::noted_key::<A, T>(packet, tables)?;
+    let (key, protocol) = parse::noted_key::<A>(packet, Place::noted(tables)?)?;
     let settings = tables.settings().ok_or(Reason::NotReady)?;
     let backend = tables.note().ok_or(Reason::NotReady)?.backend.load();
     let record = tables.backend(backend).ok_or(Reason::NoBackend)?;

@@ -7,7 +7,7 @@ use crate::{
     layout::Settings,
     manner::Forwarding,
     packet::Packet,
-    parse::{self, Network, Parse},
+    parse::{self, Parse, Place},
     process::{Exit, Outcome, Stage, conclude},
     reason::Reason,
     tables::Tables,
@@ -17,17 +17,17 @@ use crate::{
 /// packet.
 #[inline(always)]
 pub fn begin_local<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
-    let opened = match parse::noted_network(packet, tables) {
-        Ok(Network::V4) => begin::<V4, T>(packet, tables),
-        Ok(Network::V6) => begin::<V6, T>(packet, tables),
+    let opened = match Place::noted(tables) {
+        Ok(place) if place.is_v6 => begin::<V6, T>(packet, tables, place),
+        Ok(place) => begin::<V4, T>(packet, tables, place),
         Err(reason) => Err(reason.into()),
     };
     conclude(tables, Err(after_opening(tables, opened, Stage::Deliver)))
 }
 
 #[inline(always)]
-fn begin<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<(), Exit> {
-    let (key, protocol) = parse::noted_key::<A, T>(packet, tables)?;
+fn begin<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T, place: Place) -> Result<(), Exit> {
+    let (key, protocol) = parse::noted_key::<A>(packet, place)?;
     let settings = tables.settings().ok_or(Reason::NotReady)?;
     let backend = tables.note().ok_or(Reason::NotReady)?.backend.load();
     let to = translation(tables, settings, (&key, protocol), backend)?;

@@ -7,7 +7,7 @@ use crate::{
     layout::Backend,
     manner::Forwarding,
     packet::Packet,
-    parse::{self, Network, Parse, Segment},
+    parse::{self, Parse, Place, Segment},
     process::{Exit, Outcome, Stage, conclude},
     quota,
     reason::Reason,
@@ -23,9 +23,9 @@ use crate::{
 /// Each stage parses the packet again, which is cheap beside opening a flow; where its headers are is noted.
 #[inline(always)]
 pub fn choose<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
-    let chosen = match parse::noted_network(packet, tables) {
-        Ok(Network::V4) => backend::<V4, T>(packet, tables),
-        Ok(Network::V6) => backend::<V6, T>(packet, tables),
+    let chosen = match Place::noted(tables) {
+        Ok(place) if place.is_v6 => backend::<V6, T>(packet, tables, place),
+        Ok(place) => backend::<V4, T>(packet, tables, place),
         Err(reason) => Err(reason),
     };
     let next = chosen.map_or_else(Exit::Refused, Exit::To);
@@ -34,8 +34,8 @@ pub fn choose<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
 
 /// Notes the backend; where the packet goes on.
 #[inline(always)]
-fn backend<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<Stage, Reason> {
-    let segment = &parse::noted::<A, T>(packet, tables)?;
+fn backend<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T, place: Place) -> Result<Stage, Reason> {
+    let segment = &parse::noted::<A>(packet, place)?;
     let settings = tables.settings().ok_or(Reason::NotReady)?;
     let note = tables.note().ok_or(Reason::NotReady)?;
     // Whatever becomes of this flow, the next one is not moved.

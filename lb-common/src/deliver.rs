@@ -8,7 +8,7 @@ use crate::{
     layout::Backend,
     manner::Forwarding,
     packet::{Packet, Wire},
-    parse::{self, Network, Parse},
+    parse::{self, Parse, Place},
     process::{Exit, Outcome, Stage, conclude},
     reason::Reason,
     rewrite,
@@ -19,20 +19,20 @@ use crate::{
 /// Translates a packet of a flow whose backend runs on this host.
 #[inline(always)]
 pub fn deliver<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
-    let delivered = match parse::noted_network(packet, tables) {
-        Ok(Network::V4) => translate::<V4, T>(packet, tables),
-        Ok(Network::V6) => translate::<V6, T>(packet, tables),
+    let delivered = match Place::noted(tables) {
+        Ok(place) if place.is_v6 => translate::<V6, T>(packet, tables, place),
+        Ok(place) => translate::<V4, T>(packet, tables, place),
         Err(reason) => Err(reason.into()),
     };
     conclude(tables, delivered)
 }
 
 #[inline(always)]
-fn translate<A, T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Result<Verdict, Exit>
+fn translate<A, T: Tables>(packet: &mut Packet<'_>, tables: &T, place: Place) -> Result<Verdict, Exit>
 where
     A: Parse<Header: Wire>,
 {
-    let segment = parse::noted::<A, T>(packet, tables)?;
+    let segment = parse::noted::<A>(packet, place)?;
     let settings = tables.settings().ok_or(Reason::NotReady)?;
     let hit = flow::find::<A, T>(tables, settings, &segment.tuple, segment.protocol)?
         .ok_or(Reason::FlowContended)?;

@@ -145,7 +145,7 @@ fn keep_tags<A: Address, T: Tables>(
 
 /// Where a packet goes on that is not forwarded yet, which then finds noted what it needs.
 #[inline(always)]
-pub(crate) fn leave<A, T: Tables>(tables: &T, segment: &Segment<A>, exit: Exit) -> Exit {
+pub(crate) fn leave<A: Address, T: Tables>(tables: &T, segment: &Segment<A>, exit: Exit) -> Exit {
     let goes_on = matches!(exit, Exit::To(Stage::Encapsulate | Stage::Meter));
     if segment.part == Part::LATER && !goes_on {
         // Nobody is told of a later fragment (RFC 1122 3.2.2), which opens nothing either.

@@ -4,7 +4,7 @@ use crate::{
     address::{V4, V6},
     begin, flow,
     packet::Packet,
-    parse::{self, Network, Parse},
+    parse::{Parse, Place},
     process::{Exit, Outcome, Stage, conclude},
     quota,
     reason::Reason,
@@ -15,10 +15,10 @@ use crate::{
 ///
 /// A stage of its own, since what ends a flow, and logs it, does not fit the stack on top of what opens one.
 #[inline(always)]
-pub fn make_room<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
-    let made = match parse::noted_network(packet, tables) {
-        Ok(Network::V4) => evict::<V4, T>(tables),
-        Ok(Network::V6) => evict::<V6, T>(tables),
+pub fn make_room<T: Tables>(_: &mut Packet<'_>, tables: &T) -> Outcome {
+    let made = match Place::noted(tables) {
+        Ok(place) if place.is_v6 => evict::<V6, T>(tables),
+        Ok(_) => evict::<V4, T>(tables),
         Err(reason) => Err(reason),
     };
     let next = made.map_or_else(

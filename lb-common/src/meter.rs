@@ -4,7 +4,7 @@ use crate::{
     address::{V4, V6},
     layout::Note,
     packet::Packet,
-    parse::{self, Network, Parse},
+    parse::{self, Parse, Place},
     process::{Exit, Outcome, Stage, conclude},
     quota,
     reason::{OrRefuse as _, Reason, seldom},
@@ -14,9 +14,9 @@ use crate::{
 /// Counts a packet of a known flow among those of its source, after which its way begins anew; or drops it.
 #[inline(always)]
 pub fn meter<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
-    let counted = match parse::noted_network(packet, tables) {
-        Ok(Network::V4) => count::<V4, T>(packet, tables),
-        Ok(Network::V6) => count::<V6, T>(packet, tables),
+    let counted = match Place::noted(tables) {
+        Ok(place) if place.is_v6 => count::<V6, T>(packet, tables, place),
+        Ok(place) => count::<V4, T>(packet, tables, place),
         Err(reason) => Err(reason),
     };
     let next = counted.map_or_else(Exit::Refused, |()| Exit::To(Stage::Follow));
@@ -24,8 +24,8 @@ pub fn meter<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
 }
 
 #[inline(always)]
-fn count<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<(), Reason> {
-    let source = parse::noted_source::<A, T>(packet, tables)?;
+fn count<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T, place: Place) -> Result<(), Reason> {
+    let source = parse::noted_source::<A>(packet, place)?;
     let settings = tables.settings().ok_or(Reason::NotReady)?;
     let note = tables.note().ok_or(Reason::NotReady)?;
     let record = tables.backend(note.backend.load()).ok_or(Reason::NoBackend)?;

@@ -3,7 +3,7 @@
 use crate::{
     checksum::Sum,
     packet::Packet,
-    parse::{self, Parse, Segment},
+    parse::{self, Parse, Place, Segment},
     reason::Reason,
     rewrite::is_unfinished,
     tables::Tables,
@@ -28,7 +28,7 @@ pub(crate) fn clamp<A: Parse, T: Tables>(
     most: u32,
 ) -> Result<(), Reason> {
     let settings = tables.settings().ok_or(Reason::NotReady)?;
-    let segment = parse::noted::<A, T>(packet, tables)?;
+    let segment = parse::noted::<A>(packet, Place::noted(tables)?)?;
     let headers = A::HEADER_LEN.wrapping_add(size_of::<TcpHeader>());
     let most = (most as usize).saturating_sub(headers);
     let most = u16::try_from(most).unwrap_or(u16::MAX);

@@ -37,7 +37,7 @@ pub struct Segment<A> {
     pub part: Part,
 }
 
-impl<A> Segment<A> {
+impl<A: Address> Segment<A> {
     /// Where its headers are.
     #[inline(always)]
     #[must_use]
@@ -46,6 +46,7 @@ impl<A> Segment<A> {
             network: self.network,
             offset: self.offset,
             protocol: self.protocol,
+            is_v6: A::IS_V6,
         }
     }
 }
@@ -263,6 +264,21 @@ pub(crate) fn transport<A: Address>(
     ip: &Carried<A>,
     part: Part,
 ) -> Result<Segment<A>, NotPlain> {
+    let (segment, least) = header(packet, ip, part)?;
+    // What IP says must hold what is said behind it, and the frame must hold what IP says.
+    if ip.length < least || !is_within(packet, ip) {
+        return Err(seldom(Reason::Malformed).into());
+    }
+    Ok(segment)
+}
+
+/// What a TCP or UDP header says, and how many bytes the IP header has to have said at least.
+#[inline(always)]
+fn header<A: Address>(
+    packet: &Packet<'_>,
+    ip: &Carried<A>,
+    part: Part,
+) -> Result<(Segment<A>, u16), NotPlain> {
     let (flags, ack, least, check) = match ip.protocol {
         TCP => {
             let header = packet
@@ -293,11 +309,7 @@ pub(crate) fn transport<A: Address>(
     };
     // Both begin with their ports.
     let ports = packet.header::<[u8; 4]>(ip.offset).or_refuse(Reason::Malformed)?;
-    // What IP says must hold what is said behind it, and the frame must hold what IP says.
-    if ip.length < least || !is_within(packet, ip) {
-        return Err(seldom(Reason::Malformed).into());
-    }
-    Ok(Segment {
+    let segment = Segment {
         tuple: Tuple::new(ip.src, ip.dst, u32::from_ne_bytes(*ports)),
         protocol: ip.protocol,
         ttl: ip.ttl,
@@ -308,7 +320,8 @@ pub(crate) fn transport<A: Address>(
         length: ip.length,
         check,
         part,
-    })
+    };
+    Ok((segment, least))
 }
 
 /// Whether the frame holds all that the IP header says.
@@ -320,7 +333,7 @@ pub(crate) fn is_within<A>(packet: &Packet<'_>, ip: &Carried<A>) -> bool {
 /// Length of a UDP header.
 const UDP_LEN: u16 = 8;
 
-/// Where a packet's headers begin, and what is behind the IP header: what one stage has found and the next ones go by.
+/// Where a packet's headers begin, and what they are: what one stage has found and the next ones go by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
     /// Where the IP header begins in the frame.
@@ -329,6 +342,8 @@ pub struct Place {
     pub offset: usize,
     /// Which of both.
     pub protocol: u8,
+    /// Whether the IP header is one of IPv6.
+    pub is_v6: bool,
 }
 
 impl Place {
@@ -338,12 +353,16 @@ impl Place {
     /// Nor does the IP header behind this: two tags are walked over at most.
     pub(crate) const MOST_NETWORK: usize = 0x1f;
 
+    /// In its word: whether the IP header is one of IPv6.
+    const IS_V6: u32 = 1 << 31;
+
     /// As it stands in table memory.
     #[inline(always)]
     #[must_use]
     #[expect(clippy::cast_possible_truncation, reason = "neither is above `MOST`")]
     pub const fn to_word(self) -> u32 {
-        self.network as u32 | (self.protocol as u32) << 8 | (self.offset as u32) << 16
+        let family = if self.is_v6 { Self::IS_V6 } else { 0 };
+        self.network as u32 | (self.protocol as u32) << 8 | (self.offset as u32) << 16 | family
     }
 
     #[inline(always)]
@@ -353,46 +372,28 @@ impl Place {
             network: network as usize & Self::MOST_NETWORK,
             offset: (word >> 16) as usize & Self::MOST,
             protocol,
+            is_v6: word & Self::IS_V6 != 0,
         }
     }
 
     /// The one that is noted.
     #[inline(always)]
-    fn noted<T: Tables>(tables: &T) -> Result<Self, Reason> {
+    pub(crate) fn noted<T: Tables>(tables: &T) -> Result<Self, Reason> {
         let note = tables.note().or_refuse(Reason::NotReady)?;
         Ok(Self::from_word(note.place.load()))
     }
 }
 
-/// The IP header of a packet whose place is noted.
+/// The source address of a packet that was placed, which a later fragment has too.
 #[inline(always)]
-pub fn noted_network<T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<Network, Reason> {
-    let behind = Place::noted(tables)?.network.wrapping_sub(size_of::<[u8; 2]>());
-    match *packet
-        .header::<[u8; 2]>(behind & Place::MOST_NETWORK)
-        .or_refuse(Reason::Malformed)?
-    {
-        ETHERTYPE_IPV4 => Ok(Network::V4),
-        ETHERTYPE_IPV6 => Ok(Network::V6),
-        _ => Err(Reason::NotIp),
-    }
+pub(crate) fn noted_source<A: Parse>(packet: &Packet<'_>, place: Place) -> Result<A, Reason> {
+    Ok(A::carried(packet, place.network)?.src)
 }
 
-/// The source address of a packet whose place is noted, which a later fragment has too.
+/// Addresses, ports and protocol of a packet that was placed, which say what flow it is of: not more, since each thing more
+/// that is asked of it are ways more for the verifier to follow.
 #[inline(always)]
-pub(crate) fn noted_source<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<A, Reason> {
-    let Place { network, .. } = Place::noted(tables)?;
-    Ok(A::carried(packet, network)?.src)
-}
-
-/// Addresses, ports and protocol of a packet whose place is noted, which say what flow it is of: not more, since each thing
-/// more that is asked of it are ways more for the verifier to follow.
-#[inline(always)]
-pub(crate) fn noted_key<A: Parse, T: Tables>(
-    packet: &Packet<'_>,
-    tables: &T,
-) -> Result<(Tuple<A>, u8), Reason> {
-    let place = Place::noted(tables)?;
+pub(crate) fn noted_key<A: Parse>(packet: &Packet<'_>, place: Place) -> Result<(Tuple<A>, u8), Reason> {
     let ip = A::carried(packet, place.network)?;
     // TCP and UDP both begin with them.
     let ports = packet
@@ -402,20 +403,14 @@ pub(crate) fn noted_key<A: Parse, T: Tables>(
     Ok((key, place.protocol))
 }
 
-/// Parses a packet whose place is noted.
+/// Parses a packet that was placed.
 #[inline(always)]
-pub fn noted<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<Segment<A>, Reason> {
-    let Place {
-        network,
-        offset,
-        protocol,
-    } = Place::noted(tables)?;
-    let ip = A::carried(packet, network)?;
+pub fn noted<A: Parse>(packet: &Packet<'_>, place: Place) -> Result<Segment<A>, Reason> {
+    let Place { offset, protocol, .. } = place;
+    let ip = A::carried(packet, place.network)?;
     // Of what the header carries, extension headers come first.
     let before = offset.wrapping_sub(ip.offset);
-    let length = u64::from(ip.length)
-        .checked_sub(before as u64)
-        .or_refuse(Reason::Malformed)?;
+    let length = u64::from(ip.length).wrapping_sub(before as u64);
     let ip = Carried {
         protocol,
         offset,
@@ -423,11 +418,8 @@ pub fn noted<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<Seg
         ..ip
     };
     // Its lengths were found right when it was placed, and of a first fragment UDP says more than is there.
-    match transport(packet, &ip, Part::FIRST) {
-        Ok(segment) => Ok(Segment {
-            part: Part::WHOLE,
-            ..segment
-        }),
+    match header(packet, &ip, Part::WHOLE) {
+        Ok((segment, _)) => Ok(segment),
         Err(NotPlain::Refused(reason)) => Err(reason),
         Err(NotPlain::Icmp | NotPlain::Unusual) => Err(Reason::NotTcpUdp),
     }

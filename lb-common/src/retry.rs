@@ -5,7 +5,7 @@ use crate::{
     flow::{self, Hit, State, Why},
     layout::{Note, Retries, Settings},
     packet::Packet,
-    parse::{self, Network, Parse, Segment},
+    parse::{self, Parse, Place, Segment},
     process::{Exit, Outcome, Stage, conclude},
     reason::Reason,
     tables::Tables,
@@ -16,9 +16,9 @@ use crate::{
 /// possible; ends a closed flow whose client begins another one; else sends the packet on its way.
 #[inline(always)]
 pub fn retry<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
-    let decided = match parse::noted_network(packet, tables) {
-        Ok(Network::V4) => decide::<V4, T>(packet, tables),
-        Ok(Network::V6) => decide::<V6, T>(packet, tables),
+    let decided = match Place::noted(tables) {
+        Ok(place) if place.is_v6 => decide::<V6, T>(packet, tables, place),
+        Ok(place) => decide::<V4, T>(packet, tables, place),
         Err(reason) => Err(reason),
     };
     conclude(tables, Err(decided.map_or_else(Exit::Refused, Exit::To)))
@@ -26,8 +26,8 @@ pub fn retry<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
 
 /// Where the packet goes on.
 #[inline(always)]
-fn decide<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<Stage, Reason> {
-    let segment = &parse::noted::<A, T>(packet, tables)?;
+fn decide<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T, place: Place) -> Result<Stage, Reason> {
+    let segment = &parse::noted::<A>(packet, place)?;
     let settings = tables.settings().ok_or(Reason::NotReady)?;
     let Some(hit) = flow::find::<A, T>(tables, settings, &segment.tuple, segment.protocol)? else {
         // It has ended since this packet was seen first.

@@ -16,7 +16,7 @@ use crate::{
     follow::leave,
     layout::Settings,
     packet::{Packet, Wire},
-    parse::{self, Network, Parse, Segment},
+    parse::{self, Parse, Place, Segment},
     process::{Exit, Outcome, Stage, conclude},
     reason::Reason,
     rewrite::{self, is_unfinished},
@@ -29,9 +29,9 @@ use crate::{
 /// Forwards a segment of a spliced flow.
 #[inline(always)]
 pub fn splice<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
-    let forwarded = match parse::noted_network(packet, tables) {
-        Ok(Network::V4) => forward::<V4, T>(packet, tables),
-        Ok(Network::V6) => forward::<V6, T>(packet, tables),
+    let forwarded = match Place::noted(tables) {
+        Ok(place) if place.is_v6 => forward::<V6, T>(packet, tables, place),
+        Ok(place) => forward::<V4, T>(packet, tables, place),
         Err(reason) => Err(reason.into()),
     };
     conclude(tables, forwarded)
@@ -47,8 +47,12 @@ struct Numbers {
 }
 
 #[inline(always)]
-fn forward<A: Parse<Header: Wire>, T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Result<Verdict, Exit> {
-    let segment = parse::noted::<A, T>(packet, tables)?;
+fn forward<A: Parse<Header: Wire>, T: Tables>(
+    packet: &mut Packet<'_>,
+    tables: &T,
+    place: Place,
+) -> Result<Verdict, Exit> {
+    let segment = parse::noted::<A>(packet, place)?;
     let settings = tables.settings().ok_or(Reason::NotReady)?;
     let Some(hit) = flow::find::<A, T>(tables, settings, &segment.tuple, segment.protocol)? else {
         // It has ended since this packet was seen first.
@@ -110,7 +114,7 @@ fn from_backend<A: Parse<Header: Wire>, T: Tables>(
     } else if !answered {
         return Err(Reason::BeforeAnswer.into());
     }
-    let segment = parse::noted::<A, T>(packet, tables)?;
+    let segment = parse::noted::<A>(packet, Place::noted(tables)?)?;
     send(packet, tables, settings, &segment, hit, Numbers { seq, ack: 0 })
         .map_err(|exit| leave(tables, &segment, exit))
 }

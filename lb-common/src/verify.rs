@@ -4,7 +4,7 @@ use crate::{
     address::{Address, TCP, V4, V6},
     layout::{Note, PortFilter},
     packet::Packet,
-    parse::{self, Network, Parse, Part, Segment},
+    parse::{self, Parse, Part, Place, Segment},
     process::{Exit, Outcome, Stage, conclude},
     reason::{OrRefuse as _, Reason, seldom},
     rewrite, service, sum,
@@ -15,9 +15,9 @@ use crate::{
 /// Sums a client's packet, after which its way begins anew; or drops it. The first one of a flow comes by twice.
 #[inline(always)]
 pub fn verify<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
-    let verified = match parse::noted_network(packet, tables) {
-        Ok(Network::V4) => judge::<V4, T>(packet, tables),
-        Ok(Network::V6) => judge::<V6, T>(packet, tables),
+    let verified = match Place::noted(tables) {
+        Ok(place) if place.is_v6 => judge::<V6, T>(packet, tables, place),
+        Ok(place) => judge::<V4, T>(packet, tables, place),
         Err(reason) => Err(reason),
     };
     let next = verified.map_or_else(Exit::Refused, |()| Exit::To(Stage::Follow));
@@ -27,7 +27,7 @@ pub fn verify<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
 /// Lets a packet go on, whose destination port has these bits in the [`PortFilter`], that was verified or need not be; sends
 /// it there first if it was not.
 #[inline(always)]
-pub(crate) fn ask<A, T: Tables>(tables: &T, segment: &Segment<A>, bits: u8) -> Result<(), Exit> {
+pub(crate) fn ask<A: Address, T: Tables>(tables: &T, segment: &Segment<A>, bits: u8) -> Result<(), Exit> {
     // What a checksum covers is in a datagram's other fragments too.
     if bits & PortFilter::VERIFY == 0 || segment.part != Part::WHOLE {
         return Ok(());
@@ -42,8 +42,8 @@ pub(crate) fn ask<A, T: Tables>(tables: &T, segment: &Segment<A>, bits: u8) -> R
 
 /// Notes that a packet may go on, unless its service asks for right checksums and it has others.
 #[inline(always)]
-fn judge<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<(), Reason> {
-    let segment = &parse::noted::<A, T>(packet, tables)?;
+fn judge<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T, place: Place) -> Result<(), Reason> {
+    let segment = &parse::noted::<A>(packet, place)?;
     let settings = tables.settings().ok_or(Reason::NotReady)?;
     let note = tables.note().ok_or(Reason::NotReady)?;
     let service = service::find(tables, settings, &segment.tuple, segment.protocol);

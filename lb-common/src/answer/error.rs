@@ -7,7 +7,7 @@ use crate::{
     layout::Note,
     link::Link,
     packet::{Packet, Wire},
-    parse::{self, Network, Parse, Segment},
+    parse::{self, Parse, Place, Segment},
     process::{Exit, Outcome, conclude},
     rate,
     reason::Reason,
@@ -27,9 +27,9 @@ const MOST_QUOTED: u64 = 128;
 /// Answers a packet that is too long, or whose TTL is at its end, with the ICMP error that says so.
 #[inline(always)]
 pub fn error<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
-    let answered = match parse::noted_network(packet, tables) {
-        Ok(Network::V4) => answer::<V4, T>(packet, tables),
-        Ok(Network::V6) => answer::<V6, T>(packet, tables),
+    let answered = match Place::noted(tables) {
+        Ok(place) if place.is_v6 => answer::<V6, T>(packet, tables, place),
+        Ok(place) => answer::<V4, T>(packet, tables, place),
         Err(reason) => Err(reason),
     };
     conclude(tables, answered.map_err(Exit::Refused))
@@ -48,8 +48,12 @@ trait Errors: Parse<Header: Wire> {
 }
 
 #[inline(always)]
-fn answer<A: Errors, T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Result<Verdict, Reason> {
-    let segment = parse::noted::<A, T>(packet, tables)?;
+fn answer<A: Errors, T: Tables>(
+    packet: &mut Packet<'_>,
+    tables: &T,
+    place: Place,
+) -> Result<Verdict, Reason> {
+    let segment = parse::noted::<A>(packet, place)?;
     let settings = tables.settings().ok_or(Reason::NotReady)?;
     let note = tables.note().ok_or(Reason::NotReady)?;
     let reason = if note.mtu.load() == 0 {

@@ -6,7 +6,7 @@ use crate::{
     flow::{self, Why},
     link::Link,
     packet::{Packet, Wire},
-    parse::{self, Network, Parse, Segment},
+    parse::{self, Parse, Place, Segment},
     process::{Exit, Outcome, Stage, conclude},
     reason::Reason,
     tables::Tables,
@@ -18,17 +18,21 @@ use crate::{
 /// backend: a datagram, or a SYN.
 #[inline(always)]
 pub fn reset<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
-    let answered = match parse::noted_network(packet, tables) {
-        Ok(Network::V4) => answer::<V4, T>(packet, tables),
-        Ok(Network::V6) => answer::<V6, T>(packet, tables),
+    let answered = match Place::noted(tables) {
+        Ok(place) if place.is_v6 => answer::<V6, T>(packet, tables, place),
+        Ok(place) => answer::<V4, T>(packet, tables, place),
         Err(reason) => Err(reason.into()),
     };
     conclude(tables, answered)
 }
 
 #[inline(always)]
-fn answer<A: Parse<Header: Wire>, T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Result<Verdict, Exit> {
-    let segment = parse::noted::<A, T>(packet, tables)?;
+fn answer<A: Parse<Header: Wire>, T: Tables>(
+    packet: &mut Packet<'_>,
+    tables: &T,
+    place: Place,
+) -> Result<Verdict, Exit> {
+    let segment = parse::noted::<A>(packet, place)?;
     let reason = end::<A, T>(tables, &segment)?;
     if segment.protocol != TCP || segment.flags & (SYN | ACK | RST) == SYN {
         return Err(Exit::To(Stage::Choose));

@@ -17,7 +17,7 @@ use crate::{
     link::Link,
     mss,
     packet::{Packet, Wire},
-    parse::{self, Network, Parse, Place, Segment},
+    parse::{self, Parse, Place, Segment},
     process::{Exit, Outcome, Stage, conclude},
     reason::Reason,
     rewrite::is_unfinished,
@@ -33,9 +33,9 @@ const MOST: usize = 1500;
 /// reset.
 #[inline(always)]
 pub fn cookie<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
-    let answered = match parse::noted_network(packet, tables) {
-        Ok(Network::V4) => give_or_take::<V4, T>(packet, tables),
-        Ok(Network::V6) => give_or_take::<V6, T>(packet, tables),
+    let answered = match Place::noted(tables) {
+        Ok(place) if place.is_v6 => give_or_take::<V6, T>(packet, tables, place),
+        Ok(place) => give_or_take::<V4, T>(packet, tables, place),
         Err(reason) => Err(reason.into()),
     };
     conclude(tables, answered)
@@ -65,8 +65,9 @@ pub(crate) fn may_prove<A>(service: &Service, segment: &Segment<A>) -> bool {
 fn give_or_take<A: Parse<Header: Wire>, T: Tables>(
     packet: &mut Packet<'_>,
     tables: &T,
+    place: Place,
 ) -> Result<Verdict, Exit> {
-    let segment = parse::noted::<A, T>(packet, tables)?;
+    let segment = parse::noted::<A>(packet, place)?;
     if segment.flags & SYN != 0 {
         return Ok(give(packet, tables, &segment)?);
     }
@@ -187,6 +188,7 @@ pub(crate) fn become_own<A: Parse<Header: Wire>, T: Tables, const BEHIND: usize>
         network: EthernetHeader::LEN,
         offset: EthernetHeader::LEN.wrapping_add(A::HEADER_LEN),
         protocol: TCP,
+        is_v6: A::IS_V6,
     };
     tables
         .note()
