@@ -100,9 +100,10 @@ pub(crate) fn open<A: Parse, T: Tables>(
     let record = tables.backend(backend).ok_or(Reason::NoBackend)?;
     let link = Link::of(packet).ok_or(Reason::Malformed)?;
     let now = tables.now();
-    let client = flow::claim::<A, T>(tables, &key, protocol).map_err(|reason| unclaimed(note, reason))?;
+    let client =
+        flow::claim::<A, T>(tables, settings, &key, protocol).map_err(|reason| unclaimed(note, reason))?;
     let (reply, to) = if forwarding.sees_answers() {
-        match flow::claim::<A, T>(tables, &to.reversed(), protocol) {
+        match flow::claim::<A, T>(tables, settings, &to.reversed(), protocol) {
             Ok(reply) => (reply, to),
             Err(reason) => {
                 client.release::<A, T>(tables);

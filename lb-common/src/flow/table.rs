@@ -116,8 +116,17 @@ pub fn is_free<A: Address, T: Tables>(
 /// [`Reason::FlowContended`] if the key has an entry, or another CPU is about to give it one;
 /// [`Reason::FlowTableFull`] if none that it may have is free: [`make_room`](super::make_room) may free one.
 #[inline(always)]
-pub fn claim<A: Address, T: Tables>(tables: &T, key: &Tuple<A>, protocol: u8) -> Result<Claim, Reason> {
-    match claim_free::<A, T>(tables, key, protocol) {
+pub fn claim<A: Address, T: Tables>(
+    tables: &T,
+    settings: &Settings,
+    key: &Tuple<A>,
+    protocol: u8,
+) -> Result<Claim, Reason> {
+    let Place {
+        buckets: [first, second],
+        tag,
+    } = place(settings, key, protocol);
+    match claim_free::<A, T>(tables, settings, first, second, tag) {
         FULL => Err(Reason::FlowTableFull),
         RIVALLED => Err(Reason::FlowContended),
         index => Ok(Claim { index }),
@@ -131,16 +140,25 @@ const FULL: u32 = u32::MAX;
 /// Instead of an index: somebody else has the key's entry, or may.
 const RIVALLED: u32 = u32::MAX - 1;
 
-/// Claims a free entry; its index. Where none is free, its buckets are noted for who makes room.
+/// Claims a free entry of two buckets; its index. Where none is free, they are noted for who makes room.
 #[inline(never)]
-fn claim_free<A: Address, T: Tables>(tables: &T, key: &Tuple<A>, protocol: u8) -> u32 {
-    let (Some(settings), Some(note)) = (tables.settings(), tables.note()) else {
-        return RIVALLED;
+fn claim_free<A: Address, T: Tables>(
+    tables: &T,
+    settings: &Settings,
+    first: u32,
+    second: u32,
+    tag: u32,
+) -> u32 {
+    let place = Place {
+        buckets: [first, second],
+        tag,
     };
-    let place = place(settings, key, protocol);
-    let index = match free::<A, T>(tables, settings, &place) {
-        Ok(Some(spot)) => spot.index(),
+    let spot = match free::<A, T>(tables, settings, &place) {
+        Ok(Some(spot)) => spot,
         Ok(None) => {
+            let Some(note) = tables.note() else {
+                return RIVALLED;
+            };
             for (full, bucket) in note.full.iter().zip(place.buckets) {
                 full.store(bucket);
             }
@@ -148,7 +166,7 @@ fn claim_free<A: Address, T: Tables>(tables: &T, key: &Tuple<A>, protocol: u8) -
         }
         Err(_) => return RIVALLED,
     };
-    let Some(entry) = entry_at::<A, T>(tables, index) else {
+    let (index, Some(entry)) = (spot.index(), spot.entry()) else {
         return RIVALLED;
     };
     let old = entry.control();
@@ -259,16 +277,23 @@ impl<'t, A: Address> Spot<'t, A> {
     /// The entry, as it is now.
     #[inline(always)]
     pub(super) fn hit(&self) -> Option<Hit<'t, A>> {
-        let entry = self.bucket.0.get((self.slot & (STRIDE - 1)) as usize)?;
-        self.hit_by(entry.control())
+        self.hit_by(self.entry()?.control())
     }
 
     /// The entry with the control word that it was found by.
     #[inline(always)]
     fn hit_by(&self, control: Control) -> Option<Hit<'t, A>> {
-        let slot = self.slot & (STRIDE - 1);
-        let entry = self.bucket.0.get(slot as usize)?;
-        Some(Hit::in_bucket(entry, control, self.number, slot))
+        Some(Hit::in_bucket(
+            self.entry()?,
+            control,
+            self.number,
+            self.slot & (STRIDE - 1),
+        ))
+    }
+
+    #[inline(always)]
+    fn entry(&self) -> Option<&'t Entry<A>> {
+        self.bucket.0.get((self.slot & (STRIDE - 1)) as usize)
     }
 
     /// The entry's index.

@@ -47,7 +47,8 @@ pub(super) fn open<A: Address>(
     seen: [u32; 2],
 ) {
     let tables = Worker::new(*memory, 0, 0);
-    let [client, reply] = [key, to.reversed()].map(|key| flow::claim(&tables, &key, protocol).expect("room"));
+    let claim = |key| flow::claim(&tables, memory.settings, &key, protocol).expect("room");
+    let [client, reply] = [key, to.reversed()].map(claim);
     let flow = flow::Flow {
         forwarding: Forwarding::Translate,
         key,

@@ -73,8 +73,8 @@ pub(super) fn open(worker: &Worker<'_>, settings: &Settings, n: u16, now: u32) -
     if !flow::is_free(worker, settings, &to.reversed(), TCP, false)? {
         return Err(Reason::NoSourcePort);
     }
-    let ours = claim(worker, &key(n), now)?;
-    let reply = match claim(worker, &to.reversed(), now) {
+    let ours = claim(worker, settings, &key(n), now)?;
+    let reply = match claim(worker, settings, &to.reversed(), now) {
         Ok(reply) => reply,
         Err(reason) => {
             ours.release::<V4, _>(worker);
@@ -86,9 +86,10 @@ pub(super) fn open(worker: &Worker<'_>, settings: &Settings, n: u16, now: u32) -
 }
 
 /// Claims an entry, and makes room for it where there is none.
-fn claim(worker: &Worker<'_>, key: &Tuple<V4>, now: u32) -> Result<Claim, Reason> {
-    flow::claim(worker, key, TCP).or_else(|reason| match reason {
-        Reason::FlowTableFull if flow::make_room::<V4, _>(worker, now) => flow::claim(worker, key, TCP),
+fn claim(worker: &Worker<'_>, settings: &Settings, key: &Tuple<V4>, now: u32) -> Result<Claim, Reason> {
+    let claim = || flow::claim(worker, settings, key, TCP);
+    claim().or_else(|reason| match reason {
+        Reason::FlowTableFull if flow::make_room::<V4, _>(worker, now) => claim(),
         reason => Err(reason),
     })
 }

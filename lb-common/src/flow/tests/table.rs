@@ -59,7 +59,7 @@ fn a_key_that_has_an_entry_cannot_be_claimed_again() {
     let (worker, memory) = (Worker::new(heap.memory(), 0, NOW), heap.memory());
     open(&worker, memory.settings, 7, NOW).unwrap();
     assert_eq!(
-        flow::claim(&worker, &key(7), TCP).err(),
+        flow::claim(&worker, memory.settings, &key(7), TCP).err(),
         Some(Reason::FlowContended)
     );
     assert_eq!(entries(memory.buckets_v4).len(), 2, "nothing is left behind");
@@ -69,7 +69,7 @@ fn a_key_that_has_an_entry_cannot_be_claimed_again() {
 fn a_claim_is_taken_but_not_to_be_read_until_it_is_published_or_released() {
     let heap = heap(64, 1);
     let (worker, memory) = (Worker::new(heap.memory(), 0, NOW), heap.memory());
-    let claim = flow::claim(&worker, &key(7), TCP).unwrap();
+    let claim = flow::claim(&worker, memory.settings, &key(7), TCP).unwrap();
     assert!(!flow::is_free(&worker, memory.settings, &key(7), TCP, false).unwrap());
     let unreadable = flow::find(&worker, memory.settings, &key(7), TCP).map(|hit| hit.is_some());
     assert_eq!(unreadable, Err(Reason::FlowContended));

@@ -150,7 +150,7 @@ fn open_flow(memory: &Memory<'_>, backend: u32) {
         src_port: Port::new(1),
         dst_port: Port::new(80),
     };
-    let claim = flow::claim(&tables, &key, TCP).expect("room");
+    let claim = flow::claim(&tables, memory.settings, &key, TCP).expect("room");
     let flow = flow::Flow {
         forwarding: Forwarding::Translate,
         key,

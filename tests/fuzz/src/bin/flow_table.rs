@@ -82,10 +82,10 @@ impl Table<'_> {
 
     /// Claims an entry, and makes room for it where there is none.
     fn claim(&self, key: &Tuple<V4>) -> Result<Claim, Reason> {
-        flow::claim(&self.worker, key, TCP).or_else(|reason| match reason {
-            Reason::FlowTableFull if flow::make_room::<V4, _>(&self.worker, self.now) => {
-                flow::claim(&self.worker, key, TCP)
-            }
+        let settings = self.heap.memory().settings;
+        let claim = || flow::claim(&self.worker, settings, key, TCP);
+        claim().or_else(|reason| match reason {
+            Reason::FlowTableFull if flow::make_room::<V4, _>(&self.worker, self.now) => claim(),
             reason => Err(reason),
         })
     }
