@@ -4,7 +4,7 @@ use crate::{
     access,
     address::{Address, TCP, Tuple, V4, V6},
     begin, choice, cookie,
-    layout::Backend,
+    layout::{Backend, Note},
     manner::Forwarding,
     packet::Packet,
     parse::{self, Parse, Place, Segment},
@@ -23,21 +23,22 @@ use crate::{
 /// Each stage parses the packet again, which is cheap beside opening a flow; where its headers are is noted.
 #[inline(always)]
 pub fn choose<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
-    let chosen = match Place::noted(tables) {
-        Ok(place) if place.is_v6 => backend::<V6, T>(packet, tables, place),
-        Ok(place) => backend::<V4, T>(packet, tables, place),
-        Err(reason) => Err(reason),
-    };
+    let chosen = tables.note().ok_or(Reason::NotReady).and_then(|note| {
+        if Place::in_note(note).is_v6 {
+            backend::<V6, T>(packet, tables, note)
+        } else {
+            backend::<V4, T>(packet, tables, note)
+        }
+    });
     let next = chosen.map_or_else(Exit::Refused, Exit::To);
     conclude(tables, Err(next))
 }
 
 /// Notes the backend; where the packet goes on.
 #[inline(always)]
-fn backend<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T, place: Place) -> Result<Stage, Reason> {
-    let segment = &parse::noted::<A>(packet, place)?;
+fn backend<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T, note: &Note) -> Result<Stage, Reason> {
+    let segment = &parse::noted::<A>(packet, Place::in_note(note))?;
     let settings = tables.settings().ok_or(Reason::NotReady)?;
-    let note = tables.note().ok_or(Reason::NotReady)?;
     // Whatever becomes of this flow, the next one is not moved.
     let avoided = note.take_avoided();
     let service =

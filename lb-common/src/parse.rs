@@ -2,6 +2,7 @@
 
 use crate::{
     address::{Address, TCP, Tuple, UDP, V4, V6},
+    layout::Note,
     opaque,
     packet::Packet,
     reason::{OrRefuse as _, Reason, seldom},
@@ -379,8 +380,13 @@ impl Place {
     /// The one that is noted.
     #[inline(always)]
     pub(crate) fn noted<T: Tables>(tables: &T) -> Result<Self, Reason> {
-        let note = tables.note().or_refuse(Reason::NotReady)?;
-        Ok(Self::from_word(note.place.load()))
+        Ok(Self::in_note(tables.note().or_refuse(Reason::NotReady)?))
+    }
+
+    /// The one in a note, for who looks at more of it.
+    #[inline(always)]
+    pub(crate) fn in_note(note: &Note) -> Self {
+        Self::from_word(note.place.load())
     }
 }
 
