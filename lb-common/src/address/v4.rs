@@ -78,8 +78,9 @@ impl Address for V4 {
         /// Its `EtherType`, version and length.
         const KIND: u32 = 0x0800_4500_u32.to_be();
         /// Don't Fragment (RFC 791 3.1): with it, the identification may be 0 (RFC 6864).
-        const DONT_FRAGMENT: u64 = 0x4000_0000_u64.to_be();
-        const LIFE: u64 = ((TTL as u64) << 8).to_be();
+        const FLAGS: [u8; 2] = [0x40, 0];
+        /// From its total length to its protocol, without both.
+        const REST: u64 = u64::from_ne_bytes([0, 0, 0, 0, FLAGS[0], FLAGS[1], TTL, 0]);
 
         let kind = KIND | u32::from(class).to_be();
         let total = length.wrapping_add(20).to_be();
@@ -89,12 +90,12 @@ impl Address for V4 {
             .add_u32(kind)
             .add_u16(!u16::from_ne_bytes(ETHERTYPE_IPV4))
             .add_u16(total)
-            .add_bytes([0x40, 0])
+            .add_bytes(FLAGS)
             .add_bytes([TTL, protocol]);
         FramedV4 {
             link: link.to_bytes(),
             kind: kind.to_ne_bytes(),
-            rest: (DONT_FRAGMENT | LIFE | u64::from(protocol).to_be() | u64::from(total)).to_ne_bytes(),
+            rest: (REST | u64::from(protocol).to_be() | u64::from(total)).to_ne_bytes(),
             check: sum.checksum().to_ne_bytes(),
             addresses: joined((src, dst)).to_ne_bytes(),
         }
@@ -166,6 +167,26 @@ const fn joined((src, dst): (V4, V4)) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_hop_less_is_what_rfc_1624_makes_of_the_checksum() {
+        for (ttl, protocol) in [(1, 0), (2, 6), (64, 17), (255, 255)] {
+            for before in 0..=u16::MAX {
+                let mut frame = [0; 34];
+                frame[22..24].copy_from_slice(&[ttl, protocol]);
+                frame[24..26].copy_from_slice(&before.to_ne_bytes());
+                V4::age(&mut Packet::new(&mut frame, 1)).unwrap();
+                let (old, new) = ([ttl, protocol], [ttl - 1, protocol]);
+                let update = Sum::ZERO.add_bytes(old).replaced_by(Sum::ZERO.add_bytes(new));
+                assert_eq!(frame[22..24], new);
+                assert_eq!(
+                    frame[24..26],
+                    update.in_checksum(before).to_ne_bytes(),
+                    "{before:#x}"
+                );
+            }
+        }
+    }
 
     #[test]
     fn it_is_mapped_as_rfc_4291_says_and_back() {

@@ -91,7 +91,7 @@ impl Encapsulation {
 /// How a new flow's backend is chosen. All of them heed weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Scheduler {
-    /// Maglev consistent hashing of the 5-tuple.
+    /// Maglev consistent hashing of addresses and ports.
     Maglev,
     /// The same of the client's address only: all connections of a client meet one backend.
     Source,
