@@ -86,9 +86,6 @@ pub trait Address: Copy + Eq + Debug + Default + 'static {
     /// Length of the IP header without options or extension headers, in bytes.
     const HEADER_LEN: usize;
 
-    /// What the Ethernet header says of packets of the family.
-    const ETHER_TYPE: [u8; 2];
-
     /// What an IP header says that carries packets of the family (RFC 2003, RFC 2473).
     const ENCAPSULATED: u8;
     /// The number of the family's ICMP.

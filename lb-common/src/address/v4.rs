@@ -24,7 +24,6 @@ impl Address for V4 {
     type Pair = Shared<u64>;
 
     const HEADER_LEN: usize = 20;
-    const ETHER_TYPE: [u8; 2] = ETHERTYPE_IPV4;
     const ENCAPSULATED: u8 = 4;
     const ICMP: u8 = super::ICMP;
 

@@ -71,7 +71,6 @@ impl Address for V6 {
     type Pair = [[Shared<u64>; 2]; 2];
 
     const HEADER_LEN: usize = 40;
-    const ETHER_TYPE: [u8; 2] = ETHERTYPE_IPV6;
     const ENCAPSULATED: u8 = 41;
     const ICMP: u8 = super::ICMPV6;
 
