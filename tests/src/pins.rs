@@ -5,13 +5,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Where all instances of Ballast pin, each in a directory that has the path of its control socket in its name.
-const ROOT: &str = "/sys/fs/bpf/ballast";
+use lb_user::dataplane::bpffs;
 
 /// Directories of what daemons of this lab have pinned.
 #[must_use]
 pub fn pinned(identity: &str) -> Vec<PathBuf> {
-    entries(Path::new(ROOT))
+    entries(Path::new(bpffs::ROOT))
         .filter(|path| path.to_string_lossy().contains(&format!("+{identity}+")))
         .collect()
 }

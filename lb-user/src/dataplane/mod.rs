@@ -19,7 +19,7 @@ pub use capacity::Capacity;
 pub use engine::{Engine, SharedTables, WatchError};
 pub use shot::shoot;
 pub use sink::{Lost, Shown, Sink};
-pub use xdp::{AdoptError, AttachError, LoadError, Mode, Object, Pins, PinsError, Tables, Xdp};
+pub use xdp::{AdoptError, AttachError, LoadError, Mode, Object, Pins, PinsError, Tables, Xdp, bpffs};
 
 /// The eBPF object, as `cargo xtask build` made it.
 pub static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("BALLAST_EBPF_OBJECT"));

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use aya::maps::MapData;
-use lb_user::dataplane::Object;
+use lb_user::dataplane::{Object, bpffs};
 
 /// Ballast's tables under names in the BPF file system, for the other object to find; gone when dropped.
 pub(super) struct SharedTables {
@@ -19,13 +19,10 @@ pub(super) struct SharedTables {
 
 impl SharedTables {
     pub(super) fn pin(object: &mut Object) -> Result<Self> {
-        let directory = Path::new("/sys/fs/bpf").join(format!("ballast-bench-{}", process::id()));
-        fs::create_dir(&directory).with_context(|| {
-            format!(
-                "cannot make {}: is the BPF file system mounted (`mount -t bpf bpf /sys/fs/bpf`)?",
-                directory.display()
-            )
-        })?;
+        bpffs::ensure_mounted()
+            .with_context(|| format!("cannot mount the BPF file system on {}", bpffs::MOUNT_POINT))?;
+        let directory = Path::new(bpffs::MOUNT_POINT).join(format!("ballast-bench-{}", process::id()));
+        fs::create_dir(&directory).with_context(|| format!("cannot make {}", directory.display()))?;
         let mut shared = Self {
             directory,
             maps: Vec::new(),

@@ -7,7 +7,7 @@ use caps::{CapSet, Capability};
 use super::{Subject, command::sysctl, finding::Finding};
 use crate::{
     config::types::{Config, DataplaneChoice},
-    dataplane::Pins,
+    dataplane::{Pins, bpffs},
 };
 
 /// Without it a program cannot go on in others that were loaded apart (links are replaced atomically since 5.9, and maps
@@ -16,7 +16,6 @@ const OLDEST: (u32, u32) = (5, 15);
 /// Programs on what leaves (tcx).
 const OF_LOCAL_BACKENDS: (u32, u32) = (6, 6);
 
-const BPF_FILE_SYSTEM: &str = "/sys/fs/bpf";
 const MIB: u64 = 1 << 20;
 
 pub(super) fn findings(subject: &Subject, socket: &Path) -> Vec<Finding> {
@@ -89,16 +88,16 @@ fn bpf_file_system() -> Finding {
     let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
     let is_mounted = mounts.lines().any(|line| {
         let mut words = line.split(' ').skip(1);
-        words.next() == Some(BPF_FILE_SYSTEM) && words.next() == Some("bpf")
+        words.next() == Some(bpffs::MOUNT_POINT) && words.next() == Some("bpf")
     });
     if is_mounted {
-        Finding::fine(BPF_FILE_SYSTEM, "the BPF file system is mounted")
+        Finding::fine(bpffs::MOUNT_POINT, "the BPF file system is mounted")
     } else {
         Finding::wrong(
-            BPF_FILE_SYSTEM,
+            bpffs::MOUNT_POINT,
             "the BPF file system is not mounted: the packet path could not outlive its daemon",
         )
-        .mended_by(format!("mount -t bpf bpf {BPF_FILE_SYSTEM}"))
+        .mended_by(format!("mount -t bpf bpf {}", bpffs::MOUNT_POINT))
     }
 }
 

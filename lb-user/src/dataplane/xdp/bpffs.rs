@@ -9,16 +9,20 @@ use nix::{
 use tracing::info;
 
 /// Where systemd mounts it, and so everybody.
-const MOUNT_POINT: &str = "/sys/fs/bpf";
+pub const MOUNT_POINT: &str = "/sys/fs/bpf";
 
 /// Ballast's own directory there; one directory per instance in it.
-pub(super) const ROOT: &str = "/sys/fs/bpf/ballast";
+pub const ROOT: &str = "/sys/fs/bpf/ballast";
 
 /// Mounts the BPF file system unless it is mounted.
 ///
 /// A container or `ip netns exec` may have a `/sys` of its own without it. What is pinned in a mount made there
 /// lives no longer than that mount namespace: whoever wants it to, mounts the host's.
-pub(super) fn ensure_mounted() -> io::Result<()> {
+///
+/// # Errors
+///
+/// What the kernel says, as to who may not mount.
+pub fn ensure_mounted() -> io::Result<()> {
     if is_mounted()? {
         return Ok(());
     }

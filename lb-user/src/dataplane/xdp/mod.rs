@@ -2,7 +2,7 @@
 
 mod adopt;
 mod attach;
-mod bpffs;
+pub mod bpffs;
 mod clock;
 mod connect;
 mod egress;
