@@ -51,15 +51,15 @@ pub(crate) fn stage<A: Address>(backend: &Backend) -> Stage {
 
 #[inline(always)]
 fn begin<A: Parse, T: Tables>(packet: &Packet<'_>, tables: &T) -> Outcome {
-    let opened = translate::<A, T>(packet, tables);
-    conclude(tables, Err(after_opening(tables, opened, Stage::Follow)))
+    let opened = translate::<A, T>(packet, tables).map(|()| Stage::Follow);
+    conclude(tables, Err(after_opening(tables, opened)))
 }
 
-/// Where a packet goes on whose flow is open; or what becomes of it, whose flow then counts no more.
+/// Where a packet goes on whose flow is open, or is to be; or what becomes of it, whose flow then counts no more.
 #[inline(always)]
-pub(crate) fn after_opening<T: Tables>(tables: &T, opened: Result<(), Exit>, next: Stage) -> Exit {
+pub(crate) fn after_opening<T: Tables>(tables: &T, opened: Result<Stage, Exit>) -> Exit {
     match opened {
-        Ok(()) => Exit::To(next),
+        Ok(next) => Exit::To(next),
         // It comes back and is opened then.
         Err(exit @ Exit::To(Stage::MakeRoom)) => exit,
         Err(exit) => {
@@ -120,12 +120,6 @@ pub(crate) fn open<A: Parse, T: Tables>(
             }
         }
     };
-    if room::enter(tables, record).is_err() {
-        // Another CPU took the last place: who has room is asked anew.
-        client.release::<A, T>(tables);
-        reply.release::<A, T>(tables);
-        return Err(Exit::To(Stage::Choose));
-    }
     let flow = Flow {
         key,
         to,
@@ -142,16 +136,36 @@ pub(crate) fn open<A: Parse, T: Tables>(
         metered: note.meters.load() != 0,
         cookie: note.cookie.load(),
     };
-    flow::begin::<A, T>(tables, settings, (client.index, reply.index), now);
+    publish(tables, settings, record, &flow, client, now)
+}
+
+/// Publishes a flow in the entries that are claimed for it, which its packets then go by; and counts it.
+#[inline(always)]
+pub(crate) fn publish<A: Address, T: Tables>(
+    tables: &T,
+    settings: &Settings,
+    record: &Backend,
+    flow: &Flow<A>,
+    client: Claim,
+    now: u32,
+) -> Result<(), Exit> {
     // Where there is none, there is no entry to publish either.
+    let reply = Claim { index: flow.partner };
+    if room::enter(tables, record).is_err() {
+        // Another CPU took the last place: who has room is asked anew.
+        client.release::<A, T>(tables);
+        reply.release::<A, T>(tables);
+        return Err(Exit::To(Stage::Choose));
+    }
+    flow::begin::<A, T>(tables, settings, (client.index, reply.index), now);
     reply.publish(
         tables,
         &flow.reply(client.index),
         State::READY.with(State::REPLY),
         now,
     );
-    client.publish(tables, &flow, State::READY, now);
-    if let Some(counters) = tables.backend_counters(settings, backend) {
+    client.publish(tables, flow, State::READY, now);
+    if let Some(counters) = tables.backend_counters(settings, flow.backend) {
         counters.flows_opened.add(1);
     }
     Ok(())
@@ -200,11 +214,7 @@ fn translation<A: Address, T: Tables>(
     manner: Manner,
 ) -> Result<Tuple<A>, Reason> {
     let hash = client_hash(key, settings.seed.load());
-    let src = if manner.keeps_client() {
-        key.src
-    } else {
-        source::pick(tables, backend, hash::high(hash))?
-    };
+    let src = source(tables, (key, hash), backend, manner)?;
     let dst = A::stored(&backend.address);
     let dst_port = Port(backend.port.load().to_ne_bytes());
     // The client's own port moves us through the pool (RFC 6056 3.3.3: an offset by hash plus a counter, and
@@ -242,6 +252,21 @@ fn translation<A: Address, T: Tables>(
     })
 }
 
+/// The address that a client's packets leave with, by a hash of the client.
+#[inline(always)]
+pub(crate) fn source<A: Address, T: Tables>(
+    tables: &T,
+    (key, hash): (&Tuple<A>, u64),
+    backend: &Backend,
+    manner: Manner,
+) -> Result<A, Reason> {
+    if manner.keeps_client() {
+        Ok(key.src)
+    } else {
+        source::pick(tables, backend, hash::high(hash))
+    }
+}
+
 /// The port at a position of the pool.
 #[inline(always)]
 pub(crate) fn port(settings: &Settings, position: u32) -> Option<Port> {
@@ -252,7 +277,7 @@ pub(crate) fn port(settings: &Settings, position: u32) -> Option<Port> {
 
 /// A hash of the client's address and the virtual one, without the client's port.
 #[inline(always)]
-fn client_hash<A: Address>(key: &Tuple<A>, seed: u64) -> u64 {
+pub(crate) fn client_hash<A: Address>(key: &Tuple<A>, seed: u64) -> u64 {
     Tuple {
         src_port: Port::default(),
         ..*key

@@ -22,7 +22,10 @@ pub fn begin_local<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
         Ok(place) => begin::<V4, T>(packet, tables, place),
         Err(reason) => Err(reason.into()),
     };
-    conclude(tables, Err(after_opening(tables, opened, Stage::Deliver)))
+    conclude(
+        tables,
+        Err(after_opening(tables, opened.map(|()| Stage::Deliver))),
+    )
 }
 
 #[inline(always)]

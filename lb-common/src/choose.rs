@@ -11,6 +11,7 @@ use crate::{
     process::{Exit, Outcome, Stage, conclude},
     quota,
     reason::Reason,
+    reopen,
     room::has_room,
     service,
     tables::Tables,
@@ -24,11 +25,12 @@ use crate::{
 #[inline(always)]
 pub fn choose<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
     let chosen = tables.note().ok_or(Reason::NotReady).and_then(|note| {
-        if Place::in_note(note).is_v6 {
+        let chosen = if Place::in_note(note).is_v6 {
             backend::<V6, T>(packet, tables, note)
         } else {
             backend::<V4, T>(packet, tables, note)
-        }
+        };
+        reopen::instead(note, chosen)
     });
     let next = chosen.map_or_else(Exit::Refused, Exit::To);
     conclude(tables, Err(next))

@@ -10,7 +10,7 @@ use crate::{
     parse::{self, Network, NotPlain, Parse, Part, Segment},
     process::{Exit, Outcome, Stage, conclude},
     reason::{OrRefuse as _, Reason, seldom},
-    rewrite, route,
+    reopen, rewrite, route,
     tables::Tables,
     verdict::Verdict,
     verify,
@@ -201,6 +201,9 @@ fn connecting<A: Address, T: Tables>(
     let unanswered = !state.has(State::ANSWERED) && !state.has(State::CLOSED);
     let again = opens && hit.entry.quiet(tables.now()) > settings.soonest_retry();
     let refused = state.has(State::REPLY) && segment.flags & RST != 0;
+    if anew && hit.way.forwarding() == Forwarding::Translate {
+        return Err(reopen::leave(tables, hit));
+    }
     if anew || unanswered && (again || refused) {
         return Err(Exit::To(Stage::Retry));
     }

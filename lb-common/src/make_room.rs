@@ -6,7 +6,6 @@ use crate::{
     packet::Packet,
     parse::{Parse, Place},
     process::{Exit, Outcome, Stage, conclude},
-    quota,
     reason::Reason,
     tables::Tables,
 };
@@ -21,14 +20,10 @@ pub fn make_room<T: Tables>(_: &mut Packet<'_>, tables: &T) -> Outcome {
         Ok(_) => evict::<V4, T>(tables),
         Err(reason) => Err(reason),
     };
-    let next = made.map_or_else(
-        |reason| {
-            quota::give_back(tables);
-            Exit::Refused(reason)
-        },
-        Exit::To,
-    );
-    conclude(tables, Err(next))
+    conclude(
+        tables,
+        Err(begin::after_opening(tables, made.map_err(Exit::Refused))),
+    )
 }
 
 /// Where the packet goes on.

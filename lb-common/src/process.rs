@@ -18,6 +18,7 @@ use crate::{
     packet::Packet,
     parse::NotPlain,
     reason::Reason,
+    reopen::reopen,
     retry::retry,
     splice::splice,
     tables::Tables,
@@ -69,11 +70,13 @@ pub enum Stage {
     Verify,
     /// Evicts flows for new ones: [`make_room`].
     MakeRoom,
+    /// Opens flows in the entries of their clients' last ones: [`reopen`].
+    Reopen,
 }
 
 impl Stage {
     /// All of them, each at its number.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Follow,
         Self::Choose,
         Self::BeginV4,
@@ -92,6 +95,7 @@ impl Stage {
         Self::Splice,
         Self::Verify,
         Self::MakeRoom,
+        Self::Reopen,
     ];
 
     /// The name of its program in the eBPF object.
@@ -116,6 +120,7 @@ impl Stage {
             Self::Splice => "splice",
             Self::Verify => "verify",
             Self::MakeRoom => "make_room",
+            Self::Reopen => "reopen",
         }
     }
 }
@@ -156,6 +161,7 @@ pub fn process<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Verdict {
             Stage::Splice => splice(packet, tables),
             Stage::Verify => verify(packet, tables),
             Stage::MakeRoom => make_room(packet, tables),
+            Stage::Reopen => reopen(packet, tables),
         };
         match outcome {
             Outcome::Decided(verdict) => return verdict,

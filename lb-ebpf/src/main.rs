@@ -60,6 +60,8 @@ stages! {
     verify: verify;
     /// Where it goes on with the first packet of a flow that finds the flow table full.
     make_room: make_room;
+    /// Where it goes on with the first packet of a flow whose client's last one lingers.
+    reopen: reopen;
 }
 
 /// Passes everything. On the peer of a veth it makes frames that XDP sends there arrive.

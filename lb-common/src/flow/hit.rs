@@ -10,7 +10,7 @@ use crate::{
         control::{Control, State},
         entry::{Client, Entry},
         log::{self, Why},
-        table::{STRIDE, index_of, is_alone, partner},
+        table::{Claim, STRIDE, index_of, is_alone, partner},
         way::Way,
     },
     quota, room,
@@ -195,6 +195,19 @@ impl<'t, A: Address> Hit<'t, A> {
             .control
             .compare_exchange(before.0, claimed.0)
             .then_some(before)
+    }
+
+    /// Claims both entries of a flow that is closed, for the next one of the same client: its key is never without an entry,
+    /// so that nobody else can give it one. None where another CPU changes one of them, or one is gone.
+    #[inline(always)]
+    pub fn take_over<T: Tables>(&self, tables: &T) -> Option<(Claim, Claim)> {
+        let reply = self.partner(tables)?;
+        let before = self.take()?;
+        if reply.take().is_none() {
+            self.give(before);
+            return None;
+        }
+        Some((Claim { index: self.index() }, Claim { index: reply.index() }))
     }
 
     /// Publishes the entry again.

@@ -37,6 +37,6 @@ pub use sweep::{Limits, sweep};
 #[cfg(any(test, feature = "memory"))]
 pub(crate) use table::STRIDE;
 pub(crate) use table::tag;
-pub use table::{Claim, claim, find, is_free};
+pub use table::{Claim, claim, find, is_free, lingering};
 pub use track::track;
 pub use way::Way;

@@ -190,6 +190,14 @@ fn hit_at<A: Address, T: Tables>(tables: &T, index: u32) -> Option<Hit<'_, A>> {
     hit.control.state().has(State::READY).then_some(hit)
 }
 
+/// The entry at an index, if it still is what this control word says: a closed flow's.
+#[inline(always)]
+#[must_use]
+pub fn lingering<A: Address, T: Tables>(tables: &T, index: u32, control: Control) -> Option<Hit<'_, A>> {
+    let hit = hit_at::<A, T>(tables, index)?;
+    (hit.control == control && control.has(State::CLOSED)).then_some(hit)
+}
+
 #[inline(always)]
 pub(super) fn entry_at<A: Address, T: Tables>(tables: &T, index: u32) -> Option<&Entry<A>> {
     let bucket = A::bucket(tables, index / STRIDE)?;

@@ -48,7 +48,13 @@ pub struct Note {
     pub full: [Shared<u32>; 2],
     /// How often room was made in them for the new flow.
     pub rooms: Shared<u32>,
-    reserved: [u32; 7],
+    /// Not 0 if the packet's client opens a flow anew whose last one is closed and lingers. Whoever chooses takes it.
+    pub lingers: Shared<u32>,
+    /// The control word of that one's entry, the client's.
+    pub lingering: Shared<u64>,
+    /// Where that stands.
+    pub lingers_at: Shared<u32>,
+    reserved: [u32; 3],
 }
 
 impl Note {

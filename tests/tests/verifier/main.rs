@@ -125,6 +125,13 @@ const MAKE_ROOM: Budget = Budget {
     size: 33_000,
 };
 
+/// Ends a flow, and logs it, or opens another in its entries.
+const REOPEN: Budget = Budget {
+    verified: 20_000,
+    stack: 320,
+    size: 34_000,
+};
+
 const EGRESS: Budget = Budget {
     verified: 30_000,
     stack: 448,
@@ -177,6 +184,7 @@ fn the_programs_stay_within_their_budgets() {
             "watch" => WATCH,
             "verify" => VERIFY,
             "make_room" => MAKE_ROOM,
+            "reopen" => REOPEN,
             "egress" => EGRESS,
             "connect4" | "connect6" => CONNECT,
             _ => SMALL,

@@ -12,7 +12,7 @@ use proptest::{
 };
 
 use super::fixture::{
-    active, client, counted, entries, find, half_open, key, open, packet, segment, translated,
+    active, client, counted, entries, find, half_open, key, open, packet, reopen, segment, translated,
 };
 use crate::{
     address::{TCP, Tuple, V4},
@@ -92,7 +92,7 @@ impl<'m> Actor<'m> {
         if self.role.keeps {
             self.keep();
         }
-        let (action, n) = (self.below(17), self.below(self.role.flows.into()));
+        let (action, n) = (self.below(19), self.below(self.role.flows.into()));
         let n = n.try_into().unwrap();
         let now = self.read_clock();
         let reply = action % 2 == 1;
@@ -104,6 +104,7 @@ impl<'m> Actor<'m> {
             12..14 => self.packet(n, reply, RST),
             14 => self.moves(n),
             15 => self.sweep(now),
+            16..18 => drop(reopen(&self.worker, self.memory.settings, n, now)),
             _ => self.opens_its_own(now),
         }
     }

@@ -85,6 +85,20 @@ pub(super) fn open(worker: &Worker<'_>, settings: &Settings, n: u16, now: u32) -
     Ok(())
 }
 
+/// Opens flow number `n` anew as [`crate::reopen`] does, in the entries that it has, if it is closed; says whether it did.
+pub(super) fn reopen(worker: &Worker<'_>, settings: &Settings, n: u16, now: u32) -> bool {
+    let Ok(Some(closed)) = flow::find(worker, settings, &key(n), TCP) else {
+        return false;
+    };
+    if !closed.control.has(State::CLOSED) {
+        return false;
+    }
+    let claims = closed.take_over(worker);
+    claims
+        .map(|(ours, reply)| publish(worker, n, ours, reply, now))
+        .is_some()
+}
+
 /// Claims an entry, and makes room for it where there is none.
 fn claim(worker: &Worker<'_>, settings: &Settings, key: &Tuple<V4>, now: u32) -> Result<Claim, Reason> {
     let claim = || flow::claim(worker, settings, key, TCP);

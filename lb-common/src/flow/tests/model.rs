@@ -22,7 +22,7 @@ use shuttle::{
 
 use super::{
     actor::{Actor, LIMITS, Role, assert_consistent, assert_no_key_twice},
-    fixture::{NOW, client, counted, find, heap, key, open, packet, translated},
+    fixture::{NOW, client, counted, find, heap, key, open, packet, reopen, translated},
 };
 use crate::{
     address::{TCP, V4},
@@ -54,6 +54,11 @@ fn the_protocol_holds_when_threads_are_held_up() {
 #[test]
 fn a_flow_that_took_the_place_of_a_closed_one_is_not_evicted_for_that() {
     explore(PctScheduler::new(3, RUNS), evict_and_replace);
+}
+
+#[test]
+fn a_closed_flow_is_opened_anew_by_one_of_two() {
+    explore(PctScheduler::new(3, RUNS), reopen_at_once);
 }
 
 #[test]
@@ -145,6 +150,28 @@ fn evict_and_replace() -> u64 {
         assert_eq!(there, replaced, "a young flow is lost");
         replaced.into()
     })
+}
+
+/// Two threads want a closed flow's entries for its client's next one; how often one of them got them.
+fn reopen_at_once() -> u64 {
+    let heap = with_turns(false, || heap(BUCKETS, 2));
+    let memory = heap.memory();
+    let [looks, one, other] = [0, 0, 1].map(|number| Worker::new(memory, number, NOW));
+    with_turns(false, || {
+        open(&looks, memory.settings, 7, NOW).unwrap();
+        packet(&looks, memory.settings, key(7), RST);
+    });
+    let reopened = thread::scope(|scope| {
+        let [first, second] =
+            [one, other].map(|worker| scope.spawn(move || reopen(&worker, memory.settings, 7, NOW)));
+        u64::from(first.join().unwrap()) + u64::from(second.join().unwrap())
+    });
+    with_turns(false, || {
+        assert_consistent(&memory);
+        assert_eq!(counted(&memory), (1 + reopened, 1), "each is counted");
+    });
+    assert!(reopened <= 1, "a flow is opened anew by two");
+    reopened
 }
 
 /// The backend resets a connection while the client acknowledges that it is open; always once.

@@ -1,6 +1,8 @@
 //! Two directions, one flow: state, the way to the client, and the count of flows.
 
-use super::fixture::{NOW, active, client, counted, find, heap, key, open, packet, segment, translated};
+use super::fixture::{
+    NOW, active, client, counted, find, heap, key, open, packet, reopen, segment, translated,
+};
 use crate::{
     address::{Tuple, V4},
     flow::{self, Flow, State, Why},
@@ -49,6 +51,34 @@ fn a_flow_is_counted_as_closed_once_whoever_says_it_and_how_often() {
         assert!(hit.end(&worker, Why::Over));
         assert_eq!(counted(&memory), (1, 1), "{ending:?}, then removed");
     }
+}
+
+#[test]
+fn a_flow_opened_anew_stands_where_its_last_one_stood_and_is_another() {
+    let heap = heap(64, 1);
+    let (worker, memory) = (Worker::new(heap.memory(), 0, NOW), heap.memory());
+    open(&worker, memory.settings, 7, NOW).unwrap();
+    assert!(!reopen(&worker, memory.settings, 7, NOW), "it is not closed");
+    packet(&worker, memory.settings, key(7), RST);
+    let found =
+        || [key(7), translated(7).reversed()].map(|key| find(&worker, memory.settings, &key).unwrap());
+    let before = found();
+    assert!(reopen(&worker, memory.settings, 7, NOW));
+    for (before, after) in before.iter().zip(found()) {
+        assert_eq!(before.index(), after.index());
+        assert!(
+            !before.is_current() && !before.end(&worker, Why::Over),
+            "who knew the last one leaves the next alone"
+        );
+        assert!(after.is_current() && !after.control.has(State::CLOSED));
+        assert_eq!(
+            after
+                .partner(&worker)
+                .map(|other| other.partner(&worker).map(|it| it.index())),
+            Some(Some(after.index()))
+        );
+    }
+    assert_eq!((counted(&memory), active(&memory)), ((2, 1), 1));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use super::rows;
 use crate::{
     bench::Bench,
     frame::Frame,
-    world::{self, BACKEND_MAC, FRONT, OTHER},
+    world::{self, BACKEND_MAC, FRONT, OTHER, POOL},
 };
 
 rows! {
@@ -25,6 +25,10 @@ rows! {
     a_reset_by_the_client_or_after_a_fin_counts_against_nobody: v4 v6;
     strays_of_a_closed_flow_still_arrive: v4 v6;
     a_syn_on_a_closed_flow_opens_it_anew: v4 v6;
+    a_flow_opened_anew_keeps_the_port_that_it_was_given_instead_of_another: v4 v6;
+    a_syn_on_a_closed_flow_goes_to_the_backend_that_is_chosen_now: v4 v6;
+    a_syn_on_a_closed_flow_is_given_a_port_of_the_pool_as_it_is_now: v4 v6;
+    a_flow_opened_anew_is_led_to_where_its_client_is_now: v4 v6;
     a_syn_again_before_the_answer_is_the_same_flow: v4 v6;
     answers_follow_a_client_to_another_mac_address: v4 v6;
     answers_follow_a_client_to_another_interface: v4 v6;
@@ -137,6 +141,60 @@ fn a_syn_on_a_closed_flow_opens_it_anew(bench: &mut Bench<'_>) {
     let second = bench.handshake(&syn);
     assert_eq!(first.from, second.from, "by the same source port (RFC 6191)");
     assert_eq!(bench.flows(), (2, 1));
+}
+
+fn a_flow_opened_anew_keeps_the_port_that_it_was_given_instead_of_another(bench: &mut Bench<'_>) {
+    world::pool(&bench.memory(), POOL, 2);
+    let first = Frame::syn(bench.family);
+    // Two ports further is the same place in the pool.
+    let second = first.sent_from(40_002);
+    let taken = bench.reaches_backend(&first);
+    let before = bench.handshake(&second);
+    assert_ne!(taken.from, before.from);
+    bench.reaches_backend(&second.with(RST, b""));
+    // A pool in which that client would now begin with the other port.
+    world::pool(&bench.memory(), POOL, 3);
+    let after = bench.handshake(&second);
+    assert_eq!(before.from, after.from, "by the same source port (RFC 6191)");
+    assert_eq!(bench.flows(), (3, 1));
+    bench.reaches_client(&taken.answer(SYN | ACK, b""), &first);
+}
+
+fn a_syn_on_a_closed_flow_goes_to_the_backend_that_is_chosen_now(bench: &mut Bench<'_>) {
+    let syn = Frame::syn(bench.family);
+    let (first, second) = (
+        bench.family.row(syn.protocol, syn.to.port()),
+        bench.family.row(syn.protocol, world::SECOND_PORT),
+    );
+    bench.reaches_backend_of(&syn, first);
+    bench.reaches_backend_of(&syn.with(RST, b""), first);
+    world::choices(&bench.memory(), first, &[second]);
+    bench.reaches_backend_of(&syn, second);
+    assert_eq!(bench.flows(), (2, 1));
+    assert_eq!(world::active(&bench.memory(), first), 0);
+    assert_eq!(world::active(&bench.memory(), second), 1);
+}
+
+fn a_syn_on_a_closed_flow_is_given_a_port_of_the_pool_as_it_is_now(bench: &mut Bench<'_>) {
+    let syn = Frame::syn(bench.family);
+    bench.reaches_backend(&syn);
+    bench.reaches_backend(&syn.with(RST, b""));
+    world::pool(&bench.memory(), POOL + 100, 1);
+    let left = bench.handshake(&syn);
+    assert_eq!(left.from.port(), POOL + 100);
+    assert_eq!(bench.flows(), (2, 1));
+}
+
+fn a_flow_opened_anew_is_led_to_where_its_client_is_now(bench: &mut Bench<'_>) {
+    let syn = Frame::syn(bench.family);
+    bench.handshake(&syn);
+    bench.reaches_backend(&syn.with(RST, b""));
+    let mut moved = syn.clone();
+    moved.interface = OTHER;
+    moved.from_mac = [2, 0, 0, 0, 0, 0x77];
+    moved.to_mac = [2, 0, 0, 0, 0, 0x78];
+    let left = bench.reaches_backend(&moved);
+    bench.reaches_client(&left.answer(SYN | ACK, b""), &moved);
 }
 
 fn a_syn_again_before_the_answer_is_the_same_flow(bench: &mut Bench<'_>) {

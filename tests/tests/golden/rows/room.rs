@@ -20,6 +20,7 @@ rows! {
     where_all_backends_are_full_nothing_opens: v4 v6;
     a_full_service_opens_nothing: v4 v6;
     a_flow_that_ends_makes_room: v4 v6;
+    a_flow_opened_anew_takes_room_as_any_other: v4 v6;
     flows_beyond_a_limit_that_comes_later_stay: v4 v6;
 }
 
@@ -100,6 +101,19 @@ fn a_flow_that_ends_makes_room(bench: &mut Bench<'_>) {
     );
     assert_eq!(bench.memory().services[a as usize].active.load(), 0);
     assert_eq!(bench.flows(), (5, 5));
+}
+
+fn a_flow_opened_anew_takes_room_as_any_other(bench: &mut Bench<'_>) {
+    let [a, _] = two(bench, Service::MAGLEV);
+    bench.memory().services[a as usize].maxconn.store(1);
+    for _ in 0..3 {
+        bench.reaches_backend_of(&flow(bench, 0), a);
+        bench.drops(&flow(bench, 1), Reason::ServiceFull);
+        bench.reaches_backend_of(&flow(bench, 0).with(RST, b""), a);
+    }
+    bench.reaches_backend_of(&flow(bench, 1), a);
+    bench.drops(&flow(bench, 0), Reason::ServiceFull);
+    assert_eq!(bench.flows(), (4, 3));
 }
 
 fn flows_beyond_a_limit_that_comes_later_stay(bench: &mut Bench<'_>) {
