@@ -60,6 +60,13 @@ fn a_flow_that_makes_way_for_the_next_is_logged_with_its_counts(bench: &mut Benc
     assert_eq!(record.key.src_port.number(), syn.from.port());
     assert_eq!(record.to.dst_port.number(), bench.family.backend().port());
     assert!(record.began.is_some());
+    // The next one stands in its entries, and is counted for itself.
+    talk_and_close(bench, &syn);
+    bench.reaches_backend(&syn);
+    let [_, next] = records(bench)[..] else {
+        panic!("two flows have ended")
+    };
+    assert_eq!((next.sent[2], next.answered[2]), (5, 14));
 }
 
 fn a_flow_whose_backend_ends_is_logged(bench: &mut Bench<'_>) {
