@@ -5,7 +5,8 @@
 //! 1. [`parse`]: Ethernet, IP, TCP or UDP to a [`Segment`], or a [`Reason`] to leave the packet alone.
 //! 2. [`layout::PortFilter`]: one cheap look-up lets everything pass that no service can want.
 //! 3. [`flow`]: the flow table; both directions of a known flow are one look-up each.
-//! 4. [`choose`], [`begin_v4`], [`begin_v6`]: a new flow's service and backend, source port and two table entries.
+//! 4. [`choose`], [`begin_v4`], [`begin_v6`]: a new flow's service and backend, source port and two table entries; or
+//!    [`reopen()`]: those of its client's last one.
 //! 5. [`begin_local`], [`deliver`], [`egress()`]: flows to a backend on this host, their packets, and its answers.
 //! 6. [`cookie()`], [`splice()`]: floods of SYNs, and the flows of clients that are not part of one.
 //! 7. [`rewrite`]: addresses, ports, checksums (RFC 1624), TTL and MAC addresses; or [`encapsulate`]: a packet around it.
