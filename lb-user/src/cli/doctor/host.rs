@@ -85,12 +85,7 @@ fn rights() -> Finding {
 }
 
 fn bpf_file_system() -> Finding {
-    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-    let is_mounted = mounts.lines().any(|line| {
-        let mut words = line.split(' ').skip(1);
-        words.next() == Some(bpffs::MOUNT_POINT) && words.next() == Some("bpf")
-    });
-    if is_mounted {
+    if bpffs::is_mounted().unwrap_or(false) {
         Finding::fine(bpffs::MOUNT_POINT, "the BPF file system is mounted")
     } else {
         Finding::wrong(

@@ -33,6 +33,10 @@ pub fn ensure_mounted() -> io::Result<()> {
 }
 
 /// Whether it is mounted.
-pub(super) fn is_mounted() -> io::Result<bool> {
+///
+/// # Errors
+///
+/// What the kernel says, as to who has no such directory.
+pub fn is_mounted() -> io::Result<bool> {
     Ok(statfs(Path::new(MOUNT_POINT))?.filesystem_type() == BPF_FS_MAGIC)
 }
