@@ -96,8 +96,7 @@ pub(crate) fn open<A: Parse, T: Tables>(
 ) -> Result<(), Exit> {
     let settings = tables.settings().ok_or(Reason::NotReady)?;
     let note = tables.note().ok_or(Reason::NotReady)?;
-    let (backend, attempts) = (note.backend.load(), note.attempts.load());
-    let record = tables.backend(backend).ok_or(Reason::NoBackend)?;
+    let record = tables.backend(note.backend.load()).ok_or(Reason::NoBackend)?;
     let link = Link::of(packet).ok_or(Reason::Malformed)?;
     let now = tables.now();
     let client =
@@ -120,23 +119,36 @@ pub(crate) fn open<A: Parse, T: Tables>(
             }
         }
     };
-    let flow = Flow {
+    let from = Client {
+        interface: packet.interface(),
+        link,
+    };
+    let flow = noted(note, from, (key, to), (protocol, forwarding), reply.index);
+    publish(tables, settings, record, &flow, client, now)
+}
+
+/// The flow that a packet from `client` opens, as far as it is noted.
+#[inline(always)]
+pub(crate) fn noted<A: Address>(
+    note: &Note,
+    client: Client,
+    (key, to): (Tuple<A>, Tuple<A>),
+    (protocol, forwarding): (u8, Forwarding),
+    partner: u32,
+) -> Flow<A> {
+    Flow {
         key,
         to,
         protocol,
         forwarding,
-        backend,
-        client: Client {
-            interface: packet.interface(),
-            link,
-        },
-        partner: reply.index,
-        attempts: (attempts & 0xff) as u8,
+        backend: note.backend.load(),
+        client,
+        partner,
+        attempts: (note.attempts.load() & 0xff) as u8,
         counted: quota::counted(note),
         metered: note.meters.load() != 0,
         cookie: note.cookie.load(),
-    };
-    publish(tables, settings, record, &flow, client, now)
+    }
 }
 
 /// Publishes a flow in the entries that are claimed for it, which its packets then go by; and counts it.

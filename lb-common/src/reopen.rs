@@ -6,14 +6,13 @@
 use crate::{
     address::{Address, Port, Tuple, V4, V6},
     begin,
-    flow::{self, Client, Control, Flow, Hit, Why},
+    flow::{self, Client, Control, Hit, Why},
     layout::{Backend, Note, Settings},
     link::Link,
     manner::{Forwarding, Manner},
     packet::Packet,
     parse::Place,
     process::{Exit, Outcome, Stage, conclude},
-    quota,
     reason::Reason,
     tables::Tables,
 };
@@ -74,22 +73,12 @@ fn take_over<A: Address, T: Tables>(packet: &Packet<'_>, tables: &T) -> Result<S
     if last.way.backend() == backend && is_as_today(tables, settings, record, (&key, &to)) {
         flow::log(tables, &last, Why::Over);
         if let Some((client, reply)) = last.take_over(tables) {
-            let flow = Flow {
-                key,
-                to,
-                protocol: last.way.protocol(),
-                forwarding: last.way.forwarding(),
-                backend,
-                client: Client {
-                    interface: packet.interface(),
-                    link,
-                },
-                partner: reply.index,
-                attempts: 0,
-                counted: quota::counted(note),
-                metered: note.meters.load() != 0,
-                cookie: 0,
+            let from = Client {
+                interface: packet.interface(),
+                link,
             };
+            let done = (last.way.protocol(), last.way.forwarding());
+            let flow = begin::noted(note, from, (key, to), done, reply.index);
             begin::publish(tables, settings, record, &flow, client, tables.now())?;
             return Ok(Stage::Follow);
         }

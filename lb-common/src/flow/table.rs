@@ -1,14 +1,14 @@
 //! Finding, claiming and removing entries.
 
 use crate::{
-    address::{Address, TCP, Tuple, UDP},
+    address::{Address, Tuple},
     flow::{
         control::{Control, State},
         entry::{Bucket, ENTRIES, Entry, Flow},
         hit::Hit,
         log::Why,
+        place::{Place, place},
     },
-    hash,
     layout::Settings,
     reason::{OrRefuse as _, Reason, seldom},
     tables::Tables,
@@ -22,16 +22,6 @@ const _: () = assert!(STRIDE as usize == ENTRIES);
 #[inline(always)]
 pub(super) const fn index_of(bucket: u32, slot: u32) -> u32 {
     bucket.wrapping_mul(STRIDE).wrapping_add(slot)
-}
-
-/// How far a tag is shifted to say where its key's other bucket is: among sixteen, one page of memory for IPv4.
-const NEAR_SHIFT: u32 = u32::BITS - 4;
-
-/// A key's two buckets and its tag.
-#[derive(Debug, Clone, Copy)]
-struct Place {
-    buckets: [u32; 2],
-    tag: u32,
 }
 
 /// An entry that is ours to fill: publish it or give it up.
@@ -237,35 +227,6 @@ fn are_partners<A: Address>(entry: &Entry<A>, index: u32, other: &Entry<A>) -> b
     other.partner() == index
         && other.way().is_of(entry.way().protocol())
         && other.carries(&entry.to().reversed())
-}
-
-#[inline(always)]
-fn place<A: Address>(settings: &Settings, key: &Tuple<A>, protocol: u8) -> Place {
-    let hash = key.hash(settings.seed.load());
-    let mask = if A::IS_V6 {
-        &settings.bucket_mask_v6
-    } else {
-        &settings.bucket_mask_v4
-    }
-    .load();
-    // Of two keys that differ in nothing but their protocol both would do with one bucket, but not with one tag. And by its
-    // last bits none is 0.
-    const { assert!(TCP & 0b11 != UDP & 0b11 && TCP & 0b11 != 0 && UDP & 0b11 != 0) };
-    let tag = hash::low(hash) & !0b11 | u32::from(protocol & 0b11);
-    let first = hash::high(hash) & mask;
-    // The other bucket by the tag (cuckoo hashing's partial keys); odd, so that it is another one. Near by: a packet that
-    // opens a flow looks at both, and a miss of the TLB costs more than the look at a bucket.
-    let second = (first ^ (tag >> NEAR_SHIFT | 1)) & mask;
-    Place {
-        buckets: [first, second],
-        tag,
-    }
-}
-
-/// A hash of a key that its entry has, too: the tag of its control word.
-#[inline(always)]
-pub(crate) fn tag<A: Address>(settings: &Settings, key: &Tuple<A>, protocol: u8) -> u32 {
-    place(settings, key, protocol).tag
 }
 
 /// Where an entry stands.

@@ -26,7 +26,7 @@ pub use settings::{ANSWER_ECHO, COMPLETE_PARTIAL, KEEP_PARTIAL, Settings};
 pub use watch::Watch;
 
 /// Version of all layouts together; a daemon adopts only tables of its own version.
-pub const VERSION: u32 = 14;
+pub const VERSION: u32 = 15;
 
 /// The most backends that tables have rows for. An entry of the flow table has twenty bits for a row.
 pub const MAX_BACKENDS: u32 = 1 << 20;

@@ -7,6 +7,7 @@ mod fixture;
 mod log;
 mod model;
 mod pair;
+mod place;
 mod race;
 mod stress;
 mod sweep;
