@@ -90,6 +90,26 @@ pub fn xdp_programs(namespace: &Namespace) -> Result<BTreeMap<String, XdpProgram
         .collect()
 }
 
+/// A counter of a namespace's own stack, by its names in `/proc/net/snmp` (RFC 1213): of a protocol, and its own.
+pub fn kernel_counter(namespace: &Namespace, protocol: &str, name: &str) -> Result<u64> {
+    namespace.run(|| {
+        let text = fs::read_to_string("/proc/thread-self/net/snmp")?;
+        let rows = text.lines().filter_map(|line| line.split_once(": "));
+        let mut rows = rows.filter_map(|(of, row)| (of == protocol).then_some(row));
+        // A row of names, and one of values.
+        let (names, values) = (rows.next(), rows.next());
+        let mut pairs = names
+            .unwrap_or_default()
+            .split(' ')
+            .zip(values.unwrap_or_default().split(' '));
+        let found = pairs.find(|(of, _)| *of == name);
+        let (_, value) = found.with_context(|| format!("no counter {name} of {protocol}"))?;
+        value
+            .parse()
+            .with_context(|| format!("{name} of {protocol} is no number"))
+    })
+}
+
 /// Frames received on these interfaces since they exist.
 ///
 /// A veth that runs XDP counts every frame that it takes from its ring (`veth_xdp_rcv` in drivers/net/veth.c), so

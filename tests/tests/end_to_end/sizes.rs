@@ -2,7 +2,6 @@
 //! last hop.
 
 use std::{
-    fs,
     net::UdpSocket,
     time::{Duration, Instant},
 };
@@ -12,6 +11,7 @@ use lab::{
     Builder, Family, HOST_INTERFACE, Lab, Mode, Namespace, Role, Service, Wiring,
     backend::Process,
     load::{Direction, Transfer},
+    observe::kernel_counter,
     wait_for,
 };
 use lb_user::config::types::Protocol;
@@ -164,7 +164,7 @@ fn a_probe_whose_ttl_ends_here_is_answered() {
     // What goes back by the way it came needs an XDP program at the other end of a veth, which the bridge has.
     with_daemon(usual().wiring(Wiring::OneArmed), |lab| {
         let target = lab.echo(Family::V4);
-        let before = times_exceeded(lab.client())?;
+        let before = kernel_counter(lab.client(), "Icmp", "InTimeExcds")?;
         lab.client().run(|| {
             let socket = UdpSocket::bind("0.0.0.0:0")?;
             socket.set_ttl(1)?;
@@ -172,7 +172,7 @@ fn a_probe_whose_ttl_ends_here_is_answered() {
             Ok(())
         })?;
         wait_for("the report of an exceeded TTL", PATIENCE, || {
-            Ok((times_exceeded(lab.client())? > before).then_some(()))
+            Ok((kernel_counter(lab.client(), "Icmp", "InTimeExcds")? > before).then_some(()))
         })?;
         Ok(())
     });
@@ -212,20 +212,4 @@ fn behind_a_narrow_link(lab: &Lab) -> Result<Namespace> {
         }
     }
     Ok(far)
-}
-
-/// ICMP messages of an exceeded TTL that a namespace's hosts have received.
-fn times_exceeded(namespace: &Namespace) -> Result<u64> {
-    namespace.run(|| {
-        let text = fs::read_to_string("/proc/thread-self/net/snmp")?;
-        let mut lines = text.lines().filter(|line| line.starts_with("Icmp:"));
-        let (names, values) = (lines.next(), lines.next());
-        let (names, values) = (
-            names.context("no ICMP counters")?,
-            values.context("no ICMP counters")?,
-        );
-        let mut pairs = names.split(' ').zip(values.split(' '));
-        let found = pairs.find(|(name, _)| *name == "InTimeExcds");
-        Ok(found.context("no counter InTimeExcds")?.1.parse()?)
-    })
 }
