@@ -67,8 +67,9 @@ fn the_other_bucket_is_another_one_and_in_another_block() {
     }
 }
 
-/// How many of a thousand keys find no room while a table is filled to the half that it is made for.
-fn refused(seed: u64, connections: u16, step: u16) -> u32 {
+/// How many of a thousand keys, of clients or of answers to them, find no room while a table is filled to the half that it is
+/// made for.
+fn refused(seed: u64, of_answers: bool, connections: u16, step: u16) -> u32 {
     const BUCKETS: u32 = 1 << 14;
     let heap = seeded(BUCKETS, seed);
     let mut free = vec![ENTRIES; BUCKETS as usize];
@@ -80,6 +81,7 @@ fn refused(seed: u64, connections: u16, step: u16) -> u32 {
         (0..connections).map(move |n| key(number, (first << 8).wrapping_add(n.wrapping_mul(step))))
     });
     let without = keys.take(half as usize).filter(|key| {
+        let key = if of_answers { &key.reversed() } else { key };
         let places = place(heap.memory().settings, key, TCP).buckets;
         let found = places.into_iter().find(|bucket| free[*bucket as usize] > 0);
         found.map(|bucket| free[bucket as usize] -= 1).is_none()
@@ -88,16 +90,27 @@ fn refused(seed: u64, connections: u16, step: u16) -> u32 {
     without * 1000 / half
 }
 
-/// However many connections clients have, and whether their ports are of one parity.
+/// However many connections clients have, or source addresses of full NAT, and whether their ports are of one parity.
 #[test]
-fn no_clients_crowd_a_table() {
-    for (connections, step) in [(1, 1), (16, 2), (200, 2), (1000, 2), (1000, 1), (30_000, 2)] {
+fn neither_clients_nor_answers_crowd_a_table() {
+    const CLIENTS: [(u16, u16); 7] = [
+        (1, 1),
+        (16, 2),
+        (200, 2),
+        (1000, 2),
+        (1000, 1),
+        (30_000, 2),
+        (31_744, 1),
+    ];
+    for (connections, step) in CLIENTS {
         for seed in [0, 1, 0x1234_5678_9abc_def0] {
-            let refused = refused(seed, connections, step);
-            assert!(
-                refused < 10,
-                "{connections} connections, every {step}th port, seed {seed:#x}: {refused}"
-            );
+            for of_answers in [false, true] {
+                let refused = refused(seed, of_answers, connections, step);
+                assert!(
+                    refused < 10,
+                    "{connections} connections, every {step}th port, answers {of_answers}, seed {seed:#x}: {refused}"
+                );
+            }
         }
     }
 }
