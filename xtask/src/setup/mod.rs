@@ -91,9 +91,9 @@ const BENCH: [Program; 6] = [
         command: "nginx",
         package: "nginx-light",
     },
-    // It has no command of its own.
+    // It has no command of its own, and nginx may be here without it.
     Program {
-        command: "nginx",
+        command: "/usr/lib/nginx/modules/ngx_stream_module.so",
         package: "libnginx-mod-stream",
     },
     Program {

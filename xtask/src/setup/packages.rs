@@ -1,6 +1,6 @@
 //! Debian packages, where there is apt.
 
-use std::process::Command;
+use std::{path::Path, process::Command};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -12,17 +12,21 @@ use crate::{
 
 /// A program, and the Debian package that has it.
 pub(super) struct Program {
-    /// What is looked for in `PATH`.
+    /// What is looked for in `PATH`; or the path of a file that need not be a program.
     pub(super) command: &'static str,
     /// What is installed when it is not found.
     pub(super) package: &'static str,
 }
 
+impl Program {
+    fn is_here(&self) -> bool {
+        Path::new(self.command).is_file() || workspace::find(self.command).is_some()
+    }
+}
+
 /// Installs the packages of those programs that are not here.
 pub(super) fn ensure(programs: &[Program], apt: &mut Apt) -> Result<()> {
-    let missing = programs
-        .iter()
-        .filter(|program| workspace::find(program.command).is_none());
+    let missing = programs.iter().filter(|program| !program.is_here());
     let packages: Vec<_> = missing.map(|program| program.package).collect();
     if packages.is_empty() {
         Ok(())
