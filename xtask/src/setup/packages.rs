@@ -12,7 +12,7 @@ use crate::{
 
 /// A program, and the Debian package that has it.
 pub(super) struct Program {
-    /// What is looked for in `PATH`; or the path of a file that need not be a program.
+    /// What is looked for in `PATH`; or the whole path of a file that need not be a program.
     pub(super) command: &'static str,
     /// What is installed when it is not found.
     pub(super) package: &'static str,
@@ -20,7 +20,12 @@ pub(super) struct Program {
 
 impl Program {
     fn is_here(&self) -> bool {
-        Path::new(self.command).is_file() || workspace::find(self.command).is_some()
+        let path = Path::new(self.command);
+        if path.is_absolute() {
+            path.is_file()
+        } else {
+            workspace::find(self.command).is_some()
+        }
     }
 }
 
