@@ -19,4 +19,7 @@ fn main() {
     // Packet bytes are aligned to nothing, and the kernel's JITs load them whole all the same: without this
     // each address is put together from single bytes.
     println!("cargo::rustc-link-arg-bins=--cpu-features=+alu32,+allows-misaligned-mem-access");
+    // LLVM's other placement of blocks leaves them in the order of the source, for it cannot turn BPF's conditions around.
+    // This one puts next to each other what packets mostly run through (Newell and Pupyrev, IEEE TC 2020).
+    println!("cargo::rustc-link-arg-bins=--llvm-args=-enable-ext-tsp-block-placement");
 }

@@ -3,6 +3,7 @@
 use crate::{
     address::{Address, V4, V6},
     flow::{self, Hit, State},
+    hint::unlikely,
     layout::{PortFilter, Settings},
     manner::Forwarding,
     meter, one_way,
@@ -88,18 +89,18 @@ where
     let Some(hit) = flow::find::<A, T>(tables, settings, &segment.tuple, segment.protocol)? else {
         return Err(Exit::To(Stage::Choose));
     };
-    if segment.flags & (SYN | RST) != 0 {
+    if unlikely(segment.flags & (SYN | RST) != 0) {
         connecting(tables, settings, segment, &hit)?;
     }
-    if !hit.way.is_plain() {
+    if unlikely(!hit.way.is_plain()) {
         elsewhere(packet, tables, segment, &hit)?;
     }
     let forwarding = hit.way.forwarding();
-    if forwarding == Forwarding::Local {
+    if unlikely(forwarding == Forwarding::Local) {
         return Err(seldom(Exit::To(Stage::Deliver)));
     }
     keep_tags(packet, tables, segment, &hit)?;
-    if !forwarding.sees_answers() {
+    if unlikely(!forwarding.sees_answers()) {
         return one_way::forward::<A, T, WRAPS>(packet, tables, settings, segment, &hit);
     }
     let route = route::of_packet(packet, tables, segment, &hit)?;
@@ -137,7 +138,9 @@ fn keep_tags<A: Address, T: Tables>(
     segment: &Segment<A>,
     hit: &Hit<'_, A>,
 ) -> Result<(), Reason> {
-    if segment.network != EthernetHeader::LEN && route::leaves_by(tables, hit)? != packet.interface() {
+    if unlikely(segment.network != EthernetHeader::LEN)
+        && route::leaves_by(tables, hit)? != packet.interface()
+    {
         return Err(seldom(Reason::Vlan));
     }
     Ok(())
@@ -178,7 +181,7 @@ pub(crate) fn leave<A: Address, T: Tables>(tables: &T, segment: &Segment<A>, exi
 fn wanted<A>(ports: &PortFilter, segment: &Segment<A>) -> Result<u8, Reason> {
     let bit = PortFilter::bit_of(segment.protocol);
     let bits = ports.destinations.of(segment.tuple.dst_port).load();
-    if bits & bit == 0 {
+    if unlikely(bits & bit == 0) {
         let by_source = bits & PortFilter::BY_SOURCE != 0;
         if !by_source || ports.sources.of(segment.tuple.src_port).load() & bit == 0 {
             return Err(Reason::NotForService);

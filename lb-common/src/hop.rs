@@ -1,6 +1,7 @@
 //! The way to a backend.
 
 use crate::{
+    hint::unlikely,
     layout::{Backend, Hop},
     reason::{OrRefuse as _, Reason, seldom},
 };
@@ -20,7 +21,7 @@ pub(crate) fn of_flow(record: &Backend) -> Result<&Hop, Reason> {
 /// The next hop that a word of [`Backend::hop`] says is in force.
 #[inline(always)]
 fn at(record: &Backend, word: u32) -> Result<&Hop, Reason> {
-    if word & (Backend::ENDS | Backend::KNOWN) != Backend::KNOWN {
+    if unlikely(word & (Backend::ENDS | Backend::KNOWN) != Backend::KNOWN) {
         return Err(seldom(if word & Backend::ENDS == 0 {
             Reason::NoNextHop
         } else {

@@ -65,6 +65,7 @@ mod encapsulate;
 pub mod flow;
 mod follow;
 pub mod hash;
+mod hint;
 mod hop;
 mod icmp;
 pub mod layout;

@@ -49,6 +49,7 @@ pub(crate) fn number(number: usize) -> usize {
 
 /// Says that a place is seldom reached, and keeps what is computed for it there. LLVM would load the reason that a packet
 /// may be refused for before each test that it passes, and keep it on the stack.
+#[cold]
 #[inline(always)]
 pub(crate) fn seldom() {
     core::hint::cold_path();

@@ -3,6 +3,7 @@
 use core::marker::PhantomData;
 
 use crate::{
+    hint::likely,
     opaque,
     wire::{EthernetHeader, FramedV4, FramedV6, IcmpHeader, Ipv4Hdr, Ipv6Hdr, TcpHeader, UdpHdr},
 };
@@ -204,7 +205,7 @@ impl<'a> Packet<'a> {
     #[inline(always)]
     fn within<T>(&self, offset: usize) -> Option<*mut T> {
         let (first, behind) = opaque::span(self.start, offset, size_of::<T>());
-        (behind <= self.end as usize).then_some(first.cast())
+        likely(behind <= self.end as usize).then_some(first.cast())
     }
 }
 

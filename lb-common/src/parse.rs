@@ -2,6 +2,7 @@
 
 use crate::{
     address::{Address, TCP, Tuple, UDP, V4, V6},
+    hint::{likely, unlikely},
     layout::Note,
     opaque,
     packet::Packet,
@@ -108,7 +109,7 @@ pub fn network(packet: &Packet<'_>) -> Result<Network, NotPlain> {
     let header = packet.header::<EthernetHeader>(0).or_refuse(Reason::Malformed)?;
     // Words: of pairs of bytes LLVM makes a tree of comparisons of single bytes.
     let is = |ether_type| u16::from_ne_bytes(header.ether_type) == u16::from_ne_bytes(ether_type);
-    if is(ETHERTYPE_IPV4) {
+    if likely(is(ETHERTYPE_IPV4)) {
         return Ok(Network::V4);
     }
     // LLVM would halve what is left to compare with first.
@@ -171,7 +172,7 @@ impl Parse for V4 {
             .header::<Ipv4Hdr>(EthernetHeader::LEN)
             .or_refuse(Reason::Malformed)?;
         // Where all that follows is at places that the compiler knows. Of the rest the detour makes out what it is.
-        if header.vihl != PLAIN || u16::from_be_bytes(header.frags) & FRAGMENTED != 0 {
+        if unlikely(header.vihl != PLAIN) || unlikely(u16::from_be_bytes(header.frags) & FRAGMENTED != 0) {
             return Err(seldom(NotPlain::Unusual));
         }
         transport(packet, &Self::said_by(header, EthernetHeader::LEN)?, Part::WHOLE)
@@ -192,9 +193,11 @@ impl V4 {
         const LEAST: u16 = 20;
 
         let header_length = u16::from(header.vihl & 0x0f) << 2;
-        let length = u16::from_be_bytes(header.tot_len)
-            .checked_sub(header_length)
-            .or_refuse(Reason::Malformed)?;
+        let total = u16::from_be_bytes(header.tot_len);
+        if unlikely(total < header_length) {
+            return Err(seldom(Reason::Malformed));
+        }
+        let length = total.wrapping_sub(header_length);
         if header.vihl >> 4 != 4 || header_length < LEAST {
             return Err(seldom(Reason::Malformed));
         }
@@ -267,7 +270,7 @@ pub(crate) fn transport<A: Address>(
 ) -> Result<Segment<A>, NotPlain> {
     let (segment, least) = header(packet, ip, part)?;
     // What IP says must hold what is said behind it, and the frame must hold what IP says.
-    if ip.length < least || !is_within(packet, ip) {
+    if unlikely(ip.length < least) || unlikely(!is_within(packet, ip)) {
         return Err(seldom(Reason::Malformed).into());
     }
     Ok(segment)
@@ -281,13 +284,13 @@ fn header<A: Address>(
     part: Part,
 ) -> Result<(Segment<A>, u16), NotPlain> {
     let (flags, ack, least, check) = match ip.protocol {
-        TCP => {
+        protocol if likely(protocol == TCP) => {
             let header = packet
                 .header::<TcpHeader>(ip.offset)
                 .or_refuse(Reason::Malformed)?;
             // Header length in bytes: the upper half of the byte counts words of four.
             let least = u16::from(header.data_offset & 0xf0) >> 2;
-            if usize::from(least) < size_of::<TcpHeader>() {
+            if unlikely(usize::from(least) < size_of::<TcpHeader>()) {
                 return Err(seldom(Reason::Malformed).into());
             }
             let (ack, check) = (u32::from_ne_bytes(header.ack), u16::from_ne_bytes(header.check));
@@ -297,7 +300,7 @@ fn header<A: Address>(
             let header = packet.header::<UdpHdr>(ip.offset).or_refuse(Reason::Malformed)?;
             // Header and data (RFC 768). Of a whole packet IP may carry more than that, but no less.
             let said = u16::from_be_bytes(header.len);
-            if said < UDP_LEN {
+            if unlikely(said < UDP_LEN) {
                 return Err(seldom(Reason::Malformed).into());
             }
             let least = if part == Part::WHOLE { said } else { UDP_LEN };

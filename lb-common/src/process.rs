@@ -10,6 +10,7 @@ use crate::{
     detour::{detour, detour_v6},
     encapsulate::encapsulate,
     follow::follow,
+    hint::unlikely,
     icmp::icmp,
     layout::PacketCounters,
     make_room::make_room,
@@ -212,7 +213,7 @@ pub(crate) fn conclude<T: Tables>(tables: &T, result: Result<Verdict, Exit>) -> 
     match result {
         Ok(verdict) => {
             // Who forwards a packet counts it by its backend.
-            if verdict.reason_index().is_some() {
+            if unlikely(verdict.reason_index().is_some()) {
                 count(tables, verdict);
             }
             Outcome::Decided(verdict)

@@ -96,6 +96,7 @@ impl Reason {
 }
 
 /// What a packet is hardly ever refused for.
+#[cold]
 #[inline(always)]
 pub(crate) fn seldom<T>(exit: T) -> T {
     opaque::seldom();

@@ -2,6 +2,7 @@
 
 use crate::{
     address::{Address, TCP, Tuple},
+    hint::{likely, unlikely},
     layout::Settings,
     link::Link,
     opaque,
@@ -26,7 +27,7 @@ pub fn full_nat<A: Address, T: Tables>(
 where
     A::Header: crate::packet::Wire,
 {
-    if segment.ttl <= 1 {
+    if unlikely(segment.ttl <= 1) {
         return Err(seldom(Reason::TtlExceeded));
     }
     let stay = || tables.keeps_partial_checksum(settings);
@@ -67,9 +68,9 @@ where
     let check = checksum(packet, tables, stay, segment, to)?;
     // The last header first: where it fits, those before it do too.
     let (src, dst) = (to.src_port.0, to.dst_port.0);
-    if segment.part == Part::LATER {
+    if unlikely(segment.part == Part::LATER) {
         // Neither ports nor checksum are in this fragment.
-    } else if segment.protocol == TCP {
+    } else if likely(segment.protocol == TCP) {
         let header = packet
             .header_mut::<TcpHeader>(segment.offset)
             .or_refuse(Reason::Malformed)?;
@@ -141,11 +142,11 @@ fn checksum<A: Address, T: Tables>(
     to: &Tuple<A>,
 ) -> Result<u16, Reason> {
     let (old, new) = (segment.tuple.address_sum(), to.address_sum());
-    if segment.protocol != TCP && segment.check == 0 {
+    if unlikely(segment.protocol != TCP) && segment.check == 0 {
         // UDP over IPv4 without a checksum (RFC 768): there is nothing to keep right.
         return Ok(0);
     }
-    if !is_unfinished(segment) {
+    if likely(!is_unfinished(segment)) {
         let update = old
             .add(segment.tuple.port_sum())
             .replaced_by(new.add(to.port_sum()));
@@ -168,7 +169,7 @@ fn checksum<A: Address, T: Tables>(
 /// A computed UDP checksum of 0 is sent as all ones: 0 would mean that there is none (RFC 768).
 #[inline(always)]
 fn never_zero(protocol: u8, check: u16) -> u16 {
-    if check == 0 && protocol != TCP {
+    if unlikely(protocol != TCP) && unlikely(check == 0) {
         seldom(u16::MAX)
     } else {
         check

@@ -3,6 +3,7 @@
 use crate::{
     address::{Address, Tuple},
     flow::{self, Client, Hit, State},
+    hint::{likely, unlikely},
     hop,
     layout::Settings,
     link::Link,
@@ -116,7 +117,7 @@ pub(crate) fn to_client<A: Address>(hit: &Hit<'_, A>) -> Result<Route<A>, Reason
         backend: hit.way.backend(),
         reply: hit.control.has(State::REPLY),
     };
-    if hit.is_current() {
+    if likely(hit.is_current()) {
         Ok(route)
     } else {
         Err(seldom(Reason::FlowContended))
@@ -148,7 +149,7 @@ fn learn<A: Address, T: Tables>(
 ) -> Result<(), Reason> {
     let link = Link::of(packet).or_refuse(Reason::Malformed)?;
     let interface = packet.interface();
-    if (link, interface) != known {
+    if unlikely((link, interface) != known) {
         opaque::seldom();
         hit.follow(tables, &Client { interface, link });
     }
@@ -174,8 +175,8 @@ pub(crate) fn check_length<A: Address, T: Tables>(
     length: u64,
 ) -> Result<(), Reason> {
     // What a sender left to its NIC may be several packets yet: where they are told apart later, so are their lengths.
-    if mtu != 0
-        && length.wrapping_sub(segment.network as u64) > u64::from(mtu)
+    if likely(mtu != 0)
+        && unlikely(length.wrapping_sub(segment.network as u64) > u64::from(mtu))
         && !(tables.keeps_partial_checksum(settings) && rewrite::is_unfinished(segment))
     {
         tables.note().or_refuse(Reason::NotReady)?.mtu.store(mtu);

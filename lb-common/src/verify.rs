@@ -2,6 +2,7 @@
 
 use crate::{
     address::{Address, TCP, V4, V6},
+    hint::likely,
     layout::{Note, PortFilter},
     packet::Packet,
     parse::{self, Parse, Part, Place, Segment},
@@ -29,7 +30,7 @@ pub fn verify<T: Tables>(packet: &mut Packet<'_>, tables: &T) -> Outcome {
 #[inline(always)]
 pub(crate) fn ask<A: Address, T: Tables>(tables: &T, segment: &Segment<A>, bits: u8) -> Result<(), Exit> {
     // What a checksum covers is in a datagram's other fragments too.
-    if bits & PortFilter::VERIFY == 0 || segment.part != Part::WHOLE {
+    if likely(bits & PortFilter::VERIFY == 0) || segment.part != Part::WHOLE {
         return Ok(());
     }
     let note = tables.note().or_refuse(Reason::NotReady)?;

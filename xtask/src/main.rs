@@ -5,6 +5,7 @@
 
 mod bench;
 mod build;
+mod conditions;
 mod fuzz;
 mod kernel;
 mod licences;

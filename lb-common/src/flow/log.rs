@@ -14,6 +14,7 @@ use crate::{
         way::Way,
     },
     hash::low,
+    hint::likely,
     layout::{Account, Ended, Settings},
     packet::Packet,
     parse::{Part, Segment},
@@ -109,7 +110,7 @@ pub(crate) fn count<A: Address, T: Tables>(
     (packet, segment): (&Packet<'_>, &Segment<A>),
     length: u64,
 ) {
-    if settings.flow_log.load() == 0 {
+    if likely(settings.flow_log.load() == 0) {
         return;
     }
     if let Some(account) = account::<A, T>(tables, settings, hit.index()) {

@@ -9,6 +9,7 @@ use crate::{
         log::Why,
         place::{Place, place},
     },
+    hint::likely,
     layout::Settings,
     reason::{OrRefuse as _, Reason, seldom},
     tables::Tables,
@@ -72,7 +73,7 @@ pub fn find<'t, A: Address, T: Tables>(
         return Ok(None);
     };
     let hit = spot.hit_by(control).or_refuse(Reason::NotReady)?;
-    if hit.control.has(State::READY) && hit.entry.carries(key) {
+    if likely(hit.control.has(State::READY)) && likely(hit.entry.carries(key)) {
         return Ok(Some(hit));
     }
     Err(seldom(Reason::FlowContended))
@@ -286,7 +287,7 @@ fn holder<'t, A: Address, T: Tables>(
             let control = Control(entry.control.load());
             // A free entry has the tag 0, which no key has.
             let held = control.tag() == place.tag;
-            if held && except != Some(index_of(index, slot)) {
+            if likely(held) && except != Some(index_of(index, slot)) {
                 let found = Spot {
                     bucket,
                     number: index,

@@ -3,6 +3,7 @@
 use crate::{
     address::{Address, TCP},
     flow::{control::State, hit::Hit},
+    hint::likely,
     opaque,
     parse::Segment,
     tables::Tables,
@@ -19,11 +20,11 @@ pub fn track<A: Address, T: Tables>(tables: &T, segment: &Segment<A>, hit: &Hit<
     }
     if hit.entry.ack.load() != segment.ack {
         opaque::apart();
-        if segment.flags & ACK != 0 {
+        if likely(segment.flags & ACK != 0) {
             hit.entry.ack.store(segment.ack);
         }
     }
-    if segment.flags & (FIN | RST) == 0 && hit.control.has(State::ESTABLISHED) {
+    if likely(segment.flags & (FIN | RST) == 0) && likely(hit.control.has(State::ESTABLISHED)) {
         return;
     }
     let old = hit.control.state();
