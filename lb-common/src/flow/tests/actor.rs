@@ -1,18 +1,18 @@
 //! One of several threads that do to a table what packets and the daemon do, and check all that they read: on real
 //! threads in [`super::stress`], turn by turn in [`super::model`].
 
-use std::{
-    cell::Cell,
-    sync::atomic::{AtomicU32, Ordering},
-};
+use std::cell::Cell;
 
 use proptest::{
     prelude::RngExt as _,
     test_runner::{RngAlgorithm, TestRng},
 };
 
-use super::fixture::{
-    active, client, counted, entries, find, half_open, key, open, packet, reopen, segment, translated,
+use super::{
+    clock::Clock,
+    fixture::{
+        active, client, counted, entries, find, half_open, key, open, packet, reopen, segment, translated,
+    },
 };
 use crate::{
     address::{TCP, Tuple, V4},
@@ -54,7 +54,7 @@ pub(super) struct Role {
 pub(super) struct Actor<'m> {
     memory: Memory<'m>,
     worker: Worker<'m>,
-    clock: &'m AtomicU32,
+    clock: &'m Clock,
     role: Role,
     random: TestRng,
     hits: Cell<u64>,
@@ -62,7 +62,7 @@ pub(super) struct Actor<'m> {
 
 impl<'m> Actor<'m> {
     /// An actor whose own flow is established.
-    pub(super) fn new(memory: &Memory<'m>, clock: &'m AtomicU32, role: Role) -> Self {
+    pub(super) fn new(memory: &Memory<'m>, clock: &'m Clock, role: Role) -> Self {
         let mut seed = [7; 32];
         seed[..8].copy_from_slice(&role.seed.to_le_bytes());
         let actor = Self {
@@ -78,6 +78,7 @@ impl<'m> Actor<'m> {
             open(&actor.worker, settings, kept, actor.read_clock()).unwrap();
             packet(&actor.worker, settings, translated(kept).reversed(), SYN | ACK);
             packet(&actor.worker, settings, key(kept), ACK);
+            actor.clock.rest(actor.role.number);
         }
         actor
     }
@@ -107,6 +108,7 @@ impl<'m> Actor<'m> {
             16..18 => drop(reopen(&self.worker, self.memory.settings, n, now)),
             _ => self.opens_its_own(now),
         }
+        self.clock.rest(self.role.number);
     }
 
     /// The next packet of the flow whose packets never cease, and then the time until the one after it.
@@ -120,16 +122,18 @@ impl<'m> Actor<'m> {
             self.moves(n);
         }
         let ticks = self.below(self.role.pace + 1);
-        self.clock.fetch_add(ticks, Ordering::SeqCst);
+        self.clock.pass(ticks);
     }
 
-    /// Opens a flow that nobody else knows: it has to stay until it is too old for one that nobody answers.
+    /// Opens a flow that nobody else knows: it has to stay until it is too old for one that nobody answers, or as old as what
+    /// was on its way before it.
     fn opens_its_own(&mut self, now: u32) {
         let n = SHARED + 2 * self.role.number;
+        let behind = self.clock.behind(now);
         if open(&self.worker, self.memory.settings, n, now).is_ok() {
             for reply in [false, true] {
                 let lost = matches!(self.look_up(n, reply), Ok(None));
-                let age = self.clock.load(Ordering::SeqCst).wrapping_sub(now);
+                let age = behind + self.clock.now().wrapping_sub(now);
                 assert!(!lost || age >= LIMITS.half_open, "a young flow is lost");
             }
         }
@@ -185,7 +189,7 @@ impl<'m> Actor<'m> {
     }
 
     fn read_clock(&self) -> u32 {
-        let now = self.clock.load(Ordering::SeqCst);
+        let now = self.clock.begin(self.role.number);
         self.worker.set_now(now);
         now
     }

@@ -1,6 +1,7 @@
 //! The flow table on one thread, and on several.
 
 mod actor;
+mod clock;
 mod entry;
 mod evict;
 mod fixture;

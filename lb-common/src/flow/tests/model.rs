@@ -10,7 +10,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicU32, AtomicU64, Ordering},
+    atomic::{AtomicU64, Ordering},
 };
 
 use shuttle::{
@@ -22,6 +22,7 @@ use shuttle::{
 
 use super::{
     actor::{Actor, LIMITS, Role, assert_consistent, assert_no_key_twice},
+    clock::Clock,
     fixture::{NOW, client, counted, find, heap, key, open, packet, reopen, translated},
 };
 use crate::{
@@ -91,7 +92,7 @@ fn explore(scheduler: impl Scheduler + 'static, run: fn() -> u64) {
 /// Threads that do all that is done to a table; how many flows were closed.
 fn all_at_once() -> u64 {
     let heap = with_turns(false, || heap(BUCKETS, THREADS.into()));
-    let (memory, clock) = (heap.memory(), AtomicU32::new(u32::MAX));
+    let (memory, clock) = (heap.memory(), Clock::new(u32::MAX, THREADS));
     let actors: Vec<_> = (0..THREADS)
         .map(|number| with_turns(false, || Actor::new(&memory, &clock, role(number))))
         .collect();

@@ -4,7 +4,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     sync::{
         Barrier,
-        atomic::{AtomicBool, AtomicU32, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     thread,
     time::{Duration, Instant},
@@ -12,6 +12,7 @@ use std::{
 
 use super::{
     actor::{Actor, LIMITS, Role, SHARED, assert_consistent},
+    clock::Clock,
     fixture::{active, count_sources, counted, heap, of_sources},
 };
 use crate::memory::Memory;
@@ -32,7 +33,7 @@ const _: () = assert!(LIMITS.established > 2 * STEPS * PACE);
 fn four_threads_leave_a_table_that_is_consistent_whenever_they_rest() {
     let heap = heap(BUCKETS, THREADS.into());
     count_sources(&heap.memory());
-    let (memory, clock) = (heap.memory(), AtomicU32::new(u32::MAX - 10_000));
+    let (memory, clock) = (heap.memory(), Clock::new(u32::MAX - 10_000, THREADS));
     let actors: Vec<_> = (0..THREADS)
         .map(|number| Actor::new(&memory, &clock, role(number)))
         .collect();
