@@ -7,14 +7,14 @@
 
 use std::collections::HashSet;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use object::{Object as _, ObjectSection as _, ObjectSymbol as _, SymbolKind};
 
 /// Bytes of an instruction (RFC 9669 3); a wide one counts as two, of which the second has the operation code 0.
 const LENGTH: usize = 8;
 
-/// Turns around all that there are in these functions of an ELF object. In others it is seldom worth it: the verifier first
-/// follows what comes next, and so would follow more of some.
+/// Turns around all that there are in these functions of an ELF object. Not in every one: the verifier first follows what
+/// comes next, and would follow far more of some.
 pub(crate) fn turn_around(elf: &mut [u8], wanted: impl Fn(&str) -> bool) -> Result<()> {
     for (start, length) in functions(elf, wanted)? {
         let code = elf.get_mut(start..start.saturating_add(length));
@@ -42,6 +42,7 @@ fn functions(elf: &[u8], wanted: impl Fn(&str) -> bool) -> Result<Vec<(usize, us
         let place = (section.saturating_add(symbol.address()), symbol.size());
         functions.push((usize::try_from(place.0)?, usize::try_from(place.1)?));
     }
+    ensure!(!functions.is_empty(), "none of the functions is there");
     Ok(functions)
 }
 
