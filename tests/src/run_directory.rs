@@ -5,7 +5,7 @@
 //! What carries the pid of a process that is gone is swept.
 
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
     process,
     sync::atomic::{AtomicU32, Ordering},
@@ -72,6 +72,8 @@ pub fn running() -> Result<Vec<PathBuf>> {
 
 /// Removes the namespaces and directories of labs whose process is gone.
 pub fn sweep() -> Result<()> {
+    // Tests that start at once would all remove the same things, and all but the first find them gone.
+    let _one_at_a_time = lock()?;
     let is_left_over = |name: &String| owner(name).is_some_and(|pid| !is_alive(pid));
     for name in names(namespace::DIRECTORY)?
         .iter()
@@ -84,6 +86,17 @@ pub fn sweep() -> Result<()> {
         fs::remove_dir_all(Path::new(ROOT).join(name)).with_context(|| format!("cannot remove {name}"))?;
     }
     Ok(())
+}
+
+/// Waits until nobody else has it; it is free again when the file is closed, also by a process's end.
+fn lock() -> Result<fs::File> {
+    let open = || {
+        fs::create_dir_all(ROOT)?;
+        let root = fs::File::open(ROOT)?;
+        root.lock()?;
+        Ok::<_, io::Error>(root)
+    };
+    open().with_context(|| format!("cannot lock {ROOT} (this needs root)"))
 }
 
 /// Names in a directory; none when it does not exist.
