@@ -13,6 +13,7 @@ use axum::{
     routing::{get, put},
 };
 use futures_util::{StreamExt as _, stream};
+use nix::sys::socket::{setsockopt, sockopt::RcvBufForce};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use tokio::{
@@ -29,6 +30,10 @@ pub(crate) const WHO: &[u8] = b"who";
 /// What the program prints once it can be asked.
 pub(crate) const READY: &str = "ready";
 
+/// Bytes of datagrams that may wait for the echo, as the kernel counts them: by the memory that each lies in, which generic XDP
+/// makes some kilobytes. Linux's default holds fewer than a load has under way.
+const WAITING: usize = 4 << 20;
+
 /// Serves until killed; prints `ready` once every address listens.
 ///
 /// `GET /` answers the name, `GET /health` 200, `GET /blob?size=N&seed=S` a [`Blob`], `PUT` or `POST /hash` the
@@ -42,6 +47,8 @@ pub async fn serve(name: &'static str, addresses: &[SocketAddr]) -> Result<()> {
         let socket = UdpSocket::bind(address)
             .await
             .with_context(|| format!("cannot listen on UDP {address}"))?;
+        setsockopt(&socket, RcvBufForce, &WAITING)
+            .context("cannot set a receive buffer (this needs root)")?;
         servers.spawn(async move { Ok(axum::serve(listener, router(name)).await?) });
         servers.spawn(echo(name, socket));
     }
